@@ -1,0 +1,174 @@
+// Package edge holds the words that all of Sluice shares: what a device, a
+// pool and a member are, the state that somebody put a member in, and what a
+// device says of it now. It knows no protocol and imports nothing of ours.
+package edge
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Labels by which the read side names a member to the write side, and the one
+// by which an alert asks for a step.
+const (
+	LabelDevice      = "device"
+	LabelPool        = "pool"
+	LabelMember      = "member"
+	LabelRemediation = "remediation"
+)
+
+// A Pool is a set of members among which one device shares its traffic.
+// HAProxy calls it a backend, PTAF an upstream, PTAF PRO a traffic profile.
+type Pool struct{ Device, Name string }
+
+// String returns "device/pool".
+func (p Pool) String() string { return p.Device + "/" + p.Name }
+
+// A Member is one upstream server as one device knows it. HAProxy calls the
+// pool a backend and the member a server; PTAF calls them upstream and backend.
+type Member struct {
+	Device string `json:"device"`
+	Pool   string `json:"pool"`
+	Name   string `json:"member"`
+}
+
+// String returns "device/pool/member".
+func (m Member) String() string { return m.Device + "/" + m.Pool + "/" + m.Name }
+
+// In returns the pool that m belongs to.
+func (m Member) In() Pool { return Pool{m.Device, m.Pool} }
+
+// Compare orders members by device, pool and name, for [slices.SortFunc].
+func (m Member) Compare(o Member) int {
+	return cmp.Or(cmp.Compare(m.Device, o.Device), cmp.Compare(m.Pool, o.Pool), cmp.Compare(m.Name, o.Name))
+}
+
+// Admin is the state that somebody put a member in, weakest restriction first.
+type Admin uint8
+
+const (
+	Ready Admin = iota // takes new traffic, as far as checks allow
+	Drain              // keeps the connections it has, takes no new ones
+	Maint              // takes nothing
+)
+
+var adminNames = [...]string{Ready: "ready", Drain: "drain", Maint: "maint"}
+
+// String returns the word that users type: ready, drain or maint.
+func (a Admin) String() string {
+	if int(a) < len(adminNames) {
+		return adminNames[a]
+	}
+	return fmt.Sprintf("admin(%d)", uint8(a))
+}
+
+// ErrAdmin says that a text is no admin state.
+var ErrAdmin = errors.New("want ready, drain or maint")
+
+// ParseAdmin is the inverse of [Admin.String]; case counts.
+func ParseAdmin(s string) (Admin, error) {
+	for a, name := range adminNames {
+		if s == name {
+			return Admin(a), nil
+		}
+	}
+	return Ready, fmt.Errorf("admin state %q: %w", s, ErrAdmin)
+}
+
+// MarshalText makes an Admin a word in JSON and YAML.
+func (a Admin) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText is the inverse of [Admin.MarshalText].
+func (a *Admin) UnmarshalText(b []byte) (err error) {
+	*a, err = ParseAdmin(string(b))
+	return err
+}
+
+// A State is what a device says of one member at one moment. What was ordered
+// (Admin, Marks) and what was found (Serving, Check) are kept apart.
+type State struct {
+	Member  Member `json:"member"`
+	Address string `json:"address,omitempty"` // host:port as the device reaches it; empty when it doesn't say
+	Admin   Admin  `json:"admin"`             // the strongest restriction in force, whoever set it
+
+	// Marks is the device's own word for the admin state, whole: on HAProxy the
+	// names of the srv_admin_state bits ("FDRAIN", "FMAINT|CMAINT"), empty when
+	// none is set. Two reads with equal Marks and Weight found the member as
+	// it was left; anything else was done by somebody.
+	Marks string `json:"marks,omitempty"`
+
+	// Settled says that the device's own configuration or DNS took the member
+	// out (HAProxy: config "disabled" still in force, RMAINT). Such a member is
+	// not in the base of a share.
+	Settled bool `json:"settled,omitempty"`
+
+	Serving bool   `json:"serving"` // takes new traffic now, by the device's word alone
+	Backup  bool   `json:"backup,omitempty"`
+	Weight  int    `json:"weight"`           // effective, by the device's word
+	Check   Answer `json:"check"`            // the device's own health check; Unknown when there is none
+	Agent   bool   `json:"agent,omitempty"`  // an agent on the member may change its state behind our back
+	Tracks  string `json:"tracks,omitempty"` // "pool/member" whose state this one follows
+
+	Sessions int    `json:"sessions"` // established now
+	Queue    int    `json:"queue"`    // waiting for this member now
+	Chosen   uint64 `json:"chosen"`   // times that load balancing picked it since the device started (lbtot)
+}
+
+// A Snapshot is one whole answer of one device.
+type Snapshot struct {
+	Device string
+	// Process tells one life of the device from the next (HAProxy: pid and start
+	// time). When it changes, everything set at run time may be forgotten.
+	Process string
+	At      time.Time // when the answer was complete
+	States  map[Member]State
+}
+
+// Pool returns the states of one pool, ordered by member.
+func (s Snapshot) Pool(p Pool) []State {
+	var out []State
+	for m, st := range s.States {
+		if m.In() == p {
+			out = append(out, st)
+		}
+	}
+	slices.SortFunc(out, func(a, b State) int { return a.Member.Compare(b.Member) })
+	return out
+}
+
+// An Answer is yes, no or unknown. The zero value is Unknown, and Unknown never
+// acts (SAFETY.md I6).
+type Answer uint8
+
+const (
+	Unknown Answer = iota
+	Yes
+	No
+)
+
+var answerNames = [...]string{Unknown: "unknown", Yes: "yes", No: "no"}
+
+// String returns unknown, yes or no.
+func (a Answer) String() string {
+	if int(a) < len(answerNames) {
+		return answerNames[a]
+	}
+	return fmt.Sprintf("answer(%d)", uint8(a))
+}
+
+// MarshalText makes an Answer a word in JSON.
+func (a Answer) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText is the inverse of [Answer.MarshalText].
+func (a *Answer) UnmarshalText(b []byte) error {
+	for v, name := range answerNames {
+		if string(b) == name {
+			*a = Answer(v)
+			return nil
+		}
+	}
+	return fmt.Errorf("answer %q: want unknown, yes or no", b)
+}
