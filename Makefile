@@ -1,0 +1,75 @@
+# Sluice. `make help` says what there is.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+GO        ?= go
+DEMO_ARGS ?=
+KILLS     ?= 20
+
+# The version is the newest tag, or what the next one will be when there is none.
+VERSION  ?= $(or $(patsubst v%,%,$(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null)),0.1.0-dev)
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
+BRANCH   ?= $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
+# The commit's time, not the clock's: the same commit makes the same binary. Who
+# built it, and on which machine, is nobody's business.
+BUILT    ?= $(shell TZ=UTC0 git log -1 --format=%cd --date=format-local:%Y%m%d-%H:%M:%S 2>/dev/null)
+
+STAMP   := github.com/prometheus/common/version
+LDFLAGS := -s -w \
+	-X $(STAMP).Version=$(VERSION) \
+	-X $(STAMP).Revision=$(REVISION) \
+	-X $(STAMP).Branch=$(BRANCH) \
+	-X $(STAMP).BuildDate=$(BUILT) \
+	-X $(STAMP).BuildUser=sluice
+
+LINT := bin/golangci-lint
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## bin/sluice: one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/sluice ./cmd/sluice
+
+.PHONY: test
+test: deps lint build ## everything a change must pass: lint, unit tests, the closed loop on real parts
+	$(GO) test -timeout 15m ./...
+
+.PHONY: race
+race: deps ## the same tests under the race detector (wants a C compiler)
+	test/deps.sh gcc=gcc gcc=libc6-dev
+	CGO_ENABLED=1 $(GO) test -race -timeout 25m ./...
+
+.PHONY: lint
+lint: $(LINT) ## style, likely bugs, and the walls between packages
+	$(LINT) run ./...
+
+.PHONY: fmt
+fmt: $(LINT) ## format all Go files
+	$(LINT) fmt ./...
+
+.PHONY: bench
+bench: deps build ## how long from kill to drained, what a scrape costs, and the Go benchmarks
+	$(GO) run ./test/mttr -sluice bin/sluice -kills $(KILLS)
+	$(GO) run ./test/scrapecost -sluice bin/sluice
+	$(GO) test -run '^$$' -bench . -benchtime 1s -benchmem ./...
+
+.PHONY: demo
+demo: deps build ## watch it work: a member dies, is drained, comes back (DEMO_ARGS=--once for scripts)
+	@$(GO) build -o bin/demo ./test/demo
+	@exec bin/demo -sluice bin/sluice $(DEMO_ARGS)
+
+.PHONY: deps
+deps: ## HAProxy, Prometheus and Alertmanager from Debian's packages, where they are missing
+	@test/deps.sh haproxy=haproxy prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin
+
+# Built from the versions in tools/go.mod, once: it takes a few minutes.
+$(LINT): tools/go.mod tools/go.sum
+	cd tools && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
