@@ -1,0 +1,275 @@
+// Package rig starts the closed loop on real parts: toy members, HAProxy,
+// exporter, Prometheus, Alertmanager, remediator, on free ports of loopback and
+// with all their files in one scratch folder. What it starts it ends.
+//
+// Prometheus and Alertmanager run on the examples and rules that are shipped in
+// alerts/, so a mistake there fails whatever uses the rig.
+package rig
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluice-project/sluice/test/loopback"
+)
+
+const (
+	pollEvery   = 20 * time.Millisecond
+	readyWithin = 30 * time.Second
+)
+
+// Options say how the loop is set. The zero value of each field takes the
+// default that is written beside it.
+type Options struct {
+	Sluice string // the program under test; see Build
+
+	Members   int  // toy members, named app1, app2, ...; 3
+	OwnChecks bool // also the pool Own: the same members under HAProxy's own checks
+	Wire      bool // put a Wire between Sluice and HAProxy
+
+	Interval     time.Duration // of the probe; 1s. Three bad results are a verdict
+	FastRetry    time.Duration // 250ms
+	ProbeTimeout time.Duration // 300ms
+	Scrape       time.Duration // scrape and evaluation interval of Prometheus; 1s
+	Resend       time.Duration // see newPrometheus; 1m, as Prometheus has it
+
+	Mode       string        // auto
+	To         string        // drain
+	MinServing string        // 1
+	MaxHeld    int           // 1
+	HoldDown   time.Duration // 1s
+	Query      string        // when set: confirm by Prometheus, with this query
+	Claims     []string      // entries of remediation.claims, each one line of YAML
+}
+
+func (o Options) withDefaults() Options {
+	o.Members = cmp.Or(o.Members, 3)
+	o.Interval = cmp.Or(o.Interval, time.Second)
+	o.FastRetry = cmp.Or(o.FastRetry, 250*time.Millisecond)
+	o.ProbeTimeout = cmp.Or(o.ProbeTimeout, 300*time.Millisecond)
+	o.Scrape = cmp.Or(o.Scrape, time.Second)
+	o.Resend = cmp.Or(o.Resend, time.Minute)
+	o.Mode = cmp.Or(o.Mode, "auto")
+	o.To = cmp.Or(o.To, "drain")
+	o.MinServing = cmp.Or(o.MinServing, "1")
+	o.MaxHeld = cmp.Or(o.MaxHeld, 1)
+	o.HoldDown = cmp.Or(o.HoldDown, time.Second)
+	return o
+}
+
+// A Rig is the whole loop, running.
+type Rig struct {
+	Dir    string // all files; removed by Stop
+	Config string // sluice.yml
+
+	Members      []*Member
+	HAProxy      *HAProxy
+	Wire         *Wire // nil unless asked for
+	Exporter     *Sluice
+	Remediator   *Sluice
+	Webhooks     *Tap // between Alertmanager and remediator
+	People       *Tap // what people would be told
+	Alertmanager *Alertmanager
+	Prometheus   *Prometheus
+}
+
+// Start starts all parts and waits until each is ready. When it fails, nothing
+// of it is left running.
+func Start(ctx context.Context, o Options) (*Rig, error) {
+	dir, err := os.MkdirTemp("", "sluice-")
+	if err != nil {
+		return nil, err
+	}
+	r := &Rig{Dir: dir, Config: filepath.Join(dir, "sluice.yml")}
+	if err := r.start(ctx, o.withDefaults()); err != nil {
+		return nil, errors.Join(err, r.Stop())
+	}
+	return r, nil
+}
+
+func (r *Rig) start(ctx context.Context, o Options) error {
+	root, err := Root()
+	if err != nil {
+		return err
+	}
+	binary, err := filepath.Abs(o.Sluice)
+	if err != nil {
+		return err
+	}
+	for i := range o.Members {
+		m, err := NewMember(fmt.Sprintf("app%d", i+1))
+		if err != nil {
+			return err
+		}
+		r.Members = append(r.Members, m)
+	}
+	if r.HAProxy, err = newHAProxy(r.Dir, r.Members, o.OwnChecks); err != nil {
+		return err
+	}
+	if r.Exporter, err = newSluice("exporter", binary, r.Dir, r.Config); err != nil {
+		return err
+	}
+	if r.Remediator, err = newSluice("remediator", binary, r.Dir, r.Config); err != nil {
+		return err
+	}
+	if r.Webhooks, err = newTap(r.Remediator.URL); err != nil {
+		return err
+	}
+	if r.People, err = newTap(""); err != nil {
+		return err
+	}
+	if r.Alertmanager, err = newAlertmanager(r.Dir, root, r.Webhooks.Address, r.People.Address); err != nil {
+		return err
+	}
+	places := map[string]string{"9101": r.Exporter.Address, "11011": r.Remediator.Address, "9093": r.Alertmanager.Address}
+	if r.Prometheus, err = newPrometheus(r.Dir, root, places, o.Scrape, o.Resend); err != nil {
+		return err
+	}
+	socket := r.HAProxy.Socket
+	if o.Wire {
+		if r.Wire, err = newWire(filepath.Join(r.Dir, "wire.sock"), socket); err != nil {
+			return err
+		}
+		socket = r.Wire.Socket
+	}
+	if err := writeSluiceConfig(r.Config, socket, r.Alertmanager.URL, r.Prometheus.URL, o); err != nil {
+		return err
+	}
+
+	// What is asked is up before those that ask.
+	for _, part := range []interface{ Start(context.Context) error }{
+		r.HAProxy, r.Exporter, r.Alertmanager, r.Remediator, r.Prometheus,
+	} {
+		if err := part.Start(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Settle waits until the loop is closed: Prometheus knows every member as
+// healthy, and the Watchdog has come all the way to the remediator.
+func (r *Rig) Settle(ctx context.Context) error {
+	start := time.Now().Add(-readyWithin) // the Watchdog may have come before this was asked
+	err := Await(ctx, readyWithin, "Prometheus to know all members as healthy", func(ctx context.Context) error {
+		up, err := r.Prometheus.Vector(ctx, fmt.Sprintf(`sluice_probe_up{device=%q,pool=%q} == 1`, Device, Pool))
+		if err == nil && len(up) != len(r.Members) {
+			err = fmt.Errorf("%d of %d are up", len(up), len(r.Members))
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	_, err = r.Webhooks.Next(ctx, start, `"Watchdog"`)
+	return err
+}
+
+// Member returns the member of that name.
+func (r *Rig) Member(name string) *Member {
+	for _, m := range r.Members {
+		if m.Name == name {
+			return m
+		}
+	}
+	panic("the rig has no member " + name)
+}
+
+// processes are in the order in which they are ended: who asks goes first.
+func (r *Rig) processes() []*Process {
+	var out []*Process
+	if r.Prometheus != nil {
+		out = append(out, r.Prometheus.Process)
+	}
+	if r.Alertmanager != nil {
+		out = append(out, r.Alertmanager.Process)
+	}
+	for _, s := range []*Sluice{r.Remediator, r.Exporter} {
+		if s != nil {
+			out = append(out, s.Process)
+		}
+	}
+	if r.HAProxy != nil {
+		out = append(out, r.HAProxy.Process)
+	}
+	return out
+}
+
+// Stop ends all parts and removes their files. It returns what didn't end well.
+func (r *Rig) Stop() error {
+	var errs []error
+	for _, p := range r.processes() {
+		errs = append(errs, p.Stop())
+	}
+	for _, t := range []*Tap{r.Webhooks, r.People} {
+		if t != nil {
+			errs = append(errs, t.close())
+		}
+	}
+	if r.Wire != nil {
+		errs = append(errs, r.Wire.close())
+	}
+	for _, m := range r.Members {
+		errs = append(errs, m.Close())
+	}
+	return errors.Join(append(errs, os.RemoveAll(r.Dir))...)
+}
+
+// Logs returns the last lines of every part, for a failed test.
+func (r *Rig) Logs(lines int) string {
+	var out strings.Builder
+	for _, p := range r.processes() {
+		if p.cmd != nil {
+			fmt.Fprintf(&out, "--- %s\n%s\n", p.Name, p.Log(lines))
+		}
+	}
+	return out.String()
+}
+
+// given are the ports that this process has handed out: one that is free again
+// because its server is down for a moment must not go to another.
+var given struct {
+	sync.Mutex
+	ports map[string]bool
+}
+
+// listen listens on a port that was never handed out before.
+func listen() (net.Listener, error) {
+	given.Lock()
+	defer given.Unlock()
+	if given.ports == nil {
+		given.ports = make(map[string]bool)
+	}
+	for {
+		ln, err := loopback.Listen()
+		if err != nil {
+			return nil, err
+		}
+		if own := ln.Addr().String(); !given.ports[own] {
+			given.ports[own] = true
+			return ln, nil
+		}
+		if err := ln.Close(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// address returns such a port for a server that wants to listen by itself.
+func address() (string, error) {
+	ln, err := listen()
+	if err != nil {
+		return "", err
+	}
+	return ln.Addr().String(), ln.Close()
+}

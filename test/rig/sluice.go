@@ -1,0 +1,137 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/prometheus/common/model"
+)
+
+// Build builds the program under test into dir and returns where it is.
+func Build(ctx context.Context, dir string) (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	out := filepath.Join(dir, "sluice")
+	args := []string{"build", "-o", out}
+	if raceDetector {
+		args = append(args, "-race") // what the tests are told to look for, the program looks for too
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/sluice")...)
+	cmd.Dir = root
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w: %s", err, text)
+	}
+	return out, nil
+}
+
+// Root returns the folder of the module, from any folder below it.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	for ; err == nil; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("no go.mod here or above: run this inside the repository")
+		}
+	}
+	return "", err
+}
+
+// Sluice is one running command of the program under test.
+type Sluice struct {
+	*Process
+	Address string
+	URL     string
+}
+
+func newSluice(command, binary, dir, config string) (*Sluice, error) {
+	own, err := address()
+	if err != nil {
+		return nil, err
+	}
+	s := &Sluice{Address: own, URL: "http://" + own}
+	s.Process, err = newProcess(command, dir, binary, command,
+		"--config.file="+config, "--web.listen-address="+own, "--log.level=debug")
+	return s, err
+}
+
+// Start starts the command and waits until it says that it is ready.
+func (s *Sluice) Start(ctx context.Context) error {
+	if err := s.Process.Start(); err != nil {
+		return err
+	}
+	return s.ready(ctx, healthy(s.URL+"/-/ready"))
+}
+
+var sluiceConfig = template.Must(template.New("sluice.yml").Parse(`devices:
+  - name: {{.Device}}
+    haproxy:
+      address: {{.Socket}}
+      timeout: 1s
+
+modules:
+  health:
+    prober: http
+    timeout: {{.ProbeTimeout}}
+    http:
+      path: {{.HealthPath}}
+      fail_if_body_not_matches_regexp: ['"db":"up"']
+
+probes:
+  - name: shop
+    module: health
+    interval: {{.Interval}}
+    fast_retry: {{.FastRetry}}
+    fall: 3
+    rise: 2
+    members: {device: {{.Device}}, pool: {{.Pool}}}
+
+remediation:
+  mode: {{.Mode}}
+  alertmanagers: [{url: '{{.Alertmanager}}'}]
+  prometheus: [{url: '{{.Prometheus}}'}]
+  policies:
+    - name: drain
+      to: {{.To}}
+      members: {device: {{.Device}}, pool: {{.Pool}}}
+      min_serving: {{.MinServing}}
+      max_held: {{.MaxHeld}}
+      hold_down: {{.HoldDown}}
+{{- if .Query}}
+      confirm: prometheus
+      query: '{{.Query}}'
+{{- end}}
+{{- range .Claims}}
+{{- if eq . (index $.Claims 0)}}
+  claims:
+{{- end}}
+    - {{.}}
+{{- end}}
+`))
+
+// writeSluiceConfig writes the configuration of exporter and remediator.
+func writeSluiceConfig(path, socket, alertmanager, prometheus string, o Options) error {
+	var text strings.Builder
+	err := sluiceConfig.Execute(&text, map[string]any{
+		"Device": Device, "Pool": Pool, "HealthPath": healthPath, "Socket": socket,
+		"Alertmanager": alertmanager, "Prometheus": prometheus,
+		"Interval": duration(o.Interval), "FastRetry": duration(o.FastRetry), "ProbeTimeout": duration(o.ProbeTimeout),
+		"Mode": o.Mode, "To": o.To, "MinServing": o.MinServing, "MaxHeld": o.MaxHeld, "HoldDown": duration(o.HoldDown),
+		"Query": o.Query, "Claims": o.Claims,
+	})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte(text.String()), 0o600)
+}
+
+func duration(d time.Duration) string { return model.Duration(d).String() }
