@@ -1,0 +1,167 @@
+package haproxy
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sluice-project/sluice/edge"
+)
+
+// A Reading is one look at everything, over one connection, so that its parts
+// are of the same process and of the same instant.
+type Reading struct {
+	Info    Info
+	Stats   Stats
+	Servers []Server
+	At      time.Time // when the answer was complete
+}
+
+// Info asks "show info".
+func (c *Client) Info(ctx context.Context) (Info, error) {
+	parts, err := c.batch(ctx, "show info", "show info")
+	if err != nil {
+		return Info{}, fmt.Errorf("show info: %w", err)
+	}
+	return ParseInfo(parts[0], time.Now())
+}
+
+// Stats asks "show stat".
+func (c *Client) Stats(ctx context.Context) (Stats, error) {
+	parts, err := c.batch(ctx, "show stat", "show stat")
+	if err != nil {
+		return Stats{}, fmt.Errorf("show stat: %w", err)
+	}
+	return ParseStats(parts[0])
+}
+
+// Servers asks "show servers state" for one backend, or for all when it is
+// empty. It returns [ErrNoBackend] when HAProxy has none of that name.
+func (c *Client) Servers(ctx context.Context, backend string) ([]Server, error) {
+	command := "show servers state"
+	if backend != "" {
+		if err := checkName("backend", backend); err != nil {
+			return nil, err
+		}
+		command += " " + backend
+	}
+	parts, err := c.batch(ctx, "show servers state", command)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", command, err)
+	}
+	if err := refused(parts[0]); err != nil {
+		return nil, fmt.Errorf("%s: %w", command, err)
+	}
+	return ParseServers(parts[0])
+}
+
+// refused finds a refusal where an answer begins with "1" when all is well.
+func refused(answer []byte) error {
+	if s := strings.TrimSpace(string(head(answer))); strings.HasPrefix(s, "1") || s == "" {
+		return nil
+	}
+	return refusal(answer)
+}
+
+// ReadStats asks for the process and its statistics over one connection: what a scrape needs.
+func (c *Client) ReadStats(ctx context.Context) (Reading, error) { return c.read(ctx, false) }
+
+// Read asks for the process, its statistics and its servers' states over one connection.
+func (c *Client) Read(ctx context.Context) (Reading, error) { return c.read(ctx, true) }
+
+func (c *Client) read(ctx context.Context, servers bool) (r Reading, err error) {
+	commands := []string{"show info", "show stat"}
+	if servers {
+		commands = append(commands, "show servers state")
+	}
+	parts, err := c.batch(ctx, "read", commands...)
+	if err != nil {
+		return Reading{}, fmt.Errorf("%s: %w", strings.Join(commands, ";"), err)
+	}
+	r.At = time.Now()
+	if r.Info, err = ParseInfo(parts[0], r.At); err != nil {
+		return Reading{}, err
+	}
+	if r.Stats, err = ParseStats(parts[1]); err != nil {
+		return Reading{}, err
+	}
+	if servers {
+		r.Servers, err = ParseServers(parts[2])
+	}
+	return r, err
+}
+
+// Snapshot says what was read in the words that all kinds of device share.
+func (r Reading) Snapshot(device string) edge.Snapshot {
+	snap := edge.Snapshot{Device: device, Process: r.Info.Process(), At: r.At, States: make(map[edge.Member]edge.State, len(r.Servers))}
+	byName := make(map[[2]string]Server, len(r.Servers))
+	for _, s := range r.Servers {
+		byName[[2]string{s.Backend, s.Name}] = s
+	}
+	col := func(n string) int { return r.Stats.Column(n) }
+	status, weight, backup, check := col("status"), col("weight"), col("bck"), col("check_status")
+	scur, qcur, lbtot, tracked := col("scur"), col("qcur"), col("lbtot"), col("tracked")
+	for _, row := range r.Stats.Rows {
+		if row.Type != ServerRow {
+			continue
+		}
+		srv, ok := byName[[2]string{row.Proxy, row.Service}]
+		if !ok {
+			continue // a server that came between the two commands: the next look has both
+		}
+		m := edge.Member{Device: device, Pool: row.Proxy, Name: row.Service}
+		word, _, _ := strings.Cut(row.At(status), " ")
+		st := edge.State{
+			Member: m, Address: srv.Address, Admin: srv.Admin.admin(), Marks: srv.Admin.String(),
+			Settled:  srv.Admin&ResolveMaint != 0 || srv.Admin&ConfigMaint != 0 && srv.Admin.Maint(),
+			Backup:   row.At(backup) == "1",
+			Weight:   int(number(row.At(weight))), //nolint:gosec // 0 to 256
+			Check:    checked(row.At(check), srv.Op),
+			Agent:    srv.HasAgent(),
+			Tracks:   row.At(tracked),
+			Sessions: int(number(row.At(scur))), Queue: int(number(row.At(qcur))), //nolint:gosec // counts of sockets
+			Chosen: number(row.At(lbtot)),
+		}
+		up := srv.Op == Starting || srv.Op == Running
+		st.Serving = up && st.Admin == edge.Ready && st.Weight > 0 && !st.Backup && word != "MAINT" && word != "DOWN"
+		snap.States[m] = st
+	}
+	return snap
+}
+
+func (f Flags) admin() edge.Admin {
+	switch {
+	case f.Maint():
+		return edge.Maint
+	case f.Drain():
+		return edge.Drain
+	}
+	return edge.Ready
+}
+
+// checked reads the verdict of HAProxy's own check. A server without a check has
+// an empty check_status; UNK and INI mean that none has run yet. Those that
+// passed end in OK or OKC; a "* " before the word marks a check under way.
+func checked(status string, op OpState) edge.Answer {
+	status = strings.TrimPrefix(status, "* ")
+	switch {
+	case status == "", status == "UNK", status == "INI", status == "no check":
+		return edge.Unknown
+	case op == Stopped:
+		return edge.No
+	case strings.HasSuffix(status, "OK"), strings.HasSuffix(status, "OKC"):
+		return edge.Yes
+	}
+	return edge.No
+}
+
+func number(s string) (n uint64) {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0
+		}
+		n = n*10 + uint64(s[i]-'0')
+	}
+	return n
+}
