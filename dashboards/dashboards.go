@@ -1,0 +1,145 @@
+// Package dashboards holds the Grafana boards that ship with Sluice, and lists
+// the queries in them, so that tests can put each one to a real Prometheus: a
+// board that shows nothing looks like a system with nothing wrong.
+package dashboards
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"time"
+)
+
+//go:embed *.json
+var files embed.FS
+
+// A Query is one query of one panel, as it stands in the board.
+type Query struct {
+	Board   string // file name, "overview.json"
+	Panel   string // title
+	Ref     string // refId within the panel
+	Expr    string // PromQL with Grafana's variables
+	Instant bool   // asks for one moment; else for the board's time range
+}
+
+// String says where the query stands.
+func (q Query) String() string { return fmt.Sprintf("%s: %s: %s", q.Board, q.Panel, q.Ref) }
+
+// A board is what we read of Grafana's dashboard model.
+type board struct {
+	Title         string  `json:"title"`
+	UID           string  `json:"uid"`
+	SchemaVersion int     `json:"schemaVersion"`
+	Panels        []panel `json:"panels"`
+	Templating    struct {
+		List []variable `json:"list"`
+	} `json:"templating"`
+}
+
+type panel struct {
+	ID          int      `json:"id"`
+	Type        string   `json:"type"`
+	Title       string   `json:"title"`
+	Description string   `json:"description"`
+	Datasource  source   `json:"datasource"`
+	Targets     []target `json:"targets"`
+	GridPos     struct {
+		X, Y, W, H int
+	} `json:"gridPos"`
+	FieldConfig struct {
+		Defaults struct {
+			Unit string `json:"unit"`
+		} `json:"defaults"`
+	} `json:"fieldConfig"`
+	Panels []panel `json:"panels"` // of a collapsed row
+}
+
+type target struct {
+	RefID      string `json:"refId"`
+	Expr       string `json:"expr"`
+	Instant    bool   `json:"instant"`
+	Datasource source `json:"datasource"`
+}
+
+type source struct {
+	Type string `json:"type"`
+	UID  string `json:"uid"`
+}
+
+type variable struct {
+	Name       string `json:"name"`
+	Type       string `json:"type"`
+	AllValue   string `json:"allValue"`
+	Definition string `json:"definition"`
+	Datasource source `json:"datasource"`
+}
+
+// read returns every board by its file name.
+func read() (map[string]board, error) {
+	names, err := fs.Glob(files, "*.json")
+	if err != nil {
+		return nil, err
+	}
+	boards := make(map[string]board, len(names))
+	for _, name := range names {
+		b, err := files.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		var d board
+		if err := json.Unmarshal(b, &d); err != nil {
+			return nil, fmt.Errorf("read board %s: %w", name, err)
+		}
+		boards[name] = d
+	}
+	return boards, nil
+}
+
+// walk calls visit for each panel, those inside rows included.
+func walk(panels []panel, visit func(panel)) {
+	for _, p := range panels {
+		visit(p)
+		walk(p.Panels, visit)
+	}
+}
+
+// Queries returns the queries of all boards, panel by panel.
+func Queries() ([]Query, error) {
+	names, err := fs.Glob(files, "*.json") // sorted
+	if err != nil {
+		return nil, err
+	}
+	boards, err := read()
+	if err != nil {
+		return nil, err
+	}
+	var queries []Query
+	for _, name := range names {
+		walk(boards[name].Panels, func(p panel) {
+			for _, t := range p.Targets {
+				queries = append(queries, Query{name, p.Title, t.RefID, t.Expr, t.Instant})
+			}
+		})
+	}
+	return queries, nil
+}
+
+// grafana matches a variable: $name or ${name}.
+var grafana = regexp.MustCompile(`\$(?:\{(\w+)\}|(\w+))`)
+
+// Resolve puts values in place of Grafana's variables, as Grafana does for a
+// viewer who chose "All" everywhere: a variable of the board stands for
+// everything, $__rate_interval and its kin for the given one. The result can be
+// sent to Prometheus.
+func (q Query) Resolve(interval time.Duration) string {
+	return grafana.ReplaceAllStringFunc(q.Expr, func(v string) string {
+		switch grafana.ReplaceAllString(v, "$1$2") {
+		case "__rate_interval", "__interval", "__range":
+			return fmt.Sprintf("%dms", interval.Milliseconds())
+		default:
+			return ".*"
+		}
+	})
+}
