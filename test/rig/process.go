@@ -164,21 +164,9 @@ func (p *Process) ready(ctx context.Context, check func(context.Context) error) 
 func Await(ctx context.Context, within time.Duration, what string, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
 	start := time.Now()
-	for last := error(nil); ; {
-		err := check(ctx)
-		if err == nil {
-			return nil
-		}
-		if last == nil || ctx.Err() == nil {
-			last = err // a check cut short by the deadline says nothing new
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waited %v for %s: %w", time.Since(start).Round(time.Millisecond), what, last)
-		case <-tick.C:
-		}
+	if _, err := Every(ctx, pollEvery, check); err != nil {
+		return fmt.Errorf("waited %v for %s: %w", time.Since(start).Round(time.Millisecond), what, err)
 	}
+	return nil
 }

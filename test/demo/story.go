@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sluice-project/sluice/test/rig"
+)
+
+const (
+	outWithin  = 30 * time.Second // generous: a loaded machine should not make the demo lie
+	backWithin = 60 * time.Second
+	calm       = 2 * time.Second // how long clients are watched after a change
+)
+
+// act kills a member, shows how it is taken out, brings it back and shows how
+// it is given back.
+func act(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, victim *rig.Member) error {
+	if err := death(ctx, s, r, traffic, victim); err != nil {
+		return fmt.Errorf("after the death of %s: %w", victim.Name, err)
+	}
+	if err := recovery(ctx, s, r, traffic, victim); err != nil {
+		return fmt.Errorf("after the return of %s: %w", victim.Name, err)
+	}
+	return r.Quiet(ctx, backWithin)
+}
+
+func death(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, victim *rig.Member) error {
+	start := time.Now()
+	if err := victim.Set(rig.Refuse); err != nil {
+		return err
+	}
+	end := s.scene(start, fmt.Sprintf("%s dies: nothing listens on %s any more.", victim.Name, victim.Address))
+	defer end()
+
+	ctx, cancel := context.WithTimeout(ctx, outWithin)
+	defer cancel()
+	g, ctx := errgroup.WithContext(ctx)
+	var out time.Time
+	g.Go(func() error {
+		return r.WatchFailure(ctx, victim.Name, start, func(h rig.Hop, at time.Time) {
+			switch h {
+			case rig.Verdict:
+				s.saw(at, "exporter", "the third bad result in a row: %s counts as down", victim.Name)
+			case rig.Scraped:
+				s.saw(at, "Prometheus", "has scraped that: sluice_probe_up is 0")
+			case rig.Firing:
+				s.saw(at, "Prometheus", "MemberFailing fires, and asks for the policy \"drain\"")
+			case rig.Claimed:
+				s.saw(at, "Alertmanager", "has the alert")
+			case rig.Hooked:
+				s.saw(at, "remediator", "gets the webhook; reads Alertmanager and HAProxy, probes the pool itself, asks its guards")
+			case rig.Out:
+				out = at
+				s.saw(at, "HAProxy", "%s is in drain: it gets no new traffic", victim.Name)
+			}
+		})
+	})
+	g.Go(func() error {
+		at, err := rig.Every(ctx, 25*time.Millisecond, probed(r, "sluice_probe_success", victim, 0))
+		if err == nil {
+			s.saw(at, "exporter", "first bad result of its probe")
+		}
+		return err
+	})
+	g.Go(func() error {
+		_, err := rig.Every(ctx, 25*time.Millisecond, func(context.Context) error {
+			failed := rig.Failed(traffic.Since(start))
+			if len(failed) == 0 {
+				return fmt.Errorf("no client has met an error")
+			}
+			first := failed[0]
+			s.saw(first.Start.Add(first.Took), "clients", "first error: %v", first.Err)
+			return nil
+		})
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := wait(ctx, calm); err != nil {
+		return err
+	}
+	all := traffic.Since(start)
+	after := traffic.Since(out)
+	s.saw(time.Now(), "clients", "%d of %d requests failed until the drain, %d of %d since",
+		len(rig.Failed(all))-len(rig.Failed(after)), len(all)-len(after), len(rig.Failed(after)), len(after))
+	if failed := rig.Failed(after); len(failed) > 0 {
+		return fmt.Errorf("a request failed %v after the drain: %w", failed[0].Start.Sub(out), failed[0].Err)
+	}
+	return nil
+}
+
+func recovery(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, victim *rig.Member) error {
+	start := time.Now()
+	if err := victim.Set(rig.Serve); err != nil {
+		return err
+	}
+	end := s.scene(start, fmt.Sprintf("%s comes back on %s.", victim.Name, victim.Address))
+	defer end()
+
+	ctx, cancel := context.WithTimeout(ctx, backWithin)
+	defer cancel()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		at, err := rig.Every(ctx, 25*time.Millisecond, probed(r, "sluice_probe_up", victim, 1))
+		if err == nil {
+			s.saw(at, "exporter", "the second good result in a row: %s counts as up", victim.Name)
+		}
+		return err
+	})
+	g.Go(func() error {
+		at, err := rig.Every(ctx, 50*time.Millisecond, func(ctx context.Context) error {
+			firing, err := r.Prometheus.Vector(ctx, fmt.Sprintf(`ALERTS{alertname="MemberFailing",member=%q}`, victim.Name))
+			if err == nil && len(firing) > 0 {
+				err = fmt.Errorf("MemberFailing still fires")
+			}
+			return err
+		})
+		if err == nil {
+			s.saw(at, "Prometheus", "MemberFailing is over; that alone gives nothing back")
+		}
+		return err
+	})
+	var back time.Time
+	g.Go(func() (err error) {
+		back, err = rig.Every(ctx, 10*time.Millisecond, r.HAProxy.Want(victim.Name, rig.AdminReady))
+		if err == nil {
+			s.saw(back, "HAProxy", "%s is ready: the remediator's own probes were good for the whole hold-down", victim.Name)
+		}
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := wait(ctx, calm); err != nil {
+		return err
+	}
+	all := traffic.Since(start)
+	answered := 0
+	for _, v := range traffic.Since(back) {
+		if v.Member == victim.Name {
+			answered++
+		}
+	}
+	s.saw(time.Now(), "clients", "%d of %d requests failed; %s has answered %d of them", len(rig.Failed(all)), len(all), victim.Name, answered)
+	switch failed := rig.Failed(all); {
+	case len(failed) > 0:
+		return fmt.Errorf("a request failed after its return: %w", failed[0].Err)
+	case answered == 0:
+		return fmt.Errorf("%s is ready but gets no traffic", victim.Name)
+	}
+	return nil
+}
+
+// probed returns a check that the exporter shows that value for the member.
+func probed(r *rig.Rig, metric string, m *rig.Member, want float64) func(context.Context) error {
+	labels := map[string]string{"device": rig.Device, "pool": rig.Pool, "member": m.Name}
+	return func(ctx context.Context) error {
+		got, series, err := rig.Value(ctx, r.Exporter.URL, metric, labels)
+		if err == nil && (series != 1 || got != want) {
+			err = fmt.Errorf("%s of %s is %v in %d series, want %v", metric, m.Name, got, series, want)
+		}
+		return err
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
