@@ -72,24 +72,30 @@ func newHAProxy(dir string, members []*Member, ownChecks bool) (*HAProxy, error)
 		return nil, err
 	}
 	h := &HAProxy{Socket: filepath.Join(dir, "haproxy.sock"), Front: front}
-	var text strings.Builder
-	err = haproxyConfig.Execute(&text, map[string]any{
+	err = h.configure(dir, haproxyConfig, map[string]any{
 		"Socket": h.Socket, "Front": front, "Members": members, "OwnChecks": ownChecks,
 		"Pool": Pool, "Own": Own, "HealthPath": healthPath,
 	})
+	return h, err
+}
+
+// configure writes the configuration that HAProxy will start with.
+func (h *HAProxy) configure(dir string, config *template.Template, values map[string]any) error {
+	var text strings.Builder
+	if err := config.Execute(&text, values); err != nil {
+		return err
+	}
+	file := filepath.Join(dir, "haproxy.cfg")
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		return err
+	}
+	p, err := newProcess("haproxy", dir, "haproxy", "-db", "-f", file) // -db: stay in the foreground
 	if err != nil {
-		return nil, err
+		return err
 	}
-	config := filepath.Join(dir, "haproxy.cfg")
-	if err := os.WriteFile(config, []byte(text.String()), 0o600); err != nil {
-		return nil, err
-	}
-	h.Process, err = newProcess("haproxy", dir, "haproxy", "-db", "-f", config) // -db: stay in the foreground
-	if err != nil {
-		return nil, err
-	}
-	h.heedless = true // seen on 2.6 without a master process
-	return h, nil
+	p.heedless = true // seen on 2.6 without a master process
+	h.Process = p
+	return nil
 }
 
 // Start starts HAProxy and waits until its socket answers.

@@ -1,0 +1,50 @@
+package rig
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// CPU returns how long the program has run on a CPU, in user and kernel mode.
+// The kernel counts in hundredths of a second. Linux only.
+// Source: proc(5), /proc/pid/stat, fields 14 and 15.
+func (p *Process) CPU() (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid()))
+	if err != nil {
+		return 0, err
+	}
+	// The second field is the program's name in brackets; it may hold spaces.
+	_, rest, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat has %d fields", p.Pid(), len(fields))
+	}
+	var ticks int64
+	for _, field := range fields[11:13] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/%d/stat: %w", p.Pid(), err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond, nil
+}
+
+// PeakMemory returns the most memory that the program has had resident, in
+// bytes. Linux only. Source: proc(5), /proc/pid/status, VmHWM.
+func (p *Process) PeakMemory() (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid()))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, ok := strings.Cut(string(text), "VmHWM:")
+	fields := strings.Fields(rest)
+	if !ok || len(fields) < 2 || fields[1] != "kB" {
+		return 0, fmt.Errorf("/proc/%d/status: no VmHWM in kB", p.Pid())
+	}
+	kB, err := strconv.ParseInt(fields[0], 10, 64)
+	return kB * 1024, err
+}
