@@ -1,0 +1,50 @@
+package journal
+
+import (
+	"time"
+
+	"github.com/sluice-project/sluice/edge"
+)
+
+// A Hold is a member that we took out, or are about to: what it was before,
+// what we left, why, and until when. There is at most one for each member
+// (SAFETY.md I9), and it is in the journal before the first byte goes to the
+// device (I11).
+//
+// The journal sets ID and Rev. All else is the engine's, which alone changes it.
+type Hold struct {
+	ID     string      `json:"id"`  // "h17"; given by the first Put, never used again in this file
+	Rev    uint64      `json:"rev"` // 0 before the first Put; each Put wants the last one and raises it
+	Member edge.Member `json:"member"`
+	Policy string      `json:"policy"`
+	To     edge.Admin  `json:"to"`
+	Phase  Phase       `json:"phase"`
+
+	Preimage edge.State `json:"preimage"`       // as read just before the intent: what a release gives back (I8)
+	Left     edge.State `json:"left"`           // as read back after the step: anything else was somebody else (I7)
+	Process  string     `json:"process"`        // life of the device in which Left was read
+	Undo     bool       `json:"undo,omitempty"` // Intent, Applying, Indeterminate and Failed are of the way back
+
+	Intent     time.Time `json:"intent"`               // when the intent became durable
+	Deadline   time.Time `json:"deadline,omitzero"`    // of the command in hand; after it the outcome is read back
+	Since      time.Time `json:"since,omitzero"`       // when the read-back first found the member out
+	LeaseUntil time.Time `json:"lease_until,omitzero"` // renewed by fresh evidence only (I13)
+	MaxUntil   time.Time `json:"max_until,omitzero"`   // hard end, never moved
+	GoodSince  time.Time `json:"good_since,omitzero"`  // first of the unbroken good results; zero after a bad one
+	GoodCount  int       `json:"good_count,omitempty"` // good results in a row
+	EvidenceAt time.Time `json:"evidence_at,omitzero"` // last own result, good or bad
+	ClaimSeen  time.Time `json:"claim_seen,omitzero"`  // last time that a claim on the member was seen
+	Changed    time.Time `json:"changed,omitzero"`     // last change of Phase; set by Put
+	RetryAt    time.Time `json:"retry_at,omitzero"`    // not before, after a failure
+	Attempts   int       `json:"attempts,omitempty"`   // failures in a row
+	Claims     []string  `json:"claims,omitempty"`     // keys of the claims behind the step
+	Reason     string    `json:"reason,omitempty"`     // for people, one line
+	Config     string    `json:"config,omitempty"`     // hash of the configuration that decided
+	ReleaseBy  string    `json:"release_by,omitempty"` // who asked for the release by hand; empty when nobody did
+	ReleaseAt  time.Time `json:"release_at,omitzero"`  // when they asked
+	Paged      time.Time `json:"paged,omitzero"`       // when an escalation was last recorded
+	Note       string    `json:"note,omitempty"`       // the engine's, one line
+	Decision   []byte    `json:"decision,omitempty"`   // JSON of the decision that led here, for replay
+	Reapplied  int       `json:"reapplied,omitempty"`  // times that a new process of the device made us apply again
+	Superseded string    `json:"superseded,omitempty"` // what was found instead of Left
+}

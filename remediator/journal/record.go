@@ -1,0 +1,52 @@
+package journal
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+
+	"go.etcd.io/bbolt"
+)
+
+// version is of the values' shape. A file with a greater one was written by a
+// newer Sluice and is refused whole, rather than half understood.
+const version = 1
+
+// A record is a value as it stands in the file. bbolt has no checksum for its
+// pages, so each value brings its own.
+type record struct {
+	Version int             `json:"v"`
+	Sum     uint32          `json:"crc32c"` // of Data, byte for byte
+	Data    json.RawMessage `json:"data"`
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func put(b *bbolt.Bucket, key []byte, value any) error {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	rec, err := json.Marshal(record{version, crc32.Checksum(data, castagnoli), data})
+	if err != nil {
+		return err
+	}
+	return b.Put(key, rec)
+}
+
+func get(b []byte, value any) error {
+	var rec record
+	if err := json.Unmarshal(b, &rec); err != nil {
+		return fmt.Errorf("%w: a value is damaged: %w", ErrUnreadable, err)
+	}
+	if rec.Version != version {
+		return fmt.Errorf("%w: a value has version %d, this program knows %d", ErrUnreadable, rec.Version, version)
+	}
+	if sum := crc32.Checksum(rec.Data, castagnoli); sum != rec.Sum {
+		return fmt.Errorf("%w: a value is damaged: checksum %08x, want %08x", ErrUnreadable, sum, rec.Sum)
+	}
+	if err := json.Unmarshal(rec.Data, value); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	return nil
+}
