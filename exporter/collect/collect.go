@@ -1,0 +1,249 @@
+// Package collect asks devices what they know and writes it as metrics: what a
+// kind of device says in its own words, and what all kinds share. One answer of
+// a device serves all who ask within a short time.
+package collect
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/edge/fleet"
+	"github.com/sluice-project/sluice/exporter/promtext"
+)
+
+// kinds has one line for each kind of device.
+var kinds = map[string]kind{
+	"haproxy": {readHAProxy, haproxyFamilies},
+}
+
+// A kind is how devices of one kind are read, and the families that only they have.
+type kind struct {
+	read     func(ctx context.Context, d *fleet.Device) (edge.Snapshot, answer, error)
+	families []family
+}
+
+// A family is the header of one metric.
+type family struct {
+	name string
+	kind promtext.Kind
+	help string
+}
+
+// An answer is what one device said of its own, ready to be written.
+type answer interface {
+	// series writes this device's series of one of its kind's families, by number.
+	series(w *promtext.Writer, family int)
+}
+
+// share is how long an answer serves others than the one who asked for it: long
+// enough for scrapes that come together, and too short to see in a graph.
+const share = 500 * time.Millisecond
+
+// A Look is one whole answer of one device.
+type Look struct {
+	Snapshot edge.Snapshot
+	Duration time.Duration // that the device took to give it
+
+	own answer
+}
+
+// A Collector asks one device, never twice at a time.
+type Collector struct {
+	device *fleet.Device
+	kind   kind
+	ctx    context.Context // of the reads, which outlive those who wait for them
+	cancel context.CancelFunc
+	reads  sync.WaitGroup
+
+	mu      sync.Mutex
+	current *reading // the one under way, or the last one while it is shared
+}
+
+type reading struct {
+	done chan struct{}
+	look *Look
+	err  error
+}
+
+// New returns the collector of one device; close it when it is no longer used.
+func New(d *fleet.Device) (*Collector, error) {
+	k, ok := kinds[d.Kind()]
+	if !ok {
+		return nil, fmt.Errorf("device %s: nothing collects kind %q", d.Name(), d.Kind())
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Collector{device: d, kind: k, ctx: ctx, cancel: cancel}, nil
+}
+
+// Device returns the device that is asked.
+func (c *Collector) Device() *fleet.Device { return c.device }
+
+// Close ends the read under way, if there is one, and waits for it.
+func (c *Collector) Close() {
+	c.mu.Lock() // from here on no read begins
+	c.cancel()
+	c.mu.Unlock()
+	c.reads.Wait()
+}
+
+// Look returns what the device says now, or said a moment ago to somebody else.
+// Only the wait ends with ctx; the read goes on for others and is bounded by
+// the device's own timeout. So a device that hangs has one open connection,
+// however often it is scraped.
+func (c *Collector) Look(ctx context.Context) (*Look, error) {
+	r, err := c.join()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-r.done:
+		return r.look, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("device %s: no answer yet: %w", c.device.Name(), context.Cause(ctx))
+	}
+}
+
+func (c *Collector) join() (*reading, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current != nil {
+		return c.current, nil
+	}
+	if err := c.ctx.Err(); err != nil {
+		return nil, fmt.Errorf("device %s: %w", c.device.Name(), err)
+	}
+	r := &reading{done: make(chan struct{})}
+	c.current = r
+	c.reads.Go(func() { c.read(r) })
+	return r, nil
+}
+
+func (c *Collector) read(r *reading) {
+	start := time.Now()
+	snapshot, own, err := c.kind.read(c.ctx, c.device)
+	if err != nil {
+		r.err = fmt.Errorf("device %s: %w", c.device.Name(), err)
+	} else {
+		r.look = &Look{Snapshot: snapshot, Duration: time.Since(start), own: own}
+	}
+	close(r.done)
+	time.AfterFunc(share, func() { c.forget(r) })
+}
+
+// forget lets the next one ask anew. The answer of a large device is large, so
+// it isn't kept longer than it is of use.
+func (c *Collector) forget(r *reading) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current == r {
+		c.current = nil
+	}
+}
+
+// An Outcome is what came of asking one device in one scrape.
+type Outcome struct {
+	Device *fleet.Device
+	Look   *Look // nil when there was no answer
+	Err    error
+}
+
+// All asks all devices at once and returns when each has answered or ctx has
+// ended, in the order of the collectors.
+func All(ctx context.Context, collectors []*Collector) []Outcome {
+	out := make([]Outcome, len(collectors))
+	var all sync.WaitGroup
+	for i, c := range collectors {
+		all.Go(func() {
+			look, err := c.Look(ctx)
+			out[i] = Outcome{c.device, look, err}
+		})
+	}
+	all.Wait()
+	return out
+}
+
+// Write writes the metrics of all devices: those that all kinds share, then the
+// kinds' own.
+func Write(w *promtext.Writer, outcomes []Outcome) {
+	writeDevices(w, outcomes)
+	writeMembers(w, outcomes)
+	for _, name := range kindNames() {
+		for i, f := range kinds[name].families {
+			w.Family(f.name, f.kind, f.help)
+			for _, o := range outcomes {
+				if o.Look != nil && o.Device.Kind() == name {
+					o.Look.own.series(w, i)
+				}
+			}
+		}
+	}
+}
+
+func kindNames() []string {
+	var names []string
+	for name := range kinds {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func writeDevices(w *promtext.Writer, outcomes []Outcome) {
+	labels := func(o Outcome) string {
+		return promtext.Labels("device", o.Device.Name(), "kind", o.Device.Kind())
+	}
+	w.Family("sluice_device_up", promtext.Gauge, "Whether the device answered, whole and in time.")
+	for _, o := range outcomes {
+		w.Flag(labels(o), "", o.Look != nil)
+	}
+	w.Family("sluice_device_read_duration_seconds", promtext.Gauge, "How long the device took to answer.")
+	for _, o := range outcomes {
+		if o.Look != nil {
+			w.Value(labels(o), "", o.Look.Duration.Seconds())
+		}
+	}
+}
+
+var admins = []struct {
+	state edge.Admin
+	label string
+}{
+	{edge.Ready, promtext.Labels("state", edge.Ready.String())},
+	{edge.Drain, promtext.Labels("state", edge.Drain.String())},
+	{edge.Maint, promtext.Labels("state", edge.Maint.String())},
+}
+
+// writeMembers writes what rules that ask for a step may look at.
+func writeMembers(w *promtext.Writer, outcomes []Outcome) {
+	type member struct {
+		labels string
+		state  edge.State
+	}
+	var members []member
+	for _, o := range outcomes {
+		if o.Look == nil {
+			continue
+		}
+		from := len(members)
+		for m, s := range o.Look.Snapshot.States {
+			members = append(members, member{
+				promtext.Labels(edge.LabelDevice, m.Device, edge.LabelPool, m.Pool, edge.LabelMember, m.Name), s,
+			})
+		}
+		slices.SortFunc(members[from:], func(a, b member) int { return a.state.Member.Compare(b.state.Member) })
+	}
+	w.Family("sluice_member_admin_state", promtext.Gauge, "Which state somebody put the member in: 1 for the one in force.")
+	for _, m := range members {
+		for _, a := range admins {
+			w.Flag(m.labels, a.label, m.state.Admin == a.state)
+		}
+	}
+	w.Family("sluice_member_serving", promtext.Gauge, "Whether the member takes new traffic now, by the device's word alone.")
+	for _, m := range members {
+		w.Flag(m.labels, "", m.state.Serving)
+	}
+}
