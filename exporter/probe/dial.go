@@ -1,0 +1,145 @@
+package probe
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A course records the stages of one probe. The HTTP client calls it from
+// goroutines of its own.
+type course struct {
+	mu     sync.Mutex
+	stages []Stage
+	now    string // the stage that is under way
+	since  time.Time
+	ip     string
+}
+
+// begin ends the stage under way, if any, and begins another; "" begins none.
+func (c *course) begin(stage string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if c.now != "" {
+		i := slices.IndexFunc(c.stages, func(s Stage) bool { return s.Name == c.now })
+		if i < 0 {
+			i = len(c.stages)
+			c.stages = append(c.stages, Stage{Name: c.now})
+		}
+		c.stages[i].Duration += now.Sub(c.since)
+	}
+	c.now, c.since = stage, now
+}
+
+func (c *course) stage() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *course) address() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ip
+}
+
+func (c *course) done() []Stage {
+	c.begin("")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.stages)
+}
+
+// courseKey carries the course of a probe through the HTTP client to its dial.
+type courseKey struct{}
+
+// A dialer resolves a name and connects to one address of it, each as a stage
+// of its own. One address is tried, as blackbox_exporter does: a host with two
+// is two probes.
+type dialer struct {
+	prefer   string // ip4 or ip6
+	fallback bool
+}
+
+func newDialer(prefer string, fallback *bool) dialer {
+	if prefer == "" {
+		prefer = "ip6"
+	}
+	return dialer{prefer, fallback == nil || *fallback}
+}
+
+var errNoAddress = errors.New("no address of the wanted protocol")
+
+func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, ok := ctx.Value(courseKey{}).(*course)
+	if !ok {
+		c = new(course)
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	c.begin(StageResolve)
+	ip, err := d.resolve(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.ip = ip
+	c.mu.Unlock()
+	c.begin(StageConnect)
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(ip, port))
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+func (d dialer) resolve(ctx context.Context, host string) (string, error) {
+	if ip := net.ParseIP(host); ip != nil {
+		return host, nil
+	}
+	addrs, err := net.DefaultResolver.LookupIPAddr(ctx, host)
+	if err != nil {
+		return "", err
+	}
+	is4 := func(a net.IPAddr) bool { return a.IP.To4() != nil }
+	i := slices.IndexFunc(addrs, func(a net.IPAddr) bool { return is4(a) == (d.prefer == "ip4") })
+	switch {
+	case i >= 0:
+	case d.fallback && len(addrs) > 0:
+		i = 0
+	default:
+		return "", errNoAddress
+	}
+	return addrs[i].String(), nil
+}
+
+// tlsResult reads what blackbox_exporter shows of a TLS connection.
+func tlsResult(s *tls.ConnectionState) *TLSResult {
+	if s == nil {
+		return nil
+	}
+	r := &TLSResult{Version: tls.VersionName(s.Version)}
+	earliest := func(certs []*x509.Certificate) (t time.Time) {
+		for _, c := range certs {
+			if t.IsZero() || c.NotAfter.Before(t) {
+				t = c.NotAfter
+			}
+		}
+		return t
+	}
+	r.EarliestExpiry = earliest(s.PeerCertificates)
+	for _, chain := range s.VerifiedChains {
+		if t := earliest(chain); t.After(r.ChainExpiry) {
+			r.ChainExpiry = t
+		}
+	}
+	return r
+}

@@ -1,0 +1,208 @@
+// Package probe asks one target one question, once, and says how it went, stage
+// by stage. A target that is down is a [Result]; an error means that the
+// configuration can't be used. Nothing here keeps a connection or a verdict.
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/version"
+
+	"github.com/sluice-project/sluice/edge"
+)
+
+// A Prober asks one target once. The deadline is the context's or the module's
+// timeout, whichever comes first; it counts from the call. Probe is safe for
+// concurrent use.
+type Prober interface {
+	Probe(ctx context.Context, target string) Result
+}
+
+// A kind is one line of the table of probers.
+type kind struct {
+	build    func(Module) (Prober, error)
+	validate func(Module) edge.Mistakes
+	target   func(target string) error // says what is wrong with a target, without showing it
+	member   func(m Module, scheme, hostport string) string
+}
+
+var kinds = map[string]kind{
+	"http": {newHTTP, validateHTTP, checkURL, memberURL},
+	"tcp":  {newTCP, validateTCP, checkHostPort, memberHostPort},
+}
+
+// Kinds returns the names of all probers, in order.
+func Kinds() []string { return slices.Sorted(maps.Keys(kinds)) }
+
+// New builds the prober of a module.
+func New(m Module) (Prober, error) {
+	if wrong := m.Validate(); len(wrong) > 0 {
+		return nil, wrong[0]
+	}
+	return kinds[m.Prober].build(m)
+}
+
+// A Reason is the stage that failed; it is empty when the target is up.
+type Reason string
+
+// The reasons.
+const (
+	DNS     Reason = "dns"     // the name has no address
+	Connect Reason = "connect" // no connection, or a proxy refused it
+	TLS     Reason = "tls"     // no handshake, or not the certificate that was wanted
+	Timeout Reason = "timeout" // the time ran out, in whatever stage; Detail says which
+	Status  Reason = "status"  // no answer of the protocol, or not the one that was wanted
+	Body    Reason = "body"    // the answer's content
+)
+
+// Reasons lists all, for counters that start at zero.
+var Reasons = []Reason{DNS, Connect, TLS, Timeout, Status, Body}
+
+// The stages, by blackbox_exporter's names of its phases.
+const (
+	StageResolve    = "resolve"
+	StageConnect    = "connect"
+	StageTLS        = "tls"
+	StageProcessing = "processing" // from the request to the answer's first byte
+	StageTransfer   = "transfer"   // the rest of the answer
+)
+
+var stageReason = map[string]Reason{
+	StageResolve: DNS, StageConnect: Connect, StageTLS: TLS, StageProcessing: Status, StageTransfer: Body,
+}
+
+// A Stage is one part of a probe. With redirects each stage is the sum of all its turns.
+type Stage struct {
+	Name     string
+	Duration time.Duration
+}
+
+// A Result is what one probe found.
+type Result struct {
+	Up       bool
+	Reason   Reason // empty when Up
+	Detail   string // one line for people; no user info, no query string
+	Start    time.Time
+	Duration time.Duration
+	Stages   []Stage // in order; the stages that were begun
+	IP       string  // the address that was tried last
+	HTTP     *HTTPResult
+	TLS      *TLSResult
+	Body     []byte // the first KiB of the answer
+}
+
+// An HTTPResult is what an HTTP answer was like.
+type HTTPResult struct {
+	Status        int
+	Version       float64 // 1.1, 2
+	Redirects     int
+	ContentLength int64 // as announced; -1 when it wasn't
+	BodyLength    int64 // bytes read, after decompression
+	LastModified  time.Time
+	RegexFailed   bool
+}
+
+// A TLSResult is what a TLS connection was like.
+type TLSResult struct {
+	Version        string    // "TLS 1.3"
+	EarliestExpiry time.Time // of the certificates that were presented
+	ChainExpiry    time.Time // of the verified chain that lasts longest; zero without one
+}
+
+// bodyKept is how much of an answer is kept as evidence, in bytes.
+const bodyKept = 1 << 10
+
+// Redact returns a target without user info, query string and fragment: what
+// may stand in labels, logs, errors and pages.
+func Redact(target string) string {
+	if !strings.Contains(target, "://") {
+		if _, after, ok := strings.Cut(target, "@"); ok {
+			target = after
+		}
+		target, _, _ = strings.Cut(target, "?")
+		target, _, _ = strings.Cut(target, "#")
+		return target
+	}
+	u, err := url.Parse(target)
+	if err != nil {
+		scheme, _, _ := strings.Cut(target, "://")
+		return scheme + "://(unreadable)"
+	}
+	u.User, u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = nil, "", false, "", ""
+	return u.String()
+}
+
+// CheckTarget says why a target can't be asked by m's prober; the error doesn't
+// show more of the target than [Redact] does.
+func (m Module) CheckTarget(target string) error {
+	k, ok := kinds[m.Prober]
+	if !ok {
+		return fmt.Errorf("no prober %q", m.Prober)
+	}
+	return k.target(target)
+}
+
+// MemberTarget returns what m's prober asks to probe a member at an address.
+func (m Module) MemberTarget(scheme, address string, port int) (string, error) {
+	k, ok := kinds[m.Prober]
+	if !ok {
+		return "", fmt.Errorf("no prober %q", m.Prober)
+	}
+	if address == "" || port < 1 || port > 65535 {
+		return "", fmt.Errorf("member at %q port %d: want an address and a port", address, port)
+	}
+	return k.member(m, scheme, net.JoinHostPort(address, fmt.Sprint(port))), nil
+}
+
+func userAgent() string {
+	if version.Version == "" {
+		return "Sluice/unknown"
+	}
+	return "Sluice/" + version.Version
+}
+
+// reasonFor says why a stage ended with err.
+func reasonFor(ctx context.Context, stage string, err error) (Reason, string) {
+	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
+		if errors.Is(context.Cause(ctx), context.Canceled) {
+			return Timeout, "interrupted during " + stage
+		}
+		return Timeout, "no end of " + stage + " within the timeout"
+	}
+	return stageReason[stage], stage + ": " + plain(err)
+}
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// plain takes the URL out of an error's text and keeps it on one line.
+func plain(err error) string {
+	var u *url.Error
+	for errors.As(err, &u) {
+		err = u.Err
+	}
+	return oneLine(err.Error())
+}
+
+func oneLine(s string) string {
+	const most = 300
+	if len(s) > most {
+		s = s[:most] + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+}

@@ -1,0 +1,43 @@
+package schedule
+
+import "github.com/sluice-project/sluice/edge"
+
+// A Verdict turns results into up or down: Fall bad results in a row make it
+// down, Rise good ones in a row make it up again. Before anything is known one
+// good result is enough for up, so that a start shows no outage, while down wants
+// Fall bad ones even then: nothing is taken out on a first impression.
+type Verdict struct {
+	Fall, Rise int
+
+	up    edge.Answer
+	again int // results in a row that speak against up
+}
+
+// Up is Yes, No, or Unknown while there is no verdict.
+func (v *Verdict) Up() edge.Answer { return v.up }
+
+// Doubtful says that the last results were bad and that it isn't down yet:
+// the time for a fast retry.
+func (v *Verdict) Doubtful() bool { return v.up != edge.No && v.again > 0 }
+
+// Observe takes one result and says whether the verdict changed.
+func (v *Verdict) Observe(good bool) bool {
+	switch {
+	case good && v.up == edge.Unknown:
+		v.up, v.again = edge.Yes, 0
+		return true
+	case good == (v.up == edge.Yes):
+		v.again = 0
+		return false
+	}
+	v.again++
+	need, to := v.Fall, edge.No
+	if good {
+		need, to = v.Rise, edge.Yes
+	}
+	if v.again < need {
+		return false
+	}
+	v.up, v.again = to, 0
+	return true
+}
