@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/sluice-project/sluice/edge"
@@ -25,26 +26,26 @@ type Hold struct {
 	Process  string     `json:"process"`        // life of the device in which Left was read
 	Undo     bool       `json:"undo,omitempty"` // Intent, Applying, Indeterminate and Failed are of the way back
 
-	Intent     time.Time `json:"intent"`               // when the intent became durable
-	Deadline   time.Time `json:"deadline,omitzero"`    // of the command in hand; after it the outcome is read back
-	Since      time.Time `json:"since,omitzero"`       // when the read-back first found the member out
-	LeaseUntil time.Time `json:"lease_until,omitzero"` // renewed by fresh evidence only (I13)
-	MaxUntil   time.Time `json:"max_until,omitzero"`   // hard end, never moved
-	GoodSince  time.Time `json:"good_since,omitzero"`  // first of the unbroken good results; zero after a bad one
-	GoodCount  int       `json:"good_count,omitempty"` // good results in a row
-	EvidenceAt time.Time `json:"evidence_at,omitzero"` // last own result, good or bad
-	ClaimSeen  time.Time `json:"claim_seen,omitzero"`  // last time that a claim on the member was seen
-	Changed    time.Time `json:"changed,omitzero"`     // last change of Phase; set by Put
-	RetryAt    time.Time `json:"retry_at,omitzero"`    // not before, after a failure
-	Attempts   int       `json:"attempts,omitempty"`   // failures in a row
-	Claims     []string  `json:"claims,omitempty"`     // keys of the claims behind the step
-	Reason     string    `json:"reason,omitempty"`     // for people, one line
-	Config     string    `json:"config,omitempty"`     // hash of the configuration that decided
-	ReleaseBy  string    `json:"release_by,omitempty"` // who asked for the release by hand; empty when nobody did
-	ReleaseAt  time.Time `json:"release_at,omitzero"`  // when they asked
-	Paged      time.Time `json:"paged,omitzero"`       // when an escalation was last recorded
-	Note       string    `json:"note,omitempty"`       // the engine's, one line
-	Decision   []byte    `json:"decision,omitempty"`   // JSON of the decision that led here, for replay
-	Reapplied  int       `json:"reapplied,omitempty"`  // times that a new process of the device made us apply again
-	Superseded string    `json:"superseded,omitempty"` // what was found instead of Left
+	Intent     time.Time       `json:"intent"`               // when the intent became durable
+	Deadline   time.Time       `json:"deadline,omitzero"`    // of the command in hand; after it the outcome is read back
+	Since      time.Time       `json:"since,omitzero"`       // when the read-back first found the member out
+	LeaseUntil time.Time       `json:"lease_until,omitzero"` // renewed by fresh evidence only (I13)
+	MaxUntil   time.Time       `json:"max_until,omitzero"`   // hard end, never moved
+	GoodSince  time.Time       `json:"good_since,omitzero"`  // first of the unbroken good results; zero after a bad one
+	GoodCount  int             `json:"good_count,omitempty"` // good results in a row
+	EvidenceAt time.Time       `json:"evidence_at,omitzero"` // last own result, good or bad
+	ClaimSeen  time.Time       `json:"claim_seen,omitzero"`  // last time that a claim on the member was seen
+	Changed    time.Time       `json:"changed,omitzero"`     // last change of Phase; set by Put
+	RetryAt    time.Time       `json:"retry_at,omitzero"`    // not before, after a failure
+	Attempts   int             `json:"attempts,omitempty"`   // failures in a row
+	Claims     []string        `json:"claims,omitempty"`     // keys of the claims behind the step
+	Reason     string          `json:"reason,omitempty"`     // for people, one line
+	Config     string          `json:"config,omitempty"`     // hash of the configuration that decided
+	ReleaseBy  string          `json:"release_by,omitempty"` // who asked for the release by hand; empty when nobody did
+	ReleaseAt  time.Time       `json:"release_at,omitzero"`  // when they asked
+	Paged      time.Time       `json:"paged,omitzero"`       // when an escalation was last recorded
+	Note       string          `json:"note,omitempty"`       // the engine's, one line
+	Decision   json.RawMessage `json:"decision,omitempty"`   // JSON of the decision that led here, for replay
+	Reapplied  int             `json:"reapplied,omitempty"`  // times that a new process of the device made us apply again
+	Superseded string          `json:"superseded,omitempty"` // what was found instead of Left
 }
