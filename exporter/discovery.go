@@ -1,0 +1,191 @@
+package exporter
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-kit/log/level"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/exporter/collect"
+	"github.com/sluice-project/sluice/exporter/probe"
+	"github.com/sluice-project/sluice/exporter/schedule"
+)
+
+const (
+	discoverEvery = 10 * time.Second
+	discoverAgain = time.Second // after an error
+)
+
+// A source is one device and the members that it listed when it last answered.
+type source struct {
+	*collect.Collector
+	wanted bool // some probe covers members of it
+
+	mu      sync.Mutex
+	members []edge.State // ordered; only Member and Address are set
+	told    map[string]bool
+}
+
+// covers says whether a probe may cover members of the device.
+func (c *Config) covers(device string) bool {
+	return slices.ContainsFunc(c.Probes, func(p Probe) bool {
+		return p.Members != nil && p.Members.device != nil && p.Members.device.MatchString(device)
+	})
+}
+
+// inherit takes over what devices of the same name listed, so that a reload
+// stops no probe of a device that can't be read just now.
+func (g *generation) inherit(old *generation) {
+	for _, s := range g.devices {
+		i := slices.IndexFunc(old.devices, func(o *source) bool { return o.Device().Name() == s.Device().Name() })
+		if i >= 0 {
+			s.members = old.devices[i].known()
+		}
+	}
+}
+
+func (s *source) known() []edge.State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.members
+}
+
+// learn takes what a device lists now, and says whether it differs.
+func (s *source) learn(snapshot edge.Snapshot) bool {
+	members := make([]edge.State, 0, len(snapshot.States))
+	for m, st := range snapshot.States {
+		members = append(members, edge.State{Member: m, Address: st.Address})
+	}
+	slices.SortFunc(members, func(a, b edge.State) int { return a.Member.Compare(b.Member) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Equal(s.members, members) {
+		return false
+	}
+	s.members = members
+	return true
+}
+
+// discover reads the devices whose members are probed, each at its own pace,
+// until ctx ends.
+func (e *Exporter) discover(ctx context.Context, g *generation) {
+	var all sync.WaitGroup
+	for _, s := range g.devices {
+		if s.wanted {
+			all.Go(func() { e.follow(ctx, g, s) })
+		}
+	}
+	all.Wait()
+}
+
+// follow keeps the members of one device up to date. While the device can't be
+// read, those that it last listed are probed on.
+func (e *Exporter) follow(ctx context.Context, g *generation, s *source) {
+	for {
+		wait := discoverEvery
+		look, err := s.Look(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			wait = discoverAgain // the device's own call was logged
+		case s.learn(look.Snapshot):
+			e.reschedule(g)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// reschedule gives the scheduler what there is to ask, unless g is history.
+func (e *Exporter) reschedule(g *generation) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.current == g {
+		e.scheduler.Set(e.checks(g))
+	}
+}
+
+// checks returns all that there is to ask now.
+func (e *Exporter) checks(g *generation) []schedule.Check {
+	var all []schedule.Check
+	for i := range g.config.Probes {
+		p := &g.config.Probes[i]
+		module := g.config.Modules[p.Module]
+		ask := func(m edge.Member, target string) {
+			all = append(all, newCheck(p, module, g.probers[p.Module], m, target))
+		}
+		for _, target := range p.Targets {
+			ask(edge.Member{}, target)
+		}
+		for _, s := range g.devices {
+			for _, m := range s.known() {
+				if !p.Covers(m.Member) {
+					continue
+				}
+				target, err := p.MemberTarget(module, m)
+				if err != nil {
+					e.tell(s, err)
+					continue
+				}
+				ask(m.Member, target)
+			}
+		}
+	}
+	return all
+}
+
+// tell logs a member that can't be probed, once.
+func (e *Exporter) tell(s *source, err error) {
+	s.mu.Lock()
+	told := s.told[err.Error()]
+	if !told {
+		if s.told == nil {
+			s.told = make(map[string]bool)
+		}
+		s.told[err.Error()] = true
+	}
+	s.mu.Unlock()
+	if !told {
+		level.Warn(e.logger).Log("msg", "member is not probed", "err", err)
+	}
+}
+
+func newCheck(p *Probe, m probe.Module, prober probe.Prober, member edge.Member, target string) schedule.Check {
+	return schedule.Check{
+		Key:         schedule.Key{Probe: p.Name, Target: probe.Redact(target), Member: member},
+		Interval:    time.Duration(p.Interval),
+		FastRetry:   time.Duration(p.FastRetry),
+		Timeout:     timeout(m),
+		Fall:        p.Fall,
+		Rise:        p.Rise,
+		Run:         func(ctx context.Context) probe.Result { return prober.Probe(ctx, target) },
+		Fingerprint: fingerprint(m, target),
+	}
+}
+
+func timeout(m probe.Module) time.Duration {
+	if m.Timeout == 0 {
+		return probe.DefaultTimeout
+	}
+	return time.Duration(m.Timeout)
+}
+
+// fingerprint changes with the question that is asked. Secrets are written as
+// "<secret>" here: a new password is the same question.
+func fingerprint(m probe.Module, target string) string {
+	text, err := yaml.Marshal(m)
+	if err != nil { // it came from YAML
+		text = fmt.Appendf(nil, "%+v", m)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(append(text, target...)))
+}

@@ -1,0 +1,126 @@
+package exporter
+
+import (
+	"cmp"
+	_ "embed" // the page
+	"html/template"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/common/version"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/exporter/probe"
+	"github.com/sluice-project/sluice/exporter/schedule"
+)
+
+//go:embed landing.html
+var landingText string
+
+var landing = template.Must(template.New("landing").Parse(landingText))
+
+// A page is what the landing page shows. Nothing in it is secret: targets are
+// redacted, and what a target answered is not shown.
+type page struct {
+	Base    string
+	Version string
+	At      string
+	Modules []string
+	Devices []deviceLine
+	Probes  []probeLine
+}
+
+type deviceLine struct {
+	Name, Kind string
+	Members    int
+	Probed     bool // its members are asked for, to be probed
+}
+
+type probeLine struct {
+	Probe, Target string
+	Member        edge.Member
+	Word, Class   string // the verdict
+	Since         string
+	Last          string
+	Results       []resultDot // oldest first
+}
+
+type resultDot struct{ Class, Title string }
+
+// Landing serves a page for people: where things are, and the last results of
+// each probe.
+func (e *Exporter) Landing() http.Handler { return http.HandlerFunc(e.serveLanding) }
+
+func (e *Exporter) serveLanding(w http.ResponseWriter, _ *http.Request) {
+	now := time.Now()
+	g := e.generation()
+	p := page{Base: e.external, Version: cmp.Or(version.Version, "unknown"), At: now.UTC().Format(time.RFC3339)}
+	for name := range g.config.Modules {
+		p.Modules = append(p.Modules, name)
+	}
+	slices.Sort(p.Modules)
+	for _, s := range g.devices {
+		p.Devices = append(p.Devices, deviceLine{s.Device().Name(), s.Device().Kind(), len(s.known()), s.wanted})
+	}
+	for _, s := range e.scheduler.Status() {
+		p.Probes = append(p.Probes, newProbeLine(s, now))
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("Cache-Control", "no-store")
+	if err := landing.Execute(w, p); err != nil {
+		level.Debug(e.logger).Log("msg", "landing page was not read to its end", "err", err)
+	}
+}
+
+func newProbeLine(s schedule.Status, now time.Time) probeLine {
+	l := probeLine{Probe: s.Probe, Target: s.Target, Member: s.Member}
+	switch s.Up {
+	case edge.Yes:
+		l.Word, l.Class = "up", "good"
+	case edge.No:
+		l.Word, l.Class = "down", "bad"
+	default:
+		l.Word, l.Class = "unknown", "none"
+	}
+	if !s.Since.IsZero() {
+		l.Since = "for " + coarse(now.Sub(s.Since))
+	}
+	if s.Last != nil {
+		l.Last = sentence(*s.Last) + ", " + ago(s.Last.Start, now)
+	}
+	for _, r := range s.History {
+		dot := resultDot{"good", sentence(r) + ", " + ago(r.Start, now)}
+		if !r.Up {
+			dot.Class = "bad"
+		}
+		l.Results = append(l.Results, dot)
+	}
+	return l
+}
+
+// sentence says how a probe went: "good, 1.2 ms" or "connect, 0.3 ms: connection refused".
+func sentence(r probe.Result) string {
+	took := strconv.FormatFloat(float64(r.Duration.Microseconds())/1000, 'f', 1, 64) + " ms"
+	if r.Up {
+		return "good, " + took
+	}
+	return string(r.Reason) + ", " + took + ": " + r.Detail
+}
+
+func ago(t, now time.Time) string { return coarse(now.Sub(t)) + " ago" }
+
+// coarse writes a time as coarsely as a reader wants it.
+func coarse(d time.Duration) string {
+	switch d = max(d, 0); {
+	case d < 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	case d < time.Hour:
+		return d.Round(time.Second).String()
+	}
+	return d.Round(time.Minute).String()
+}

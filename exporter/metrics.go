@@ -1,0 +1,145 @@
+package exporter
+
+import (
+	"compress/gzip"
+	"context"
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-kit/log/level"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/exporter/collect"
+	"github.com/sluice-project/sluice/exporter/probe"
+	"github.com/sluice-project/sluice/exporter/promtext"
+	"github.com/sluice-project/sluice/exporter/schedule"
+)
+
+// timeoutHeader is how Prometheus says how long it will wait, in seconds.
+const timeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
+
+const (
+	defaultScrape = 10 * time.Second // where nobody says; Prometheus' own default
+	longestScrape = 2 * time.Minute
+	longestMargin = 500 * time.Millisecond
+)
+
+// scrapeTime is how long devices or targets may take, so that what was found
+// still reaches Prometheus in its time: a tenth of it, at most half a second, is
+// kept for writing.
+func scrapeTime(h http.Header) time.Duration {
+	scrape := defaultScrape
+	if s, err := strconv.ParseFloat(h.Get(timeoutHeader), 64); err == nil && s > 0 && !math.IsInf(s, 1) {
+		scrape = longestScrape
+		if s < longestScrape.Seconds() {
+			scrape = time.Duration(s * float64(time.Second))
+		}
+	}
+	return scrape - min(scrape/10, longestMargin)
+}
+
+// Metrics serves all metrics: of the program, of the probes, and of the devices,
+// which are asked now, all at once. A device that doesn't answer in time costs
+// its own series and sluice_device_up 0.
+func (e *Exporter) Metrics() http.Handler { return http.HandlerFunc(e.serveMetrics) }
+
+func (e *Exporter) serveMetrics(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), scrapeTime(r.Header))
+	defer cancel()
+	var collectors []*collect.Collector
+	for _, s := range e.generation().devices {
+		collectors = append(collectors, s.Collector)
+	}
+	outcomes := collect.All(ctx, collectors)
+	own, err := e.registry.Gather()
+	if err != nil { // what could be gathered is served all the same
+		level.Error(e.logger).Log("msg", "own metrics", "err", err)
+	}
+
+	w.Header().Set("Content-Type", promtext.ContentType)
+	w.Header().Set("Vary", "Accept-Encoding")
+	out := io.Writer(w)
+	if takesGzip(r.Header.Get("Accept-Encoding")) {
+		w.Header().Set("Content-Encoding", "gzip")
+		z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) //nolint:errcheck // the level is a right one
+		defer z.Close()                                //nolint:errcheck // the reader went away: nobody is left to tell
+		out = z
+	}
+	text := promtext.New(out)
+	text.Gathered(own)
+	writeProbes(text, e.scheduler.Status())
+	collect.Write(text, outcomes)
+	if err := text.Flush(); err != nil {
+		level.Debug(e.logger).Log("msg", "scrape was not read to its end", "err", err)
+	}
+}
+
+// takesGzip reads Accept-Encoding, where "gzip;q=0" is a refusal.
+func takesGzip(header string) bool {
+	for part := range strings.SplitSeq(header, ",") {
+		name, params, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if !strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			continue
+		}
+		q, found := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q=")
+		weight, err := strconv.ParseFloat(q, 64)
+		return !found || err != nil || weight > 0
+	}
+	return false
+}
+
+// reasonLabels has the label of each reason, so that failures start at 0: a
+// counter that appears with 1 has no rate.
+var reasonLabels = func() map[probe.Reason]string {
+	labels := make(map[probe.Reason]string)
+	for _, r := range probe.Reasons {
+		labels[r] = promtext.Labels("reason", string(r))
+	}
+	return labels
+}()
+
+// writeProbes writes what the schedule found. Targets that are no members have
+// these labels, too, but empty.
+func writeProbes(w *promtext.Writer, all []schedule.Status) {
+	labels := make([]string, len(all))
+	for i, s := range all {
+		labels[i] = promtext.Labels("probe", s.Probe, "target", s.Target,
+			edge.LabelDevice, s.Member.Device, edge.LabelPool, s.Member.Pool, edge.LabelMember, s.Member.Name)
+	}
+	w.Family("sluice_probe_success", promtext.Gauge, "Whether the last probe found the target up.")
+	for i, s := range all {
+		if s.Last != nil {
+			w.Flag(labels[i], "", s.Last.Up)
+		}
+	}
+	w.Family("sluice_probe_up", promtext.Gauge, "Whether the target is up, after rise and fall; absent until known, and while the last result is too old.")
+	for i, s := range all {
+		if s.Up != edge.Unknown {
+			w.Flag(labels[i], "", s.Up == edge.Yes)
+		}
+	}
+	w.Family("sluice_probe_duration_seconds", promtext.Gauge, "How long the last probe took.")
+	for i, s := range all {
+		if s.Last != nil {
+			w.Value(labels[i], "", s.Last.Duration.Seconds())
+		}
+	}
+	w.Family("sluice_probe_failures_total", promtext.Counter, "Probes that found the target down, by the stage that failed.")
+	for i, s := range all {
+		for _, reason := range probe.Reasons {
+			w.Value(labels[i], reasonLabels[reason], float64(s.Failures[reason]))
+		}
+	}
+	w.Family("sluice_probe_runs_total", promtext.Counter, "Probes that were made.")
+	for i, s := range all {
+		w.Value(labels[i], "", float64(s.Runs))
+	}
+	w.Family("sluice_probe_late_total", promtext.Counter, "Turns that began late or were left out, because probes before them took too long.")
+	for i, s := range all {
+		w.Value(labels[i], "", float64(s.Late))
+	}
+}
