@@ -1,0 +1,319 @@
+package remediator
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	amlabels "github.com/prometheus/alertmanager/pkg/labels"
+	promconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/guard"
+)
+
+// Config is the section "remediation". Call [Config.Validate] before anything else.
+type Config struct {
+	Mode             string         `yaml:"mode"` // observe, dry_run or auto: the ceiling for every policy; no default
+	Alertmanagers    []Source       `yaml:"alertmanagers,omitempty"`
+	Prometheus       []Source       `yaml:"prometheus,omitempty"` // for confirm: prometheus
+	Journal          string         `yaml:"journal,omitempty"`    // left out: data/sluice.db
+	JournalRetention model.Duration `yaml:"journal_retention,omitempty"`
+	Poll             model.Duration `yaml:"poll,omitempty"`      // how often claims are read without a hint; left out: 15s
+	ClaimTTL         model.Duration `yaml:"claim_ttl,omitempty"` // without alertmanagers: how long a webhook's word lasts; left out: 5m
+	Policies         []Policy       `yaml:"policies,omitempty"`
+	Claims           []ClaimMap     `yaml:"claims,omitempty"`
+}
+
+// A Source is an HTTP API that is asked.
+type Source struct {
+	URL    string                      `yaml:"url"`
+	Client promconfig.HTTPClientConfig `yaml:",inline"`
+}
+
+// UnmarshalYAML fills in the client's defaults, whose zero values mean something else.
+func (s *Source) UnmarshalYAML(unmarshal func(any) error) error {
+	type plain Source
+	s.Client = promconfig.DefaultHTTPClientConfig
+	return unmarshal((*plain)(s))
+}
+
+// A Policy says what may be done to which members, and under which limits.
+// Several may share a name: the first whose members select the target rules it.
+type Policy struct {
+	Name       string         `yaml:"name"`
+	To         string         `yaml:"to"` // drain or maint
+	Members    Members        `yaml:"members"`
+	Mode       string         `yaml:"mode,omitempty"` // only more careful than the ceiling
+	MinServing string         `yaml:"min_serving"`    // count or share; no default
+	MaxHeld    int            `yaml:"max_held,omitempty"`
+	HoldDown   model.Duration `yaml:"hold_down,omitempty"`
+	Lease      model.Duration `yaml:"lease,omitempty"`
+	MaxHold    model.Duration `yaml:"max_hold,omitempty"`
+	AtMax      string         `yaml:"at_max,omitempty"`  // hold or release
+	Confirm    string         `yaml:"confirm,omitempty"` // probe, prometheus or none
+	Probe      string         `yaml:"probe,omitempty"`   // left out: every probe that covers the member
+	Query      string         `yaml:"query,omitempty"`   // for confirm: prometheus
+
+	to     edge.Admin
+	amount guard.Amount
+}
+
+// Members select members by anchored regular expressions; one that is left out matches all.
+type Members struct {
+	Device string `yaml:"device,omitempty"`
+	Pool   string `yaml:"pool,omitempty"`
+	Member string `yaml:"member,omitempty"`
+
+	device, pool, member *regexp.Regexp
+}
+
+// Match says whether the members include m; never before [Config.Validate].
+func (s *Members) Match(m edge.Member) bool {
+	return s.device != nil && s.pool != nil && s.member != nil &&
+		s.device.MatchString(m.Device) && s.pool.MatchString(m.Pool) && s.member.MatchString(m.Name)
+}
+
+// A ClaimMap makes other people's alerts claims: match selects them, and the
+// other keys name the labels that hold what we need to know.
+type ClaimMap struct {
+	Match   []string `yaml:"match"`
+	Policy  string   `yaml:"policy"`
+	Address string   `yaml:"address,omitempty"`
+	Device  string   `yaml:"device,omitempty"`
+	Pool    string   `yaml:"pool,omitempty"`
+	Member  string   `yaml:"member,omitempty"`
+}
+
+// The modes, most careful first.
+const (
+	Observe = "observe"
+	DryRun  = "dry_run"
+	Auto    = "auto"
+)
+
+var modes = []string{Observe, DryRun, Auto}
+
+// What is meant where the configuration is silent.
+const (
+	defaultJournal   = "data/sluice.db"
+	defaultRetention = 90 * 24 * time.Hour
+	defaultPoll      = 15 * time.Second
+	defaultClaimTTL  = 5 * time.Minute
+	defaultHoldDown  = 30 * time.Second
+	defaultLease     = time.Hour
+	defaultMaxHold   = 24 * time.Hour
+	defaultQuery     = "min by (device, pool, member) (sluice_probe_up)"
+)
+
+// SetDirectory makes relative paths relative to the configuration file's directory.
+func (c *Config) SetDirectory(dir string) {
+	c.Journal = promconfig.JoinDir(dir, c.Journal)
+	for i := range c.Alertmanagers {
+		c.Alertmanagers[i].Client.SetDirectory(dir)
+	}
+	for i := range c.Prometheus {
+		c.Prometheus[i].Client.SetDirectory(dir)
+	}
+}
+
+// Validate fills in what was left out and returns all mistakes; devices and
+// probes are the names that the other sections configure.
+func (c *Config) Validate(devices, probes []string) edge.Mistakes {
+	var all edge.Mistakes
+	all.Under("", validateMode(c.Mode, "is missing: write observe, dry_run or auto; there is no default"))
+	fill(&c.Journal, defaultJournal)
+	fill(&c.JournalRetention, model.Duration(defaultRetention))
+	fill(&c.Poll, model.Duration(defaultPoll))
+	fill(&c.ClaimTTL, model.Duration(defaultClaimTTL))
+	for _, d := range []struct {
+		key string
+		val model.Duration
+	}{{"journal_retention", c.JournalRetention}, {"poll", c.Poll}, {"claim_ttl", c.ClaimTTL}} {
+		if d.val < 0 {
+			all.Add(d.key, "%s: write a time above 0", d.val)
+		}
+	}
+	all.Under("", validateSources("alertmanagers", c.Alertmanagers))
+	all.Under("", validateSources("prometheus", c.Prometheus))
+	names := map[string]bool{}
+	for i := range c.Policies {
+		p := &c.Policies[i]
+		names[p.Name] = true
+		all.Under(fmt.Sprintf("policies[%d]", i), p.validate(c, devices, probes))
+	}
+	for i := range c.Claims {
+		all.Under(fmt.Sprintf("claims[%d]", i), c.Claims[i].validate(names))
+	}
+	return all
+}
+
+func fill[T comparable](v *T, with T) {
+	var zero T
+	if *v == zero {
+		*v = with
+	}
+}
+
+func validateMode(mode, missing string) (all edge.Mistakes) {
+	switch {
+	case mode == "":
+		all.Add("mode", "%s", missing)
+	case mode == "approve":
+		all.Add("mode", "approve is not in this version: write observe, dry_run or auto")
+	case !slices.Contains(modes, mode):
+		all.Add("mode", "%q: write observe, dry_run or auto", mode)
+	}
+	return all
+}
+
+func validateSources(key string, sources []Source) (all edge.Mistakes) {
+	for i := range sources {
+		at := fmt.Sprintf("%s[%d]", key, i)
+		u, err := url.Parse(sources[i].URL)
+		switch {
+		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+			all.Add(at+".url", "write the server's address, such as http://127.0.0.1:9093")
+		case u.User != nil:
+			all.Add(at+".url", "holds a user: write basic_auth beside url instead")
+		case u.RawQuery != "" || u.Fragment != "":
+			all.Add(at+".url", "holds a query or fragment: leave it out")
+		}
+		if err := sources[i].Client.Validate(); err != nil {
+			all.Add(at, "%v", err)
+		}
+	}
+	return all
+}
+
+func (p *Policy) validate(c *Config, devices, probes []string) edge.Mistakes {
+	var all edge.Mistakes
+	add := func(key, format string, args ...any) {
+		all.Add(key, "policy %s: %s", p.Name, fmt.Sprintf(format, args...))
+	}
+	if p.Name == "" {
+		all.Add("name", "is missing: write the name that alerts carry in the label remediation")
+	} else if p.Name == "watchdog" {
+		add("name", "watchdog is the label of the Watchdog alert: choose another name")
+	}
+	var err error
+	if p.to, err = edge.ParseAdmin(p.To); err != nil || p.to == edge.Ready {
+		add("to", "%q: write drain or maint", p.To)
+	}
+	if p.MinServing == "" {
+		add("min_serving", "is missing: write how many must go on serving, such as 2 or 50%%; there is no default")
+	} else if p.amount, err = guard.ParseAmount(p.MinServing); err != nil {
+		add("min_serving", "min_serving %v", err)
+	}
+	fill(&p.MaxHeld, 1)
+	if p.MaxHeld < 1 {
+		add("max_held", "%d: write 1 or more", p.MaxHeld)
+	}
+	fill(&p.Mode, c.Mode)
+	all.Under("", validateMode(p.Mode, "is missing, as is the section's"))
+	if slices.Index(modes, p.Mode) > slices.Index(modes, c.Mode) && slices.Contains(modes, c.Mode) {
+		add("mode", "%s is less careful than the section's %s: that is the ceiling", p.Mode, c.Mode)
+	}
+	all.Under("", p.validateTimes())
+	all.Under("", p.validateConfirm(c, probes))
+	all.Under("members", p.Members.validate(devices))
+	return all
+}
+
+func (p *Policy) validateTimes() (all edge.Mistakes) {
+	fill(&p.HoldDown, model.Duration(defaultHoldDown))
+	fill(&p.Lease, model.Duration(defaultLease))
+	fill(&p.MaxHold, model.Duration(defaultMaxHold))
+	fill(&p.AtMax, "hold")
+	for _, d := range []struct {
+		key string
+		val model.Duration
+	}{{"hold_down", p.HoldDown}, {"lease", p.Lease}, {"max_hold", p.MaxHold}} {
+		if d.val < 0 {
+			all.Add(d.key, "policy %s: %s: write a time above 0", p.Name, d.val)
+		}
+	}
+	if p.MaxHold < p.Lease {
+		all.Add("max_hold", "policy %s: %s is shorter than the lease of %s", p.Name, p.MaxHold, p.Lease)
+	}
+	if p.AtMax != "hold" && p.AtMax != "release" {
+		all.Add("at_max", "policy %s: %q: write hold or release", p.Name, p.AtMax)
+	}
+	return all
+}
+
+func (p *Policy) validateConfirm(c *Config, probes []string) (all edge.Mistakes) {
+	add := func(key, format string, args ...any) {
+		all.Add(key, "policy %s: %s", p.Name, fmt.Sprintf(format, args...))
+	}
+	fill(&p.Confirm, "probe")
+	switch p.Confirm {
+	case "probe":
+		if len(probes) == 0 {
+			add("confirm", "probe needs one under probes that covers the members")
+		}
+	case "prometheus":
+		if len(c.Prometheus) == 0 {
+			add("confirm", "prometheus needs remediation.prometheus: [{url: http://127.0.0.1:9090}]")
+		}
+		fill(&p.Query, defaultQuery)
+	case "none":
+		if len(c.Alertmanagers) == 0 {
+			add("confirm", "none without alertmanagers would act on a webhook alone: configure alertmanagers, or confirm: probe")
+		}
+		if p.to == edge.Maint {
+			add("confirm", "none releases on HAProxy's own check, which maint pauses: write to: drain")
+		}
+	default:
+		add("confirm", "%q: write probe, prometheus or none", p.Confirm)
+	}
+	if p.Query != "" && p.Confirm != "prometheus" {
+		add("query", "is for confirm: prometheus only")
+	}
+	switch {
+	case p.Probe != "" && p.Confirm != "probe":
+		add("probe", "is for confirm: probe only")
+	case p.Probe != "" && !slices.Contains(probes, p.Probe):
+		add("probe", "there is no probe %q: write one of %s", p.Probe, strings.Join(probes, ", "))
+	}
+	return all
+}
+
+func (s *Members) validate(devices []string) (all edge.Mistakes) {
+	compile := func(key, text string) *regexp.Regexp {
+		fill(&text, ".*")
+		if _, err := regexp.Compile(text); err != nil {
+			all.Add(key, "%q is no regular expression (RE2): %v", text, err)
+			return nil
+		}
+		return regexp.MustCompile("^(?:" + text + ")$")
+	}
+	s.device, s.pool, s.member = compile("device", s.Device), compile("pool", s.Pool), compile("member", s.Member)
+	if s.device != nil && !slices.ContainsFunc(devices, s.device.MatchString) {
+		all.Add("device", "%q matches no device: write the name of one, or a regular expression that matches some", s.Device)
+	}
+	return all
+}
+
+func (m *ClaimMap) validate(policies map[string]bool) (all edge.Mistakes) {
+	if len(m.Match) == 0 {
+		all.Add("match", `is missing: write which alerts are meant, such as ['alertname="HostDown"']`)
+	}
+	for i, text := range m.Match {
+		if _, err := amlabels.ParseMatcher(text); err != nil {
+			all.Add(fmt.Sprintf("match[%d]", i), `%q is no matcher: write one such as alertname="HostDown"`, text)
+		}
+	}
+	if !policies[m.Policy] {
+		all.Add("policy", "there is no policy %q", m.Policy)
+	}
+	named := m.Device != "" && m.Pool != "" && m.Member != ""
+	if named == (m.Address != "") {
+		all.Add("", "write either address, or device, pool and member: the labels that hold them")
+	}
+	return all
+}

@@ -1,0 +1,208 @@
+package guard
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/sluice-project/sluice/edge"
+)
+
+// freeze: a person's freeze, or a journal that can't be read, stops every
+// automatic step (SAFETY.md I19). Giving back by hand stays possible.
+func freeze(s Step, w World) (string, string) {
+	switch {
+	case w.Freeze == "":
+		return "", "not frozen"
+	case s.ByHand:
+		return "", "frozen, yet a person asks: " + w.Freeze
+	}
+	return "frozen", w.Freeze
+}
+
+// inventory: the member must be there by the device's word, and ruled by a
+// policy. Empty is not all (SAFETY.md I2, I21).
+func inventory(s Step, w World) (string, string) {
+	st, known := w.Snapshot.States[s.Member]
+	switch {
+	case w.Blind != "":
+		return "device_blind", "the device can't be read: " + w.Blind
+	case w.Policy == nil:
+		return "no_policy", "no policy of that name selects it"
+	case len(w.Snapshot.Pool(s.Member.In())) == 0:
+		return "unknown_pool", fmt.Sprintf("device %s has no pool %q", s.Member.Device, s.Member.Pool)
+	case !known:
+		return "unknown_member", fmt.Sprintf("pool %s has no member %q", s.Member.In(), s.Member.Name)
+	case w.Now.Sub(w.Snapshot.At) > w.Policy.MaxAge:
+		return "device_stale", fmt.Sprintf("the device was read %s ago", age(w.Now, w.Snapshot.At))
+	case st.Tracks != "":
+		return "tracking", fmt.Sprintf("it follows %s: act on that one", st.Tracks)
+	}
+	for m, o := range w.Snapshot.States {
+		if o.Tracks == s.Member.Pool+"/"+s.Member.Name {
+			return "tracked", fmt.Sprintf("%s follows it and would be moved too", m)
+		}
+	}
+	return "", fmt.Sprintf("policy %s rules it, the device lists it at %s", w.Policy.Name, st.Address)
+}
+
+// foreign: what somebody else did is left alone. We take out only what nobody
+// has restricted, and give back only what we left and how we left it (SAFETY.md I7).
+func foreign(s Step, w World) (string, string) {
+	st, known := w.Snapshot.States[s.Member]
+	held, ours := w.Held[s.Member]
+	switch {
+	case !known:
+		return "", "not known to the device"
+	case s.To != edge.Ready && ours && held.Superseded:
+		return "superseded", "somebody changed it while we held it: release the hold to hand it back to Sluice"
+	case s.To != edge.Ready && (st.Admin != edge.Ready || st.Marks != ""):
+		return "taken_out", fmt.Sprintf("it is in %s (%s), and not by us", st.Admin, st.Marks)
+	case s.To != edge.Ready:
+		return "", "nobody has restricted it"
+	case !ours:
+		return "not_ours", "we don't hold it"
+	case held.Superseded:
+		return "superseded", "somebody changed it while we held it"
+	case held.Process != w.Snapshot.Process:
+		return "other_process", "the device restarted since we left it"
+	case st.Marks != held.Left.Marks || st.Admin != held.Left.Admin:
+		return "changed", fmt.Sprintf("it is in %s (%s), we left it in %s (%s)", st.Admin, st.Marks, held.Left.Admin, held.Left.Marks)
+	case st.Address != held.Left.Address:
+		return "moved", fmt.Sprintf("its address is %s, it was %s", st.Address, held.Left.Address)
+	}
+	return "", "it is as we left it"
+}
+
+// silence: a silence on the claim is a person's word for "hands off".
+func silence(s Step, w World) (string, string) {
+	for _, c := range w.Claims {
+		if c.Suppressed && s.To != edge.Ready {
+			return "silenced", "the claim is silenced or inhibited by " + c.By
+		}
+	}
+	return "", "no silence on the claim"
+}
+
+// agent: an agent check sets the same flags as we do, again and again; we would
+// fight with it.
+func agent(s Step, w World) (string, string) {
+	if w.Snapshot.States[s.Member].Agent && s.To != edge.Ready {
+		return "agent_check", "an agent check on the member sets its state: the two would fight"
+	}
+	return "", "no agent sets its state"
+}
+
+// evidence: to take out, a claim that is seen and our own bad evidence; to give
+// back, our own good evidence for hold_down and no claim that is seen
+// (SAFETY.md I6, I14, I17).
+func evidence(s Step, w World) (string, string) {
+	if w.Policy == nil {
+		return "", "no policy"
+	}
+	if s.To == edge.Ready {
+		return wellAgain(s, w)
+	}
+	if len(w.Claims) == 0 {
+		return "no_claim", "no claim is seen"
+	}
+	fresh := false
+	for _, c := range w.Claims {
+		fresh = fresh || w.Now.Sub(c.UpdatedAt) <= w.Policy.ClaimAge
+	}
+	if !fresh {
+		return "claim_stale", fmt.Sprintf("its source last confirmed the claim %s ago", age(w.Now, w.Claims[0].UpdatedAt))
+	}
+	if w.Policy.Confirm == "none" {
+		return "", "a claim is seen; the policy asks for no second source"
+	}
+	e, asked := w.Own[s.Member]
+	switch {
+	case !asked:
+		return "no_second_source", "nothing that we could ask covers the member"
+	case w.Now.Sub(e.At) > w.Policy.MaxAge:
+		return "stale", fmt.Sprintf("%s answered %s ago", e.Source, age(w.Now, e.At))
+	case e.Answer == edge.Yes:
+		return "contradicted", fmt.Sprintf("%s finds it well, %s ago", e.Source, age(w.Now, e.At))
+	case e.Answer != edge.No:
+		return "unknown", fmt.Sprintf("%s doesn't know: %s", e.Source, e.Detail)
+	}
+	return "", fmt.Sprintf("a claim is seen, and %s finds it bad: %s", e.Source, e.Detail)
+}
+
+func wellAgain(s Step, w World) (string, string) {
+	held := w.Held[s.Member]
+	e, asked := w.Own[s.Member]
+	switch {
+	case s.ByHand:
+		return "", "a person asks"
+	case !asked:
+		return "no_second_source", "nothing that we could ask covers the member"
+	case w.Now.Sub(e.At) > w.Policy.MaxAge:
+		return "stale", fmt.Sprintf("%s answered %s ago", e.Source, age(w.Now, e.At))
+	case e.Answer != edge.Yes:
+		return "not_well", fmt.Sprintf("%s says %s: %s", e.Source, e.Answer, e.Detail)
+	case w.AtMax:
+		return "", "it is well, and the hold is at its end"
+	case len(w.Claims) > 0:
+		return "claimed", "a claim on it is still seen"
+	case held.GoodSince.IsZero() || held.GoodCount < w.Policy.Rise:
+		return "rising", fmt.Sprintf("%d good results in a row, want %d", held.GoodCount, w.Policy.Rise)
+	case w.Now.Sub(held.GoodSince) < w.Policy.HoldDown:
+		return "hold_down", fmt.Sprintf("well for %s, want %s", age(w.Now, held.GoodSince), w.Policy.HoldDown)
+	}
+	return "", fmt.Sprintf("well for %s, and no claim is seen", age(w.Now, held.GoodSince))
+}
+
+// budget: at most max_held members of a pool are out by us (SAFETY.md I3). Holds
+// are in the journal, so a restart brings no new budget.
+func budget(s Step, w World) (string, string) {
+	if w.Policy == nil || s.To == edge.Ready {
+		return "", "gives back"
+	}
+	n := 0
+	for m := range w.Held {
+		if m.In() == s.Member.In() && m != s.Member {
+			n++
+		}
+	}
+	if n >= w.Policy.MaxHeld {
+		return "max_held", fmt.Sprintf("%d of the pool are held by us, max_held is %d", n, w.Policy.MaxHeld)
+	}
+	return "", fmt.Sprintf("%d of the pool are held by us, max_held is %d", n, w.Policy.MaxHeld)
+}
+
+// minServing: after the step enough others take new traffic, verified now
+// (SAFETY.md I1). Down for whatever reason is down, and unknown is not serving.
+func minServing(s Step, w World) (string, string) {
+	if w.Policy == nil || s.To == edge.Ready {
+		return "", "adds capacity"
+	}
+	left, base := Serving(s.Member, w)
+	need := w.Policy.MinServing.Of(base)
+	if left < need {
+		return "too_few_left", fmt.Sprintf("%d others would serve, min_serving %s of %d wants %d", left, w.Policy.MinServing, base, need)
+	}
+	return "", fmt.Sprintf("%d others serve, min_serving %s of %d wants %d", left, w.Policy.MinServing, base, need)
+}
+
+// Serving counts the members of m's pool, m itself left out, that take new
+// traffic by the device's word and, where our own checks cover them, by a good
+// fresh result; base is what a share is a share of: members that are neither
+// backup nor out by the device's configuration or DNS, m included.
+func Serving(m edge.Member, w World) (left, base int) {
+	for _, st := range w.Snapshot.Pool(m.In()) {
+		if !st.Backup && !st.Settled {
+			base++
+		}
+		if st.Member == m || !st.Serving {
+			continue
+		}
+		if e, covered := w.Own[st.Member]; covered && (e.Answer != edge.Yes || w.Now.Sub(e.At) > w.Policy.MaxAge) {
+			continue
+		}
+		left++
+	}
+	return left, base
+}
+
+func age(now, then time.Time) time.Duration { return now.Sub(then).Round(time.Millisecond) }

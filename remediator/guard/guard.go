@@ -1,0 +1,130 @@
+// Package guard decides whether a step is safe to take now. Guards are pure:
+// they read the world they are given, never a device, a clock or a file. The
+// engine, explain, dry run and the property tests share the one function
+// [Decide].
+package guard
+
+import (
+	"time"
+
+	"github.com/sluice-project/sluice/edge"
+)
+
+// Evidence is one answer to "is the member well?".
+type Evidence struct {
+	Source   string        `json:"source"` // "probe:shop", "prometheus", "device"
+	Answer   edge.Answer   `json:"answer"` // yes: well; no: bad; unknown never acts (SAFETY.md I6)
+	At       time.Time     `json:"at"`
+	Duration time.Duration `json:"duration"`
+	Reason   string        `json:"reason,omitempty"` // a word: connect, timeout, status, ...
+	Detail   string        `json:"detail,omitempty"` // one line
+	Body     string        `json:"body,omitempty"`   // at most 1 KiB
+}
+
+// A Policy is what the configuration allows, as far as guards ask.
+type Policy struct {
+	Name       string
+	To         edge.Admin
+	MinServing Amount
+	MaxHeld    int           // by us, in one pool
+	Confirm    string        // probe, prometheus, none
+	HoldDown   time.Duration // of good evidence before a release
+	Rise       int           // good results in a row that begin it
+	MaxAge     time.Duration // of evidence and of a device's answer, to be acted upon
+	ClaimAge   time.Duration // since the claim's source last confirmed it
+}
+
+// A Claim is a firing alert on the member, as far as guards ask.
+type Claim struct {
+	Source     string
+	UpdatedAt  time.Time // when its source last confirmed it
+	Suppressed bool      // silenced, inhibited or muted by a person
+	By         string    // by what
+}
+
+// A Held is one hold of ours on the device.
+type Held struct {
+	To         edge.Admin
+	Left       edge.State // what we left
+	Process    string     // of the device that we left it in
+	Superseded bool       // somebody else changed it since
+	GoodSince  time.Time  // good evidence without a break since; zero when there is none
+	GoodCount  int
+}
+
+// A Step is what is asked for: To Drain or Maint takes a member out, To Ready
+// gives it back. ByHand is a person's order, which freeze and evidence don't stop.
+type Step struct {
+	Member edge.Member `json:"member"`
+	To     edge.Admin  `json:"to"`
+	ByHand bool        `json:"by_hand,omitempty"`
+}
+
+// A World is all that guards may look at.
+type World struct {
+	Now      time.Time
+	Policy   *Policy // nil: no policy selects the member
+	Freeze   string  // why automation is frozen; empty when it isn't
+	Snapshot edge.Snapshot
+	Blind    string // why the device's answer can't be had; empty when Snapshot is one
+	Claims   []Claim
+	Held     map[edge.Member]Held
+	Own      map[edge.Member]Evidence // of the pool's members; a member that nothing covers has none
+	AtMax    bool                     // the hold is at its hard end: good evidence suffices, without hold_down and claims
+}
+
+// A Refusal says which guard said no, by a word for metrics and a line for people.
+type Refusal struct {
+	Guard  string `json:"guard"`
+	Reason string `json:"reason"`
+	Detail string `json:"detail"`
+}
+
+// A Finding is what one guard said.
+type Finding struct {
+	Guard  string `json:"guard"`
+	OK     bool   `json:"ok"`
+	Reason string `json:"reason,omitempty"`
+	Detail string `json:"detail"`
+}
+
+// A Decision is what all guards said, in their order. Refusal is the first no.
+type Decision struct {
+	Step     Step      `json:"step"`
+	Findings []Finding `json:"findings"`
+	Refusal  *Refusal  `json:"refusal,omitempty"`
+}
+
+// Allowed says that no guard refused.
+func (d Decision) Allowed() bool { return d.Refusal == nil }
+
+// A check returns a reason and a line; the reason is empty when the step may go on.
+type check func(Step, World) (reason, detail string)
+
+// guards in their order (SAFETY.md, "Order of guards"): one line each.
+var guards = []struct {
+	name  string
+	check check
+}{
+	{"freeze", freeze},
+	{"inventory", inventory},
+	{"foreign", foreign},
+	{"silence", silence},
+	{"agent", agent},
+	{"evidence", evidence},
+	{"budget", budget},
+	{"min_serving", minServing},
+}
+
+// Decide asks all guards. It is a function of its arguments alone.
+func Decide(s Step, w World) Decision {
+	d := Decision{Step: s}
+	for _, g := range guards {
+		reason, detail := g.check(s, w)
+		d.Findings = append(d.Findings, Finding{g.name, reason == "", reason, detail})
+		if reason != "" && d.Refusal == nil {
+			d.Refusal = &Refusal{g.name, reason, detail}
+		}
+	}
+	return d
+}
