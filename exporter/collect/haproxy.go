@@ -161,6 +161,13 @@ func (a *haproxyAnswer) objects(w *promtext.Writer, object int, c column) {
 		for i := range rows {
 			w.Number(rows[i].labels, c.more, rows[i].At(at))
 		}
+	case web:
+		mode := a.stats.Column("mode")
+		for i := range rows {
+			if rows[i].At(mode) == "http" {
+				w.Number(rows[i].labels, "", rows[i].At(at))
+			}
+		}
 	case milli:
 		for i := range rows {
 			w.Number(rows[i].labels, "", seconds(rows[i].At(at)))

@@ -23,6 +23,7 @@ type form uint8
 
 const (
 	plain     form = iota // the number as HAProxy wrote it
+	web                   // the same, of proxies in mode http alone: others have a 0 there
 	milli                 // milliseconds, to seconds
 	status                // one series for each state, 1 for the one in force
 	check                 // the same for results of health checks
@@ -75,8 +76,8 @@ var columns = []column{
 
 	gauge("conn_rate_max", "F", "connections_rate_max", "The most new connections in any second so far."),
 	counter("conn_tot", "F", "connections_total", "Connections so far."),
-	gauge("req_rate_max", "F", "http_requests_rate_max", "The most HTTP requests in any second so far."),
-	counter("req_tot", "FB", "http_requests_total", "HTTP requests so far."),
+	gauge("req_rate_max", "F", "http_requests_rate_max", "The most HTTP requests in any second so far.").as(web),
+	counter("req_tot", "FB", "http_requests_total", "HTTP requests so far.").as(web),
 	counter("intercepted", "F", "intercepted_requests_total", "HTTP requests that HAProxy answered itself (redirects, statistics, services)."),
 	counter("hrsp_1xx", "FBS", "http_responses_total", "HTTP responses so far, by the first digit of their code.").code("1xx"),
 	counter("hrsp_2xx", "FBS", "http_responses_total", "").code("2xx"),
@@ -84,10 +85,10 @@ var columns = []column{
 	counter("hrsp_4xx", "FBS", "http_responses_total", "").code("4xx"),
 	counter("hrsp_5xx", "FBS", "http_responses_total", "").code("5xx"),
 	counter("hrsp_other", "FBS", "http_responses_total", "").code("other"),
-	counter("comp_in", "FB", "http_comp_bytes_in_total", "Bytes of responses that went into compression."),
-	counter("comp_out", "FB", "http_comp_bytes_out_total", "Bytes of responses that came out of compression."),
-	counter("comp_byp", "FB", "http_comp_bytes_bypassed_total", "Bytes of responses that were not compressed for want of time or memory."),
-	counter("comp_rsp", "FB", "http_comp_responses_total", "Responses that were compressed."),
+	counter("comp_in", "FB", "http_comp_bytes_in_total", "Bytes of responses that went into compression.").as(web),
+	counter("comp_out", "FB", "http_comp_bytes_out_total", "Bytes of responses that came out of compression.").as(web),
+	counter("comp_byp", "FB", "http_comp_bytes_bypassed_total", "Bytes of responses that were not compressed for want of time or memory.").as(web),
+	counter("comp_rsp", "FB", "http_comp_responses_total", "Responses that were compressed.").as(web),
 	counter("cache_lookups", "FB", "http_cache_lookups_total", "Requests that were looked up in the cache."),
 	counter("cache_hits", "FB", "http_cache_hits_total", "Requests that the cache answered."),
 
