@@ -1,0 +1,199 @@
+// Package control is the part of the HTTP API by which people steer the
+// remediator: freeze it, see what it holds and did, ask what it would do, and
+// make it give a member back. Nothing here waits for a device or for the
+// engine's turn: a freeze is in the journal when the answer goes out, also while
+// a device hangs (SAFETY.md I19).
+//
+// Every answer is {"success": true, "status_code": 200, "data": {...}}, or
+// {"success": false, "status_code": 4xx, "error": "one line"}.
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/journal"
+)
+
+// maxBody bounds a request, in bytes. The largest is a set of labels to explain.
+const maxBody = 64 << 10
+
+// A Journal is the [journal.Journal], as far as people reach it.
+type Journal interface {
+	Freeze() (*journal.Freeze, error)
+	SetFreeze(f journal.Freeze) error
+	Thaw(actor string) error
+	Holds() ([]journal.Hold, error)
+	Entries(q journal.Query) ([]journal.Entry, error)
+}
+
+// An Engine does what the journal alone can't.
+type Engine interface {
+	// Wake makes the engine look again soon. It doesn't wait.
+	Wake()
+	// Release asks for one hold to be given back, whatever evidence and freeze
+	// say: a person wants it. It is durable when it returns, and not yet done.
+	// [journal.ErrNoHold] says that the member isn't held.
+	Release(ctx context.Context, m edge.Member, actor, reason string) error
+	// Explain says what would be done now for an alert with these labels. The
+	// answer goes out as JSON. It changes nothing.
+	Explain(ctx context.Context, labels map[string]string) (any, error)
+}
+
+// Options of [Handler].
+type Options struct {
+	Journal Journal
+	Engine  Engine
+	// Actor names who sent a request, for the journal. Nil: the user of basic
+	// authentication, which the web layer has checked, or else the remote host.
+	Actor func(*http.Request) string
+}
+
+// Handler answers everything below /api/v1/ that this package knows: freeze,
+// holds, steps and explain. Requests that a browser sends for another site's
+// page are refused.
+func Handler(o Options) http.Handler {
+	if o.Actor == nil {
+		o.Actor = actor
+	}
+	mux := http.NewServeMux()
+	for path, methods := range map[string]methods{
+		"/api/v1/freeze": {"GET": o.frozen, "POST": o.freeze, "DELETE": o.thaw},
+		"/api/v1/holds":  {"GET": o.holds},
+		"/api/v1/holds/{device}/{pool}/{member}/release": {"POST": o.release},
+		"/api/v1/steps":   {"GET": o.steps},
+		"/api/v1/explain": {"POST": o.explain},
+	} {
+		mux.Handle(path, methods)
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, nil, problem(http.StatusNotFound, "no such path: want freeze, holds, steps or explain below /api/v1/"))
+	})
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		reply(w, nil, problem(http.StatusForbidden, "this request comes from another site's page"))
+	}))
+	return guard.Handler(mux)
+}
+
+// methods are the ways to use one path.
+type methods map[string]func(*http.Request) (any, error)
+
+func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	serve, ok := m[method]
+	if !ok {
+		var allow []string
+		for name := range m {
+			allow = append(allow, name)
+		}
+		slices.Sort(allow)
+		w.Header().Set("Allow", strings.Join(allow, ", "))
+		reply(w, nil, problem(http.StatusMethodNotAllowed, "method %s: use %s", r.Method, strings.Join(allow, " or ")))
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	data, err := serve(r)
+	reply(w, data, err)
+}
+
+// A problemError is an answer that says what the caller did wrong, or what we
+// lack. All other errors are 500.
+type problemError struct {
+	code int
+	text string
+}
+
+func (e *problemError) Error() string { return e.text }
+
+func problem(code int, format string, args ...any) error {
+	return &problemError{code, fmt.Sprintf(format, args...)}
+}
+
+type envelope struct {
+	Success    bool   `json:"success"`
+	StatusCode int    `json:"status_code"`
+	Data       any    `json:"data,omitempty"`
+	Error      string `json:"error,omitempty"`
+}
+
+func reply(w http.ResponseWriter, data any, err error) {
+	e := envelope{Success: true, StatusCode: http.StatusOK, Data: data}
+	if err != nil {
+		e = envelope{StatusCode: http.StatusInternalServerError, Error: line(err)}
+		if p := (*problemError)(nil); errors.As(err, &p) {
+			e.StatusCode = p.code
+		}
+	}
+	body, err := json.Marshal(e)
+	if err != nil {
+		e = envelope{StatusCode: http.StatusInternalServerError, Error: "the answer can't be written as JSON: " + line(err)}
+		body, _ = json.Marshal(e) // two texts and a number can be written
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(e.StatusCode)
+	w.Write(append(body, '\n')) // a caller that is gone needs no answer
+}
+
+// line is an error on one line.
+func line(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// read decodes a JSON body strictly: one object, known fields only.
+func read(r *http.Request, to any) error {
+	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
+		return problem(http.StatusBadRequest, "content encoding %.20q: send the body plain", e)
+	}
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	err := dec.Decode(to)
+	if err == nil {
+		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("something follows the end")
+			if more != nil {
+				err = more
+			}
+		}
+	}
+	if tooBig := (*http.MaxBytesError)(nil); errors.As(err, &tooBig) {
+		return problem(http.StatusRequestEntityTooLarge, "body: at most %d bytes", tooBig.Limit)
+	}
+	if errors.Is(err, io.EOF) {
+		return problem(http.StatusBadRequest, "body is empty: want JSON")
+	}
+	if err != nil {
+		return problem(http.StatusBadRequest, "body: %s", strings.TrimPrefix(line(err), "json: "))
+	}
+	return nil
+}
+
+// unavailable says that the journal couldn't be read or written.
+func unavailable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return problem(http.StatusServiceUnavailable, "%v", err)
+}
+
+func actor(r *http.Request) string {
+	if user, _, ok := r.BasicAuth(); ok && user != "" {
+		return user
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr // a unix socket has no port
+	}
+	return host
+}
