@@ -170,3 +170,21 @@ func Await(ctx context.Context, within time.Duration, what string, check func(co
 	}
 	return nil
 }
+
+// Holds asks check again and again for that long, and returns the first error:
+// what must not happen has then happened.
+func Holds(ctx context.Context, d time.Duration, check func(context.Context) error) error {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for start := time.Now(); time.Since(start) < d; {
+		if err := check(ctx); err != nil {
+			return fmt.Errorf("after %v: %w", time.Since(start).Round(time.Millisecond), err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil
+}

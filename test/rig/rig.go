@@ -42,6 +42,7 @@ type Options struct {
 	Resend       time.Duration // see newPrometheus; 1m, as Prometheus has it
 
 	Mode       string        // auto
+	Poll       time.Duration // how often Alertmanager is asked without a hint; 15s
 	To         string        // drain
 	MinServing string        // 1
 	MaxHeld    int           // 1
@@ -58,6 +59,7 @@ func (o Options) withDefaults() Options {
 	o.Scrape = cmp.Or(o.Scrape, time.Second)
 	o.Resend = cmp.Or(o.Resend, time.Minute)
 	o.Mode = cmp.Or(o.Mode, "auto")
+	o.Poll = cmp.Or(o.Poll, 15*time.Second)
 	o.To = cmp.Or(o.To, "drain")
 	o.MinServing = cmp.Or(o.MinServing, "1")
 	o.MaxHeld = cmp.Or(o.MaxHeld, 1)
@@ -156,23 +158,23 @@ func (r *Rig) start(ctx context.Context, o Options) error {
 }
 
 // Settle waits until the loop is closed: Prometheus knows every member as
-// healthy, and the Watchdog has come all the way to the remediator.
+// healthy, and knows its Alertmanager. Until then it throws alerts away; seen on
+// 2.42, which looks for its Alertmanagers five seconds after its start.
 func (r *Rig) Settle(ctx context.Context) error {
-	start := time.Now().Add(-readyWithin) // the Watchdog may have come before this was asked
-	err := Await(ctx, readyWithin, "Prometheus to know all members as healthy", func(ctx context.Context) error {
+	return Await(ctx, readyWithin, "the loop to be closed", func(ctx context.Context) error {
 		up, err := r.Prometheus.Vector(ctx, fmt.Sprintf(`sluice_probe_up{device=%q,pool=%q} == 1`, Device, Pool))
-		if err == nil && len(up) != len(r.Members) {
-			err = fmt.Errorf("%d of %d are up", len(up), len(r.Members))
+		if err != nil {
+			return err
+		}
+		if len(up) != len(r.Members) {
+			return fmt.Errorf("prometheus knows %d of %d members as healthy", len(up), len(r.Members))
+		}
+		known, err := r.Prometheus.API.AlertManagers(ctx)
+		if err == nil && len(known.Active) == 0 {
+			err = errors.New("prometheus knows no Alertmanager")
 		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
-	defer cancel()
-	_, err = r.Webhooks.Next(ctx, start, `"Watchdog"`)
-	return err
 }
 
 // Member returns the member of that name.

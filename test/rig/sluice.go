@@ -97,6 +97,7 @@ probes:
 
 remediation:
   mode: {{.Mode}}
+  poll: {{.Poll}}
   alertmanagers: [{url: '{{.Alertmanager}}'}]
   prometheus: [{url: '{{.Prometheus}}'}]
   policies:
@@ -125,7 +126,7 @@ func writeSluiceConfig(path, socket, alertmanager, prometheus string, o Options)
 		"Device": Device, "Pool": Pool, "HealthPath": healthPath, "Socket": socket,
 		"Alertmanager": alertmanager, "Prometheus": prometheus,
 		"Interval": duration(o.Interval), "FastRetry": duration(o.FastRetry), "ProbeTimeout": duration(o.ProbeTimeout),
-		"Mode": o.Mode, "To": o.To, "MinServing": o.MinServing, "MaxHeld": o.MaxHeld, "HoldDown": duration(o.HoldDown),
+		"Mode": o.Mode, "Poll": duration(o.Poll), "To": o.To, "MinServing": o.MinServing, "MaxHeld": o.MaxHeld, "HoldDown": duration(o.HoldDown),
 		"Query": o.Query, "Claims": o.Claims,
 	})
 	if err != nil {
