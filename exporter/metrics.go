@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-kit/log/level"
@@ -65,8 +66,10 @@ func (e *Exporter) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	out := io.Writer(w)
 	if takesGzip(r.Header.Get("Accept-Encoding")) {
 		w.Header().Set("Content-Encoding", "gzip")
-		z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) //nolint:errcheck // the level is a right one
-		defer z.Close()                                //nolint:errcheck // the reader went away: nobody is left to tell
+		z, _ := gzips.Get().(*gzip.Writer) //nolint:errcheck // there is nothing else in it
+		z.Reset(w)
+		defer gzips.Put(z)
+		defer z.Close() //nolint:errcheck // the reader went away: nobody is left to tell
 		out = z
 	}
 	text := promtext.New(out)
@@ -77,6 +80,12 @@ func (e *Exporter) serveMetrics(w http.ResponseWriter, r *http.Request) {
 		level.Debug(e.logger).Log("msg", "scrape was not read to its end", "err", err)
 	}
 }
+
+// gzips are used again: each has a megabyte of tables.
+var gzips = sync.Pool{New: func() any {
+	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) //nolint:errcheck // the level is a right one
+	return z
+}}
 
 // takesGzip reads Accept-Encoding, where "gzip;q=0" is a refusal.
 func takesGzip(header string) bool {

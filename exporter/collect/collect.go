@@ -60,7 +60,8 @@ type Collector struct {
 	reads  sync.WaitGroup
 
 	mu      sync.Mutex
-	current *reading // the one under way, or the last one while it is shared
+	current *reading    // the one under way, or the last one while it is shared
+	timer   *time.Timer // forgets it
 }
 
 type reading struct {
@@ -82,12 +83,20 @@ func New(d *fleet.Device) (*Collector, error) {
 // Device returns the device that is asked.
 func (c *Collector) Device() *fleet.Device { return c.device }
 
-// Close ends the read under way, if there is one, and waits for it.
+// Close ends the read under way, if there is one, waits for it, and forgets
+// what was read.
 func (c *Collector) Close() {
-	c.mu.Lock() // from here on no read begins
-	c.cancel()
+	c.mu.Lock()
+	c.cancel() // from here on no read begins
 	c.mu.Unlock()
 	c.reads.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current = nil
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
+	}
 }
 
 // Look returns what the device says now, or said a moment ago to somebody else.
@@ -131,17 +140,17 @@ func (c *Collector) read(r *reading) {
 		r.look = &Look{Snapshot: snapshot, Duration: time.Since(start), own: own}
 	}
 	close(r.done)
-	time.AfterFunc(share, func() { c.forget(r) })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timer = time.AfterFunc(share, c.forget)
 }
 
 // forget lets the next one ask anew. The answer of a large device is large, so
 // it isn't kept longer than it is of use.
-func (c *Collector) forget(r *reading) {
+func (c *Collector) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.current == r {
-		c.current = nil
-	}
+	c.current = nil
 }
 
 // An Outcome is what came of asking one device in one scrape.
@@ -220,8 +229,10 @@ var admins = []struct {
 // writeMembers writes what rules that ask for a step may look at.
 func writeMembers(w *promtext.Writer, outcomes []Outcome) {
 	type member struct {
-		labels string
-		state  edge.State
+		edge.Member
+		labels  string
+		admin   edge.Admin
+		serving bool
 	}
 	var members []member
 	for _, o := range outcomes {
@@ -230,20 +241,19 @@ func writeMembers(w *promtext.Writer, outcomes []Outcome) {
 		}
 		from := len(members)
 		for m, s := range o.Look.Snapshot.States {
-			members = append(members, member{
-				promtext.Labels(edge.LabelDevice, m.Device, edge.LabelPool, m.Pool, edge.LabelMember, m.Name), s,
-			})
+			labels := promtext.Labels(edge.LabelDevice, m.Device, edge.LabelPool, m.Pool, edge.LabelMember, m.Name)
+			members = append(members, member{m, labels, s.Admin, s.Serving})
 		}
-		slices.SortFunc(members[from:], func(a, b member) int { return a.state.Member.Compare(b.state.Member) })
+		slices.SortFunc(members[from:], func(a, b member) int { return a.Compare(b.Member) })
 	}
 	w.Family("sluice_member_admin_state", promtext.Gauge, "Which state somebody put the member in: 1 for the one in force.")
 	for _, m := range members {
 		for _, a := range admins {
-			w.Flag(m.labels, a.label, m.state.Admin == a.state)
+			w.Flag(m.labels, a.label, m.admin == a.state)
 		}
 	}
 	w.Family("sluice_member_serving", promtext.Gauge, "Whether the member takes new traffic now, by the device's word alone.")
 	for _, m := range members {
-		w.Flag(m.labels, "", m.state.Serving)
+		w.Flag(m.labels, "", m.serving)
 	}
 }

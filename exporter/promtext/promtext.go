@@ -168,19 +168,22 @@ func Labels(pairs ...string) string {
 	return b.String()
 }
 
-// number says whether a text is a number as HAProxy and Prometheus write it. One
-// wrong byte would make Prometheus refuse the whole scrape.
+// number says whether a text is a plain decimal number. One wrong byte would make
+// Prometheus refuse the whole scrape.
 func number(s string) bool {
-	digits := 0
+	whole := s != "" && s != "-"
 	for i := range len(s) {
 		switch c := s[i]; {
-		case c >= '0' && c <= '9':
-			digits++
-		case c == '-' && i == 0:
-		default: // rare: let the library judge it
-			_, err := strconv.ParseFloat(s, 64)
-			return err == nil
+		case c >= '0' && c <= '9', c == '-' && i == 0:
+		case c == '.', c == 'e', c == 'E', c == '+', c == '-':
+			whole = false
+		default:
+			return false
 		}
 	}
-	return digits > 0
+	if whole {
+		return true
+	}
+	_, err := strconv.ParseFloat(s, 64)
+	return err == nil
 }
