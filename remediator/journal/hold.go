@@ -2,6 +2,8 @@ package journal
 
 import (
 	"encoding/json"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sluice-project/sluice/edge"
@@ -48,4 +50,11 @@ type Hold struct {
 	Decision   json.RawMessage `json:"decision,omitempty"`   // JSON of the decision that led here, for replay
 	Reapplied  int             `json:"reapplied,omitempty"`  // times that a new process of the device made us apply again
 	Superseded string          `json:"superseded,omitempty"` // what was found instead of Left
+}
+
+func holdID(n uint64) string { return "h" + strconv.FormatUint(n, 10) }
+
+// number is the inverse of holdID.
+func (h Hold) number() (uint64, error) {
+	return strconv.ParseUint(strings.TrimPrefix(h.ID, "h"), 10, 64)
 }

@@ -227,7 +227,7 @@ func (j *Journal) change(what string, h *Hold, to Phase, e Entry) error {
 			if err != nil {
 				return err
 			}
-			next.ID, next.Rev = fmt.Sprintf("h%d", n), 0
+			next.ID, next.Rev = holdID(n), 0
 		case old == nil || old.ID != h.ID || old.Rev != h.Rev:
 			return ErrConflict
 		default:

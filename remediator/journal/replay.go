@@ -40,6 +40,11 @@ func (j *Journal) replay() error {
 		if err != nil {
 			return err
 		}
+		// A sequence that fell back would give numbers twice, and write over entries.
+		if k, _ := tx.Bucket(bucketEntries).Cursor().Last(); k != nil && bytes.Compare(k, seqKey(tx.Bucket(bucketEntries).Sequence())) > 0 {
+			return fmt.Errorf("%w: the count of entries is damaged", ErrUnreadable)
+		}
+		given := tx.Bucket(bucketHolds).Sequence()
 		return tx.Bucket(bucketHolds).ForEach(func(k, v []byte) error {
 			var h Hold
 			if err := get(v, &h); err != nil {
@@ -47,6 +52,9 @@ func (j *Journal) replay() error {
 			}
 			if key, err := holdKey(h.Member); err != nil || !bytes.Equal(k, key) {
 				return fmt.Errorf("%w: hold %s stands under another member's name", ErrUnreadable, h.ID)
+			}
+			if n, err := h.number(); err != nil || n > given {
+				return fmt.Errorf("%w: hold %q has an id that was never given", ErrUnreadable, h.ID)
 			}
 			if last[h.ID] != h.Phase {
 				j.problem("hold %s on %s is %s, its last entry says %q", h.ID, h.Member, h.Phase, last[h.ID])

@@ -216,12 +216,13 @@ func branch(b []byte) (keys [][]byte, children []uint64, err error) {
 	if n == 0 {
 		return nil, nil, errors.New("is empty")
 	}
+	next := headerSize + n*elementSize
 	for i := range n {
 		at := headerSize + i*elementSize
 		if at+elementSize > len(b) {
 			return nil, nil, errPointsOut
 		}
-		key, err := span(b, n, at, native.Uint32(b[at:]), native.Uint32(b[at+4:]))
+		key, err := span(b, &next, at, native.Uint32(b[at:]), native.Uint32(b[at+4:]))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -234,6 +235,7 @@ func branch(b []byte) (keys [][]byte, children []uint64, err error) {
 func (v *verifier) leaf(b []byte, low, high []byte, depth int) error {
 	n := int(native.Uint16(b[10:]))
 	var keys [][]byte
+	next := headerSize + n*elementSize
 	for i := range n {
 		at := headerSize + i*elementSize
 		if at+elementSize > len(b) {
@@ -241,7 +243,7 @@ func (v *verifier) leaf(b []byte, low, high []byte, depth int) error {
 		}
 		flags, pos := native.Uint32(b[at:]), native.Uint32(b[at+4:])
 		ksize, vsize := native.Uint32(b[at+8:]), native.Uint32(b[at+12:])
-		both, err := span(b, n, at, pos, ksize, vsize)
+		both, err := span(b, &next, at, pos, ksize, vsize)
 		if err != nil {
 			return err
 		}
@@ -309,19 +311,21 @@ func (v *verifier) freelist(id uint64) error {
 	return nil
 }
 
-var errPointsOut = errors.New("points outside itself")
+var errPointsOut = errors.New("points outside itself, or not where it should")
 
-// span returns the bytes that the element at b[at:] of a page with n elements
-// points to: sizes in a row, pos behind the element's own start.
-func span(b []byte, n, at int, pos uint32, sizes ...uint32) ([]byte, error) {
+// span returns the bytes that the element at b[at:] points to: sizes in a row,
+// pos behind the element's own start. bbolt writes them without gaps, and next is
+// where they must begin: so a count that lost its last elements is found out.
+func span(b []byte, next *int, at int, pos uint32, sizes ...uint32) ([]byte, error) {
 	from := uint64(at) + uint64(pos)
 	to := from
 	for _, s := range sizes {
 		to += uint64(s)
 	}
-	if from < uint64(headerSize+n*elementSize) || to > uint64(len(b)) {
+	if from != uint64(*next) || to > uint64(len(b)) {
 		return nil, errPointsOut
 	}
+	*next = int(to)
 	return b[from:to], nil
 }
 
