@@ -25,11 +25,22 @@ const (
 // A source is one device and the members that it listed when it last answered.
 type source struct {
 	*collect.Collector
+	look   func(context.Context) (edge.Snapshot, error)
 	wanted bool // some probe covers members of it
 
 	mu      sync.Mutex
 	members []edge.State // ordered; only Member and Address are set
 	told    map[string]bool
+}
+
+func newSource(c *collect.Collector, wanted bool) *source {
+	return &source{Collector: c, wanted: wanted, look: func(ctx context.Context) (edge.Snapshot, error) {
+		look, err := c.Look(ctx)
+		if err != nil {
+			return edge.Snapshot{}, err
+		}
+		return look.Snapshot, nil
+	}}
 }
 
 // covers says whether a probe may cover members of the device.
@@ -89,13 +100,13 @@ func (e *Exporter) discover(ctx context.Context, g *generation) {
 func (e *Exporter) follow(ctx context.Context, g *generation, s *source) {
 	for {
 		wait := discoverEvery
-		look, err := s.Look(ctx)
+		snapshot, err := s.look(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
 			wait = discoverAgain // the device's own call was logged
-		case s.learn(look.Snapshot):
+		case s.learn(snapshot):
 			e.reschedule(g)
 		}
 		select {

@@ -83,7 +83,7 @@ func (e *Exporter) Apply(c *Config, f *fleet.Fleet) error {
 		if err != nil {
 			return err
 		}
-		next.devices = append(next.devices, &source{Collector: collector, wanted: c.covers(d.Name())})
+		next.devices = append(next.devices, newSource(collector, c.covers(d.Name())))
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
