@@ -120,6 +120,10 @@ func (e *Exporter) Run(ctx context.Context) error {
 	failed := make(chan error, 1)
 	parts.Go(func() { failed <- e.scheduler.Run(ctx) })
 	for {
+		select {
+		case <-e.renewed: // taken up now
+		default:
+		}
 		g := e.generation()
 		discovery, stop := context.WithCancel(ctx)
 		parts.Go(func() { e.discover(discovery, g) })
