@@ -8,11 +8,11 @@ import (
 	"strings"
 	"time"
 
-	amlabels "github.com/prometheus/alertmanager/pkg/labels"
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/claims"
 	"github.com/sluice-project/sluice/remediator/guard"
 )
 
@@ -300,20 +300,11 @@ func (s *Members) validate(devices []string) (all edge.Mistakes) {
 }
 
 func (m *ClaimMap) validate(policies map[string]bool) (all edge.Mistakes) {
-	if len(m.Match) == 0 {
-		all.Add("match", `is missing: write which alerts are meant, such as ['alertname="HostDown"']`)
-	}
-	for i, text := range m.Match {
-		if _, err := amlabels.ParseMatcher(text); err != nil {
-			all.Add(fmt.Sprintf("match[%d]", i), `%q is no matcher: write one such as alertname="HostDown"`, text)
-		}
+	if _, err := claims.ParseMatchers(m.Match); err != nil {
+		all.Add("match", "%v", err)
 	}
 	if !policies[m.Policy] {
 		all.Add("policy", "there is no policy %q", m.Policy)
-	}
-	named := m.Device != "" && m.Pool != "" && m.Member != ""
-	if named == (m.Address != "") {
-		all.Add("", "write either address, or device, pool and member: the labels that hold them")
 	}
 	return all
 }

@@ -1,0 +1,136 @@
+package remediator
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/claims"
+	"github.com/sluice-project/sluice/remediator/guard"
+	"github.com/sluice-project/sluice/remediator/journal"
+)
+
+// An Explanation is what the remediator would do now for an alert.
+type Explanation struct {
+	Labels  map[string]string `json:"labels"`
+	Policy  string            `json:"policy,omitempty"`  // that the alert asks for
+	Refusal *guard.Refusal    `json:"refusal,omitempty"` // of the alert itself, before any member
+	Members []Judged          `json:"members"`
+	Notes   []string          `json:"notes,omitempty"`
+}
+
+// Judged is one member that the alert is on.
+type Judged struct {
+	Member   edge.Member     `json:"member"`
+	Policy   string          `json:"policy,omitempty"` // that rules it
+	Mode     string          `json:"mode,omitempty"`
+	State    *edge.State     `json:"state,omitempty"` // by the device, now
+	Hold     *journal.Hold   `json:"hold,omitempty"`  // ours, when there is one
+	Evidence *guard.Evidence `json:"evidence,omitempty"`
+	Decision *guard.Decision `json:"decision,omitempty"`
+	Would    string          `json:"would"` // the outcome in one line
+}
+
+// engine is the Remediator as the API knows it.
+type engine struct{ *Remediator }
+
+// Explain answers with whatever can be written as JSON. See [Remediator.Explain].
+func (e engine) Explain(ctx context.Context, labels map[string]string) (any, error) {
+	x, err := e.Remediator.Explain(ctx, labels)
+	if err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// Explain looks at the devices and asks the second source as a round would,
+// decides by the same guards, and changes nothing.
+func (r *Remediator) Explain(ctx context.Context, labels map[string]string) (Explanation, error) {
+	x := Explanation{Labels: labels, Members: []Judged{}}
+	r.mu.Lock()
+	set, seen := r.set, r.view
+	r.mu.Unlock()
+	if set.cfg == nil || r.journal == nil {
+		return x, r.broken
+	}
+	c, ok := set.mapping.Claim(labels)
+	if !ok {
+		x.Notes = append(x.Notes, "the alert asks for nothing: it has no label remediation, and no entry under remediation.claims matches it")
+		return x, nil
+	}
+	x.Policy = c.Policy
+	if x.Refusal = set.unfit(c); x.Refusal != nil {
+		return x, nil
+	}
+	if !slices.ContainsFunc(seen.Claims, func(o claims.Claim) bool { return o.Key == c.Key }) {
+		x.Notes = append(x.Notes, "no source shows this alert now: the answer is for the case that one did")
+	}
+	c.Source, c.UpdatedAt, c.SeenAt = "explain", time.Now(), time.Now()
+	for name, d := range set.devices {
+		if c.Address == "" && name != c.Member.Device {
+			continue
+		}
+		x.Members = append(x.Members, r.explainOn(ctx, newKeeper(r, set, name, d), c)...)
+	}
+	slices.SortFunc(x.Members, func(a, b Judged) int { return a.Member.Compare(b.Member) })
+	if len(x.Members) == 0 {
+		x.Notes = append(x.Notes, "no member has the address "+quote(c.Address))
+	}
+	return x, nil
+}
+
+// explainOn judges the members of one device that the claim is on. The keeper
+// is a throw-away one: it is asked, and never run.
+func (r *Remediator) explainOn(ctx context.Context, k *keeper, c claims.Claim) (out []Judged) {
+	snap, err := k.look(ctx)
+	if err != nil {
+		if c.Address != "" {
+			return nil
+		}
+		return []Judged{{Member: c.Member, Would: "be refused: the device can't be read: " + oneLine(err)}}
+	}
+	for _, m := range members(c, snap) {
+		j := Judged{Member: m}
+		if st, known := snap.States[m]; known {
+			j.State = &st
+		}
+		p, err := k.set.rule(c.Policy, m)
+		if errors.Is(err, errNotSelected) {
+			j.Would = "do nothing: " + err.Error()
+			out = append(out, j)
+			continue
+		}
+		t := &target{member: m, policy: p, claims: []claims.Claim{c}}
+		j.Policy, j.Mode = p.Name, p.Mode
+		own := k.set.ask(ctx, p, snap.Pool(m.In()))
+		if e, asked := own[m]; asked {
+			j.Evidence = &e
+		}
+		if h, held, err := k.hold(m); err == nil && held {
+			j.Hold = &h
+			j.Would = "do nothing: it holds the member already (" + string(h.Phase) + ")"
+			out = append(out, j)
+			continue
+		}
+		w, err := k.world(snap, p, t, m, own)
+		if err != nil {
+			j.Would = "be refused: " + oneLine(err)
+			out = append(out, j)
+			continue
+		}
+		d := guard.Decide(guard.Step{Member: m, To: p.to}, w)
+		j.Decision = &d
+		switch {
+		case !d.Allowed():
+			j.Would = "refuse: " + d.Refusal.Guard + ", " + d.Refusal.Reason + ": " + d.Refusal.Detail
+		case p.Mode != Auto:
+			j.Would = "record a step to " + p.to.String() + " and send nothing: the mode is " + p.Mode
+		default:
+			j.Would = "put it in " + p.to.String()
+		}
+		out = append(out, j)
+	}
+	return out
+}

@@ -1,0 +1,265 @@
+package remediator
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/go-kit/log/level"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/guard"
+	"github.com/sluice-project/sluice/remediator/journal"
+)
+
+// handBack is how long a superseded hold stands after its claim ended.
+const handBack = time.Hour
+
+// tend does for one hold what is due, by what was just read. t is nil when no
+// claim on the member is seen. It returns when it is due again; zero: no sooner
+// than any hold.
+func (k *keeper) tend(ctx context.Context, h *journal.Hold, snap edge.Snapshot, t *target) time.Duration {
+	st, known := snap.States[h.Member]
+	if !known {
+		k.orphan(h, "the device doesn't list it any more")
+		return 0
+	}
+	switch h.Phase {
+	case journal.Intent, journal.Applying, journal.Indeterminate, journal.Applied, journal.Reverting, journal.Reverted, journal.Failed:
+		k.resume(h, snap, st)
+		return 0
+	case journal.Superseded:
+		k.tendSuperseded(h, t)
+		return 0
+	case journal.Orphaned:
+		k.drop(h, journal.Entry{})
+		return 0
+	}
+	if snap.Process != h.Process {
+		k.tendForgotten(ctx, h, snap, st, t)
+		return 0
+	}
+	if st.Marks != h.Left.Marks || st.Admin != h.Left.Admin || st.Address != h.Left.Address {
+		k.supersede(h, st)
+		return 0
+	}
+	return k.tendHolding(ctx, h, snap, t)
+}
+
+// resume goes on where a crash, or a device without an answer, left off: what is
+// read decides, and nothing is sent again blindly (SAFETY.md I10, I11).
+func (k *keeper) resume(h *journal.Hold, snap edge.Snapshot, st edge.State) {
+	switch {
+	case h.Phase == journal.Reverted, h.Phase == journal.Failed && !h.Undo:
+		k.drop(h, journal.Entry{})
+	case h.Phase == journal.Applied:
+		h.Phase = journal.Holding
+		_ = k.put(h, journal.Entry{}) // logged; the next round reads what stands
+	case h.Phase == journal.Failed:
+		h.Phase, h.Undo = journal.Holding, false
+		_ = k.put(h, journal.Entry{}) // logged; the next round reads what stands
+	case snap.Process != h.Process && st.Marks == "" && h.Undo:
+		k.settle(h, snap, nil)
+	default:
+		k.settle(h, snap, errInterrupted)
+	}
+}
+
+// tendSuperseded keeps hands off until a person releases the hold, or until its
+// claim has been gone for an hour with the member well.
+func (k *keeper) tendSuperseded(h *journal.Hold, t *target) {
+	if h.ReleaseBy != "" {
+		k.drop(h, journal.Entry{Detail: "released by " + h.ReleaseBy + "; its state is left as it was found", Actor: h.ReleaseBy})
+		return
+	}
+	now := time.Now()
+	if t != nil {
+		if now.Sub(h.ClaimSeen) > time.Minute {
+			h.ClaimSeen = now
+			_ = k.put(h, journal.Entry{}) // logged; a later round writes it
+		}
+		return
+	}
+	if now.Sub(h.ClaimSeen) > handBack && k.own[h.Member].Answer == edge.Yes {
+		k.drop(h, journal.Entry{Detail: "its claim has ended and it is well; its state is left as it was found"})
+	}
+}
+
+// tendForgotten deals with a device that restarted. What we had set may be gone:
+// then it is planned again, through all guards, when it is still wanted.
+func (k *keeper) tendForgotten(ctx context.Context, h *journal.Hold, snap edge.Snapshot, st edge.State, t *target) {
+	switch {
+	case st.Address != h.Left.Address:
+		k.supersede(h, st)
+		return
+	case st.Marks == h.Left.Marks && st.Admin == h.Left.Admin: // it came through, by a state file
+		h.Process = snap.Process
+		_ = k.put(h, journal.Entry{Event: "adopted", Detail: "the device restarted and kept the state"}) // logged; tried again
+		return
+	case st.Marks != "":
+		k.supersede(h, st)
+		return
+	}
+	p, err := k.set.rule(h.Policy, h.Member)
+	if err != nil || h.ReleaseBy != "" {
+		k.orphan(h, "the device restarted and forgot it, and nobody wants it out")
+		return
+	}
+	if t == nil {
+		t = &target{member: h.Member, policy: p}
+	}
+	own := k.set.ask(ctx, p, snap.Pool(h.Member.In()))
+	for m, e := range own {
+		k.learn(m, e)
+	}
+	if len(t.claims) == 0 && own[h.Member].Answer == edge.Yes {
+		k.orphan(h, "the device restarted and forgot it; it is well and no claim is seen")
+		return
+	}
+	if time.Now().Before(k.failures[h.Member].until) {
+		return
+	}
+	w, err := k.world(snap, p, t, h.Member, own)
+	if err != nil {
+		return
+	}
+	delete(w.Held, h.Member)
+	if len(w.Claims) == 0 { // our own hold stands for the claim that began it
+		w.Claims = []guard.Claim{{Source: "hold " + h.ID, UpdatedAt: w.Now}}
+	}
+	d := guard.Decide(guard.Step{Member: h.Member, To: p.to}, w)
+	switch {
+	case !d.Allowed():
+		k.r.refuse(subject(h.Member), &h.Member, p.Name, *d.Refusal, &d)
+	case p.Mode != Auto:
+		k.wouldTakeOut(&target{member: h.Member, policy: p}, d)
+	default:
+		k.takeOut(ctx, &target{member: h.Member, policy: p, claims: t.claims}, snap, d, h)
+	}
+}
+
+// tendHolding renews the lease by bad evidence, notes its end, and gives back on
+// good evidence.
+func (k *keeper) tendHolding(ctx context.Context, h *journal.Hold, snap edge.Snapshot, t *target) time.Duration {
+	p := k.set.held(h.Policy, h.Member)
+	c := k.courses[h.Member]
+	if c == nil {
+		return 0 // watched from the end of this round on
+	}
+	now := time.Now()
+	if h.ReleaseBy != "" {
+		return k.giveBack(ctx, h, snap, t, p, true)
+	}
+	k.lease(h, p, c, t, now)
+	good := !c.goodSince.IsZero()
+	atMax := !h.MaxUntil.IsZero() && now.After(h.MaxUntil)
+	if atMax && p.AtMax == "release" && k.own[h.Member].Answer == edge.Yes {
+		return k.giveBack(ctx, h, snap, t, p, false)
+	}
+	if !good || t != nil {
+		if h.Phase == journal.ReleasePending { // bad again, or claimed again
+			h.Phase = journal.Holding
+			_ = k.put(h, journal.Entry{Detail: "no release yet: " + k.own[h.Member].Detail}) // logged; tried again
+		}
+		return 0
+	}
+	if h.Phase != journal.ReleasePending {
+		h.Phase, h.GoodSince, h.GoodCount = journal.ReleasePending, c.goodSince, c.goodCount
+		if k.put(h, journal.Entry{Evidence: marshal(k.own[h.Member])}) != nil {
+			return 0
+		}
+	}
+	if wait := time.Duration(p.HoldDown) - now.Sub(c.goodSince); wait > 0 {
+		return wait
+	}
+	return k.giveBack(ctx, h, snap, t, p, false)
+}
+
+// lease is renewed by bad evidence alone. Its end, and the hard end, never pass
+// in silence (SAFETY.md I13, I26).
+func (k *keeper) lease(h *journal.Hold, p *Policy, c *course, t *target, now time.Time) {
+	changed := false
+	if t != nil && now.Sub(h.ClaimSeen) > time.Minute {
+		h.ClaimSeen, changed = now, true
+	}
+	if until := c.badAt.Add(time.Duration(p.Lease)); !c.badAt.IsZero() && until.Sub(h.LeaseUntil) > time.Duration(p.Lease)/2 {
+		h.LeaseUntil, changed = until, true
+	}
+	e := journal.Entry{}
+	over := now.After(h.LeaseUntil) && c.badAt.Add(time.Duration(p.Lease)).Before(now)
+	switch {
+	case h.Phase == journal.Holding && over && c.goodSince.IsZero():
+		h.Phase, changed = journal.Expiring, true
+		e.Detail = "the lease ended without evidence either way"
+	case h.Phase == journal.Expiring && !over:
+		h.Phase, changed = journal.Holding, true
+	}
+	if now.After(h.MaxUntil) && h.Paged.Before(h.MaxUntil) {
+		h.Paged, changed = now, true
+		e.Event, e.Detail = "escalation", "held for max_hold; at_max is "+p.AtMax
+	}
+	if !changed || k.put(h, e) != nil || e.Detail == "" {
+		return
+	}
+	k.r.metrics.expired.WithLabelValues(h.Member.Device, h.Member.Pool).Inc()
+	level.Error(k.r.logger).Log("msg", "hold is at its end", "member", h.Member, "detail", e.Detail)
+}
+
+// giveBack asks the guards and puts the preimage back.
+func (k *keeper) giveBack(ctx context.Context, h *journal.Hold, snap edge.Snapshot, t *target, p *Policy, byHand bool) time.Duration {
+	now := time.Now()
+	if now.Before(h.RetryAt) && !byHand {
+		return h.RetryAt.Sub(now)
+	}
+	if f := k.failures[h.Member]; now.Before(f.until) {
+		return f.until.Sub(now)
+	}
+	if p.Mode != Auto && !byHand {
+		if k.r.news(subject(h.Member), "would give back") {
+			k.r.record(journal.Entry{Event: "step", Member: &h.Member, Policy: p.Name, Admin: edge.Ready.String(), Result: "dry_run", Detail: "mode is " + p.Mode + ": not given back"})
+			k.count(h.Member, edge.Ready, "dry_run")
+		}
+		return lookHeld
+	}
+	snap, err := k.look(ctx) // again, right before the write
+	if err != nil {
+		return lookHeld
+	}
+	w, err := k.world(snap, p, t, h.Member, k.own)
+	if err != nil {
+		return lookHeld
+	}
+	w.AtMax = p.AtMax == "release" && now.After(h.MaxUntil)
+	d := guard.Decide(guard.Step{Member: h.Member, To: edge.Ready, ByHand: byHand}, w)
+	if !d.Allowed() {
+		if d.Refusal.Guard == "foreign" {
+			return shortest // the next round finds out what it is
+		}
+		k.r.refuse("release:"+h.Member.String(), &h.Member, p.Name, *d.Refusal, &d)
+		return lookHeld
+	}
+	if h.Phase != journal.ReleasePending {
+		h.Phase = journal.ReleasePending
+		if k.put(h, journal.Entry{Actor: h.ReleaseBy}) != nil {
+			return lookHeld
+		}
+	}
+	h.Phase, h.Undo, h.Deadline = journal.Reverting, true, now.Add(lookTimeout)
+	err = k.put(h, journal.Entry{Event: "intent", Admin: edge.Ready.String(), Evidence: marshal(k.own[h.Member]), Decision: marshal(d), Actor: h.ReleaseBy})
+	if err != nil {
+		return lookHeld
+	}
+	k.verify(ctx, h, k.send(ctx, h.Member, h.Preimage.Admin))
+	k.r.forget("release:"+h.Member.String(), nil)
+	return 0
+}
+
+// errInterrupted is why a command that a crash interrupted has no answer.
+var errInterrupted = interruptedError{}
+
+type interruptedError struct{}
+
+func (interruptedError) Error() string { return "interrupted before its outcome was read" }
+
+// oneLine is an error's text on one line.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

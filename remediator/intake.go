@@ -1,0 +1,229 @@
+package remediator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/go-kit/log/level"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/claims"
+	"github.com/sluice-project/sluice/remediator/guard"
+	"github.com/sluice-project/sluice/remediator/journal"
+	"github.com/sluice-project/sluice/remediator/webhook"
+)
+
+func (r *Remediator) wants(labels map[string]string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.set.mapping.Wants(labels)
+}
+
+// Hint makes a webhook's message durable and wakes the engine. It is a hint:
+// what is done about it rests on claims that are read. See [webhook.Sink].
+func (r *Remediator) Hint(_ context.Context, m webhook.Message) error {
+	if r.journal == nil {
+		return r.broken
+	}
+	now := time.Now()
+	if err := r.journal.SaveHints(claims.Hints(m, now)); err != nil {
+		return err
+	}
+	for _, a := range m.Alerts {
+		switch {
+		case a.Result == webhook.Invalid:
+			r.refuse("webhook:"+a.Problem, nil, "", guard.Refusal{Guard: "inventory", Reason: "invalid_alert", Detail: a.Problem}, nil)
+		case a.Result == webhook.Wanted && a.Firing && a.Labels[edge.LabelRemediation] == claims.Watchdog:
+			r.mu.Lock()
+			r.watchdog = now
+			r.mu.Unlock()
+		}
+	}
+	r.Wake()
+	return nil
+}
+
+// readClaims reads all claims, refuses those that can't be anybody's, and wakes
+// the keepers.
+func (r *Remediator) readClaims(ctx context.Context, set *settings) {
+	v := set.reader.Read(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	for _, b := range v.Blind {
+		level.Debug(r.logger).Log("msg", "claim source blind", "source", b)
+	}
+	r.mu.Lock()
+	r.view = v
+	if v.Watchdog.After(r.watchdog) {
+		r.watchdog = v.Watchdog
+	}
+	keepers := r.keepers
+	r.mu.Unlock()
+	seen := map[string]bool{}
+	for _, c := range v.Claims {
+		if refusal := set.unfit(c); refusal != nil {
+			seen["claim:"+c.Key] = true
+			r.refuse("claim:"+c.Key, nil, c.Policy, *refusal, nil)
+		}
+	}
+	r.forget("claim:", seen)
+	for _, k := range keepers {
+		poke(k.wake)
+	}
+}
+
+// unfit says why a claim can't be on any member that we know; nil when a keeper
+// is to judge it. Alert text only selects among what is configured (SAFETY.md
+// I21), and is quoted and cut where it is shown.
+func (s *settings) unfit(c claims.Claim) *guard.Refusal {
+	no := func(reason, detail string) *guard.Refusal {
+		return &guard.Refusal{Guard: "inventory", Reason: reason, Detail: detail}
+	}
+	known := false
+	for i := range s.cfg.Policies {
+		known = known || s.cfg.Policies[i].Name == c.Policy
+	}
+	_, device := s.devices[c.Member.Device]
+	switch {
+	case !known:
+		return no("unknown_policy", "there is no policy "+quote(c.Policy))
+	case c.Address != "":
+		return nil
+	case c.PoolOnly:
+		return no("pool_claim", "the claim is on pool "+quote(c.Member.Pool)+" and names no member")
+	case c.Member.Device == "" || c.Member.Pool == "" || c.Member.Name == "":
+		return no("missing_labels", "want device, pool and member: have "+quote(c.Member.Device)+", "+quote(c.Member.Pool)+", "+quote(c.Member.Name))
+	case !device:
+		return no("unknown_device", "there is no device "+quote(c.Member.Device))
+	}
+	return nil
+}
+
+// quote shows text of an alert: on one line, escaped, and not much of it.
+func quote(s string) string {
+	const most = 80
+	if len(s) > most {
+		s = s[:most]
+	}
+	return strconv.QuoteToASCII(s)
+}
+
+// A target is a member on which claims are seen, and the policy that rules it.
+type target struct {
+	member edge.Member
+	policy *Policy
+	claims []claims.Claim
+}
+
+// targets finds the members of one device that claims are on. A claim that no
+// policy selects is counted; it is no refusal.
+func (r *Remediator) targets(set *settings, cs []claims.Claim, snap edge.Snapshot) map[edge.Member]*target {
+	out := map[edge.Member]*target{}
+	for _, c := range cs {
+		for _, m := range members(c, snap) {
+			p, err := set.rule(c.Policy, m)
+			if errors.Is(err, errNotSelected) {
+				r.metrics.unselected.Inc()
+				continue
+			}
+			t := out[m]
+			if t == nil {
+				t = &target{member: m, policy: p}
+				out[m] = t
+			}
+			t.claims = append(t.claims, c)
+		}
+	}
+	return out
+}
+
+// members of a device that a claim selects: by name, or all that have an address.
+func members(c claims.Claim, snap edge.Snapshot) (out []edge.Member) {
+	if c.Address == "" {
+		return []edge.Member{c.Member}
+	}
+	want := func(part, have string) bool { return part == "" || part == have }
+	for m, st := range snap.States {
+		if st.Address == c.Address && want(c.Member.Device, m.Device) && want(c.Member.Pool, m.Pool) && want(c.Member.Name, m.Name) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// on returns the claims that one device's keeper judges.
+func (r *Remediator) on(set *settings, device string) (out []claims.Claim) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.view.Claims {
+		if set.unfit(c) == nil && (c.Address != "" || c.Member.Device == device) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// refuse counts a refusal, and records it when it is another than the last one
+// on the same subject (SAFETY.md I23).
+func (r *Remediator) refuse(subject string, m *edge.Member, policy string, why guard.Refusal, d *guard.Decision) {
+	r.metrics.refusals.WithLabelValues(why.Guard, why.Reason).Inc()
+	if !r.news(subject, why.Guard+"/"+why.Reason) {
+		return
+	}
+	e := journal.Entry{Event: "refusal", Member: m, Policy: policy, Result: "refused", Guard: why.Guard, Reason: why.Reason, Detail: why.Detail}
+	if d != nil {
+		e.Admin, e.Decision = d.Step.To.String(), marshal(d)
+	}
+	r.record(e)
+	var name any
+	if m != nil {
+		name = *m
+	}
+	level.Warn(r.logger).Log("msg", "step refused", "member", name, "policy", quote(policy), "guard", why.Guard, "reason", why.Reason, "detail", why.Detail)
+}
+
+// news says whether what is said of a subject is not what was said last.
+func (r *Remediator) news(subject, what string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.said[subject] == what {
+		return false
+	}
+	r.said[subject] = what
+	return true
+}
+
+// forget drops what was said of subjects with a prefix that aren't seen any more.
+func (r *Remediator) forget(prefix string, seen map[string]bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for s := range r.said {
+		if len(s) >= len(prefix) && s[:len(prefix)] == prefix && !seen[s] {
+			delete(r.said, s)
+		}
+	}
+}
+
+// record appends an entry that belongs to no change of a hold. A journal that
+// can't be written stops every step by itself, as each needs an entry.
+func (r *Remediator) record(e journal.Entry) {
+	r.mu.Lock()
+	e.Config = r.set.hash
+	r.mu.Unlock()
+	if err := r.journal.Append(e); err != nil {
+		level.Error(r.logger).Log("msg", "not recorded", "event", e.Event, "err", err)
+	}
+}
+
+// marshal makes JSON of our own types, which always can be.
+func marshal(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return json.RawMessage(strconv.Quote(err.Error()))
+	}
+	return b
+}

@@ -1,0 +1,123 @@
+package remediator
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/webhook"
+)
+
+const namespace = "sluice_remediation_"
+
+// metrics are what is counted as it happens; what can be looked up when asked
+// comes from [Remediator.Collect].
+type metrics struct {
+	steps           *prometheus.CounterVec
+	refusals        *prometheus.CounterVec
+	expired         *prometheus.CounterVec
+	evidence        *prometheus.CounterVec
+	unselected      prometheus.Counter
+	webhookRequests *prometheus.CounterVec
+	webhookAlerts   *prometheus.CounterVec
+}
+
+func newMetrics(reg prometheus.Registerer, r *Remediator) *metrics {
+	f := promauto.With(reg)
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return f.NewCounterVec(prometheus.CounterOpts{Name: namespace + name, Help: help}, labels)
+	}
+	m := &metrics{
+		steps:           counter("steps_total", "Steps by outcome.", "device", "pool", "to", "result"),
+		refusals:        counter("refusals_total", "Steps that a guard refused, each time that it did.", "guard", "reason"),
+		expired:         counter("expired_total", "Holds whose lease or max_hold ended without evidence to give back.", "device", "pool"),
+		evidence:        counter("evidence_total", "Answers of the second source: yes is well, no is bad.", "source", "answer"),
+		webhookRequests: counter("webhook_requests_total", "Webhooks by the code that they were answered with.", "code"),
+		webhookAlerts:   counter("webhook_alerts_total", "Alerts inside good webhooks, by what became of them.", "result"),
+		unselected: f.NewCounter(prometheus.CounterOpts{
+			Name: namespace + "unselected_claims_total", Help: "Claims on members that no policy selects, each time that they were read.",
+		}),
+	}
+	for _, result := range []webhook.Result{webhook.Wanted, webhook.Ignored, webhook.Invalid} {
+		m.webhookAlerts.WithLabelValues(string(result))
+	}
+	reg.MustRegister(r)
+	return m
+}
+
+// webhook counts one request.
+func (m *metrics) webhook(_ *http.Request, code int, msg webhook.Message, _ error) {
+	m.webhookRequests.WithLabelValues(strconv.Itoa(code)).Inc()
+	if code != http.StatusOK {
+		return
+	}
+	for _, a := range msg.Alerts {
+		m.webhookAlerts.WithLabelValues(string(a.Result)).Inc()
+	}
+}
+
+var (
+	descHolds    = desc("holds", "Members that Sluice holds out now.", "device", "pool")
+	descFrozen   = desc("frozen", "1 while a freeze is in force, or the journal can't be used.")
+	descMode     = desc("mode", "1 for the mode that is the ceiling of all policies.", "mode")
+	descWatchdog = desc("watchdog_age_seconds", "Time since the Watchdog alert was last seen; since the start while it never was.")
+	descClaims   = desc("claims", "Claims that are seen now.")
+	descBlind    = desc("claim_source_blind", "1 while what this source doesn't show doesn't count.", "source")
+	descAge      = desc("evidence_age_seconds", "Age of the last evidence on a member that is claimed or held.", "device", "pool", "member")
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(namespace+name, help, labels, nil)
+}
+
+// Describe is prometheus.Collector's.
+func (r *Remediator) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descHolds, descFrozen, descMode, descWatchdog, descClaims, descBlind, descAge} {
+		ch <- d
+	}
+}
+
+// Collect is prometheus.Collector's.
+func (r *Remediator) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	st := r.Status()
+	held := map[edge.Pool]int{}
+	for _, h := range st.Holds {
+		held[h.Member.In()]++
+	}
+	for p, n := range held {
+		gauge(descHolds, float64(n), p.Device, p.Name)
+	}
+	gauge(descFrozen, truth(st.Frozen != ""))
+	for _, mode := range modes {
+		gauge(descMode, truth(mode == st.Mode), mode)
+	}
+	gauge(descClaims, float64(st.Claims))
+	for _, s := range st.Sources {
+		gauge(descBlind, truth(s.Blind != ""), s.Name)
+	}
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := r.watchdog
+	if last.IsZero() {
+		last = r.started
+	}
+	gauge(descWatchdog, max(now.Sub(last), 0).Seconds())
+	for m, at := range r.heard {
+		gauge(descAge, max(now.Sub(at), 0).Seconds(), m.Device, m.Pool, m.Name)
+	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,321 @@
+// Package remediator takes failing members out of rotation when that is safe,
+// and gives them back when they have proved healthy. It is level-triggered: what
+// is wanted is computed again and again from all claims, evidence and holds; a
+// webhook only wakes it.
+//
+// One goroutine, a keeper, owns the members of one device, so that a device that
+// hangs delays no other. A keeper looks, asks its guards, records, acts, verifies
+// and records. The journal is written before the first byte goes to a device.
+package remediator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/claims"
+	"github.com/sluice-project/sluice/remediator/control"
+	"github.com/sluice-project/sluice/remediator/guard"
+	"github.com/sluice-project/sluice/remediator/journal"
+	"github.com/sluice-project/sluice/remediator/webhook"
+)
+
+// A Device is a HAProxy or a PTAF, as the engine needs it.
+type Device interface {
+	// Look reads all members in one exchange.
+	Look(ctx context.Context) (edge.Snapshot, error)
+	// SetAdmin puts a member in a state. A nil error means that the device took
+	// the command, not that it obeyed.
+	SetAdmin(ctx context.Context, m edge.Member, to edge.Admin) error
+}
+
+// A Check is one configured probe, asked by the remediator for itself.
+type Check interface {
+	Name() string
+	Covers(m edge.Member) bool
+	Interval() time.Duration
+	Rise() int
+	// Ask asks the member once, at the address that the device gave for it.
+	Ask(ctx context.Context, s edge.State) guard.Evidence
+}
+
+// Options are what a Remediator is made of. Config, ConfigHash, Devices, Checks
+// and Authenticated can be replaced while it runs, by [Remediator.Apply].
+type Options struct {
+	Config        *Config // validated; nil: serve the API, take no step
+	ConfigHash    string  // names the configuration in records
+	Devices       map[string]Device
+	Checks        []Check
+	Authenticated bool // the web layer authenticates webhooks
+
+	Logger      log.Logger
+	Registerer  prometheus.Registerer // nil: metrics of its own that nobody sees
+	JournalLock time.Duration         // how long another process may keep the journal; zero: 1 s
+}
+
+// ErrUnauthenticated says that a webhook anybody could send would be a claim.
+var ErrUnauthenticated = errors.New("without alertmanagers the webhook itself is the claim: have the web configuration authenticate it, or configure remediation.alertmanagers")
+
+// A Remediator is the engine with its API.
+type Remediator struct {
+	logger  log.Logger
+	metrics *metrics
+	journal *journal.Journal // nil when there is none that can be used
+	broken  error            // why; the remediator is frozen then
+	started time.Time
+
+	hint  chan struct{} // read the claims now
+	apply chan struct{} // settings were replaced
+
+	mu       sync.Mutex
+	set      *settings
+	view     claims.View
+	keepers  map[string]*keeper
+	said     map[string]string // what was last recorded of a subject, so that it is recorded when it changes
+	watchdog time.Time
+	heard    map[edge.Member]time.Time // when the last evidence on a member came
+}
+
+// New opens the journal. A journal that can't be read is no reason not to start:
+// the remediator is then frozen, and says why (SAFETY.md I19).
+func New(o Options) (*Remediator, error) {
+	if o.Logger == nil {
+		o.Logger = log.NewNopLogger()
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	if o.JournalLock == 0 {
+		o.JournalLock = time.Second
+	}
+	r := &Remediator{
+		logger: o.Logger, started: time.Now(),
+		hint: make(chan struct{}, 1), apply: make(chan struct{}, 1),
+		said: map[string]string{}, heard: map[edge.Member]time.Time{}, keepers: map[string]*keeper{},
+	}
+	if err := r.openJournal(o); err != nil {
+		return nil, err
+	}
+	set, err := r.build(o)
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	r.set = set
+	r.metrics = newMetrics(o.Registerer, r)
+	return r, nil
+}
+
+func (r *Remediator) openJournal(o Options) error {
+	if o.Config == nil {
+		r.broken = errors.New("the configuration has no section remediation")
+		return nil
+	}
+	j, err := journal.Open(o.Config.Journal, o.JournalLock)
+	switch {
+	case errors.Is(err, journal.ErrUnreadable):
+		r.broken = err
+		level.Error(r.logger).Log("msg", "journal unreadable, frozen", "path", o.Config.Journal, "err", err)
+		return nil
+	case err != nil:
+		return err
+	}
+	for _, p := range j.Problems() {
+		level.Warn(r.logger).Log("msg", "journal is odd", "path", j.Path(), "problem", p)
+	}
+	r.journal = j
+	return nil
+}
+
+// Close closes the journal. Call it after Run has returned.
+func (r *Remediator) Close() error {
+	if r.journal == nil {
+		return nil
+	}
+	return r.journal.Close()
+}
+
+// Apply replaces the settings while Run goes on. The journal stays where it is.
+func (r *Remediator) Apply(o Options) error {
+	set, err := r.build(o)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.journal != nil && o.Config != nil && o.Config.Journal != r.journal.Path() {
+		return fmt.Errorf("remediation.journal: %s is in use: restart to move the journal", r.journal.Path())
+	}
+	if (r.set.cfg == nil) != (o.Config == nil) {
+		return errors.New("remediation: the section came or went: restart for that")
+	}
+	r.set = set
+	poke(r.apply)
+	return nil
+}
+
+// Run works until ctx ends; a step in hand is finished first.
+func (r *Remediator) Run(ctx context.Context) error {
+	if r.journal == nil {
+		level.Warn(r.logger).Log("msg", "no step will be taken", "reason", r.broken)
+		<-ctx.Done()
+		return nil
+	}
+	for ctx.Err() == nil {
+		r.generation(ctx)
+	}
+	return nil
+}
+
+// generation runs keepers until ctx ends or the settings are replaced.
+func (r *Remediator) generation(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	r.mu.Lock()
+	set := r.set
+	r.keepers = map[string]*keeper{}
+	for name, d := range set.devices {
+		k := newKeeper(r, set, name, d)
+		r.keepers[name] = k
+		running.Go(func() { k.run(ctx) })
+	}
+	r.mu.Unlock()
+	running.Go(func() { r.prune(ctx, time.Duration(set.cfg.JournalRetention)) })
+	poll := time.NewTicker(time.Duration(set.cfg.Poll))
+	defer poll.Stop()
+	for {
+		r.readClaims(ctx, set)
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.apply:
+			return
+		case <-r.hint:
+		case <-poll.C:
+		}
+	}
+}
+
+// prune drops old entries, once a day.
+func (r *Remediator) prune(ctx context.Context, retention time.Duration) {
+	daily := time.NewTicker(24 * time.Hour)
+	defer daily.Stop()
+	for {
+		err := errors.Join(r.journal.Prune(time.Now().Add(-retention)), r.journal.DropHints(time.Now().Add(-24*time.Hour)))
+		if err != nil {
+			level.Error(r.logger).Log("msg", "journal not pruned", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-daily.C:
+		}
+	}
+}
+
+// Handler answers /webhook and /api/v1/.
+func (r *Remediator) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/webhook", webhook.Handler(webhook.Options{Sink: r, Wants: r.wants, Observe: r.metrics.webhook}))
+	var j control.Journal = noJournal{r.broken}
+	if r.journal != nil {
+		j = r.journal
+	}
+	mux.Handle("/api/v1/", control.Handler(control.Options{Journal: j, Engine: engine{r}}))
+	return mux
+}
+
+// noJournal answers for a journal that can't be used.
+type noJournal struct{ why error }
+
+func (n noJournal) Freeze() (*journal.Freeze, error)               { return nil, n.why }
+func (n noJournal) SetFreeze(journal.Freeze) error                 { return n.why }
+func (n noJournal) Thaw(string) error                              { return n.why }
+func (n noJournal) Holds() ([]journal.Hold, error)                 { return nil, n.why }
+func (n noJournal) Entries(journal.Query) ([]journal.Entry, error) { return nil, n.why }
+
+// Wake makes the engine look again soon.
+func (r *Remediator) Wake() { poke(r.hint) }
+
+// Release asks for one hold to be given back by a person's word. It is durable
+// when it returns; the device's keeper does it.
+func (r *Remediator) Release(_ context.Context, m edge.Member, actor, reason string) error {
+	if r.journal == nil {
+		return r.broken
+	}
+	for range 5 { // the keeper may write the same hold in between
+		h, err := r.journal.Hold(m)
+		if err != nil {
+			return err
+		}
+		h.ReleaseBy, h.ReleaseAt, h.Note = actor, time.Now(), reason
+		err = r.journal.Put(&h, journal.Entry{Event: "release_asked", Actor: actor, Detail: reason})
+		if errors.Is(err, journal.ErrConflict) {
+			continue
+		}
+		if err == nil {
+			r.Wake()
+		}
+		return err
+	}
+	return fmt.Errorf("release %s: %w", m, journal.ErrConflict)
+}
+
+// frozen says why no automatic step may be taken now; empty when none is in force.
+func (r *Remediator) frozen() string {
+	if r.journal == nil {
+		return r.broken.Error()
+	}
+	f, err := r.journal.Freeze()
+	switch {
+	case err != nil:
+		return "the freeze can't be read: " + err.Error()
+	case f == nil:
+		return ""
+	case f.Until.IsZero():
+		return fmt.Sprintf("%s (by %s)", f.Reason, f.Actor)
+	}
+	return fmt.Sprintf("%s (by %s, until %s)", f.Reason, f.Actor, f.Until.UTC().Format(time.RFC3339))
+}
+
+// A Status is the remediator at a glance, for its page.
+type Status struct {
+	Mode    string // the ceiling; empty without a section remediation
+	Frozen  string // why; empty when it isn't
+	Holds   []journal.Hold
+	Claims  int
+	Sources []claims.Source
+}
+
+// Status says how things stand now.
+func (r *Remediator) Status() Status {
+	r.mu.Lock()
+	st := Status{Claims: len(r.view.Claims), Sources: r.view.Sources}
+	if r.set.cfg != nil {
+		st.Mode = r.set.cfg.Mode
+	}
+	r.mu.Unlock()
+	st.Frozen = r.frozen()
+	if r.journal != nil {
+		if hs, err := r.journal.Holds(); err == nil {
+			st.Holds = hs
+		}
+	}
+	return st
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
