@@ -1,0 +1,207 @@
+package exporter
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-project/sluice/test/loopback"
+)
+
+func TestProbeAnswersWithBlackboxsNames(t *testing.T) {
+	good := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Last-Modified", "Fri, 02 Jan 2026 03:04:05 GMT")
+		if r.URL.Path == "/moved" {
+			http.Redirect(w, r, "/", http.StatusFound)
+			return
+		}
+		fmt.Fprint(w, "hello")
+	}))
+	defer good.Close()
+	secure := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }))
+	defer secure.Close()
+	refused, err := loopback.Address()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, _, _ := newExporter(t, `
+modules:
+  plain: {prober: http, timeout: 3s, http: {method: GET}}
+  insecure: {prober: http, timeout: 3s, http: {tls_config: {insecure_skip_verify: true}}}
+  word: {prober: http, timeout: 3s, http: {fail_if_body_matches_regexp: [hello]}}
+  port: {prober: tcp, timeout: 3s}
+`, nil, nil)
+
+	// What differs from run to run is shown as N.
+	moving := regexp.MustCompile(`(?m)^(probe_(?:duration|dns_lookup_time)_seconds|probe_http_duration_seconds\{.*\}|probe_ssl_\w+) .*$`)
+	for _, tt := range []struct {
+		name, module, target string
+		want                 string
+	}{
+		{"an answer after a redirect", "plain", good.URL + "/moved", `
+probe_dns_lookup_time_seconds N
+probe_duration_seconds N
+probe_failed_due_to_regex 0
+probe_http_content_length 5
+probe_http_duration_seconds{phase="connect"} N
+probe_http_duration_seconds{phase="processing"} N
+probe_http_duration_seconds{phase="resolve"} N
+probe_http_duration_seconds{phase="tls"} N
+probe_http_duration_seconds{phase="transfer"} N
+probe_http_last_modified_timestamp_seconds 1.767323045e+09
+probe_http_redirects 1
+probe_http_ssl 0
+probe_http_status_code 200
+probe_http_uncompressed_body_length 5
+probe_http_version 1.1
+probe_ip_protocol 4
+probe_success 1
+probe_timeout_seconds 3
+`},
+		{"a target without a scheme, as blackbox takes it", "word", strings.TrimPrefix(good.URL, "http://"), `
+probe_dns_lookup_time_seconds N
+probe_duration_seconds N
+probe_failed_due_to_regex 1
+probe_failure_info{reason="body"} 1
+probe_http_content_length 5
+probe_http_duration_seconds{phase="connect"} N
+probe_http_duration_seconds{phase="processing"} N
+probe_http_duration_seconds{phase="resolve"} N
+probe_http_duration_seconds{phase="tls"} N
+probe_http_duration_seconds{phase="transfer"} N
+probe_http_last_modified_timestamp_seconds 1.767323045e+09
+probe_http_redirects 0
+probe_http_ssl 0
+probe_http_status_code 200
+probe_http_uncompressed_body_length 5
+probe_http_version 1.1
+probe_ip_protocol 4
+probe_success 0
+probe_timeout_seconds 3
+`},
+		{"nobody there", "port", refused, `
+probe_dns_lookup_time_seconds N
+probe_duration_seconds N
+probe_failure_info{reason="connect"} 1
+probe_ip_protocol 4
+probe_success 0
+probe_timeout_seconds 3
+`},
+		{"TLS", "insecure", secure.URL, `
+probe_dns_lookup_time_seconds N
+probe_duration_seconds N
+probe_failed_due_to_regex 0
+probe_http_content_length 5
+probe_http_duration_seconds{phase="connect"} N
+probe_http_duration_seconds{phase="processing"} N
+probe_http_duration_seconds{phase="resolve"} N
+probe_http_duration_seconds{phase="tls"} N
+probe_http_duration_seconds{phase="transfer"} N
+probe_http_redirects 0
+probe_http_ssl 1
+probe_http_status_code 200
+probe_http_uncompressed_body_length 5
+probe_http_version 1.1
+probe_ip_protocol 4
+probe_ssl_earliest_cert_expiry N
+probe_success 1
+probe_timeout_seconds 3
+probe_tls_version_info{version="TLS 1.3"} 1
+`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodGet, "/probe?"+url.Values{"module": {tt.module}, "target": {tt.target}}.Encode(), nil)
+			w := httptest.NewRecorder()
+			e.Probe().ServeHTTP(w, r)
+			if w.Code != http.StatusOK {
+				t.Errorf("status %d, want 200: a target that is down is no error", w.Code)
+			}
+			got := "\n"
+			for line := range strings.Lines(w.Body.String()) {
+				if !strings.HasPrefix(line, "#") {
+					got += line
+				}
+			}
+			if diff := cmp.Diff(tt.want, moving.ReplaceAllString(got, "$1 N")); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestProbeRefusesWhatItCantAsk(t *testing.T) {
+	e, _, _ := newExporter(t, modules, nil, nil)
+	for _, tt := range []struct{ name, query, want string }{
+		{"no module", "?target=192.0.2.1", "parameter module is missing: want /probe?target=TARGET&module=MODULE\n"},
+		{"a module that isn't there", "?target=192.0.2.1&module=helth", "there is no module \"helth\"\n"},
+		{"no target", "?module=health", "parameter target is missing: want /probe?target=TARGET&module=MODULE\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			e.Probe().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/probe"+tt.query, nil))
+			if w.Code != http.StatusBadRequest || w.Body.String() != tt.want {
+				t.Errorf("got %d %q, want 400 %q", w.Code, w.Body, tt.want)
+			}
+		})
+	}
+}
+
+func TestProbeKeepsWithinTheScrape(t *testing.T) {
+	hang := make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }))
+	defer slow.Close()
+	defer close(hang)
+	e, _, _ := newExporter(t, "modules: {slow: {prober: http, timeout: 1m}}", nil, nil)
+	began := time.Now()
+	_, text := get(t, e.Probe(), "/probe?"+url.Values{"module": {"slow"}, "target": {slow.URL}}.Encode(), timeoutHeader, "0.3")
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	for _, line := range []string{"probe_success 0", "probe_timeout_seconds 0.27", `probe_failure_info{reason="timeout"} 1`} {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("no line %q in\n%s", line, text)
+		}
+	}
+}
+
+func TestScrapeTime(t *testing.T) {
+	for _, tt := range []struct {
+		name, header string
+		want         time.Duration
+	}{
+		{"nobody says", "", 9500 * time.Millisecond},
+		{"a long time keeps half a second", "30", 29500 * time.Millisecond},
+		{"a short one keeps a tenth", "1", 900 * time.Millisecond},
+		{"fractions", "0.5", 450 * time.Millisecond},
+		{"no number", "soon", 9500 * time.Millisecond},
+		{"nothing", "0", 9500 * time.Millisecond},
+		{"below nothing", "-3", 9500 * time.Millisecond},
+		{"not a number", "NaN", 9500 * time.Millisecond},
+		{"for ever", "+Inf", 9500 * time.Millisecond},
+		{"longer than anybody waits", "1e300", 2*time.Minute - 500*time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := scrapeTime(http.Header{timeoutHeader: {tt.header}}); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTakesGzip(t *testing.T) {
+	for header, want := range map[string]bool{
+		"": false, "gzip": true, "deflate, GZIP": true, "gzip;q=0": false, "gzip; q=0.0": false,
+		"gzip;q=0.5, br": true, "br, identity": false, "xgzip": false, "gzip;q=x": true,
+	} {
+		if got := takesGzip(header); got != want {
+			t.Errorf("takesGzip(%q) = %v, want %v", header, got, want)
+		}
+	}
+}
