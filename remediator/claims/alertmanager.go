@@ -104,7 +104,7 @@ func newPeer(a Alertmanager) (peer, error) {
 	if err != nil {
 		return peer{}, err
 	}
-	c.Transport = limited{c.Transport}
+	c.Transport = strict{c.Transport}
 	t := httptransport.NewWithClient(u.Host, path.Join("/", u.Path, "api/v2"), []string{u.Scheme}, c)
 	t.SetDebug(false) // the environment's DEBUG would print requests, credentials included
 	var submit runtime.ClientTransport = t
@@ -261,15 +261,21 @@ func reason(err error) string {
 	return strings.ToValidUTF8(line, "")
 }
 
-// limited ends an answer that is too long with an error.
-type limited struct{ next http.RoundTripper }
+// strict ends an answer that is too long with an error, and makes an error of a
+// refusal at once: the generated client would first try to read the page that a
+// proxy put in its place.
+type strict struct{ next http.RoundTripper }
 
-func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := l.next.RoundTrip(r)
-	if err == nil {
-		resp.Body = &limitedBody{resp.Body, maxAnswer}
+func (s strict) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := s.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
 	}
-	return resp, err
+	if code := resp.StatusCode; code >= 400 {
+		return nil, errors.Join(fmt.Errorf("answered %d %s", code, http.StatusText(code)), resp.Body.Close())
+	}
+	resp.Body = &limitedBody{resp.Body, maxAnswer}
+	return resp, nil
 }
 
 type limitedBody struct {
