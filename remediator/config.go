@@ -290,7 +290,8 @@ func (s *Members) validate(devices []string) (all edge.Mistakes) {
 			all.Add(key, "%q is no regular expression (RE2): %v", text, err)
 			return nil
 		}
-		return regexp.MustCompile("^(?:" + text + ")$")
+		// With s a name that holds a line break is matched, and refused by name later on.
+		return regexp.MustCompile("^(?s:" + text + ")$")
 	}
 	s.device, s.pool, s.member = compile("device", s.Device), compile("pool", s.Pool), compile("member", s.Member)
 	if s.device != nil && !slices.ContainsFunc(devices, s.device.MatchString) {

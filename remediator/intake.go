@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
 	"github.com/sluice-project/sluice/edge"
@@ -179,11 +180,11 @@ func (r *Remediator) refuse(subject string, m *edge.Member, policy string, why g
 		e.Admin, e.Decision = d.Step.To.String(), marshal(d)
 	}
 	r.record(e)
-	var name any
+	logger := level.Warn(r.logger)
 	if m != nil {
-		name = *m
+		logger = log.With(logger, "member", *m)
 	}
-	level.Warn(r.logger).Log("msg", "step refused", "member", name, "policy", quote(policy), "guard", why.Guard, "reason", why.Reason, "detail", why.Detail)
+	logger.Log("msg", "step refused", "policy", policy, "guard", why.Guard, "reason", why.Reason, "detail", why.Detail)
 }
 
 // news says whether what is said of a subject is not what was said last.

@@ -168,7 +168,10 @@ func (k *keeper) cantLook(ctx context.Context, cs []claims.Claim, err error) {
 	}
 	k.blind = true
 	for m, t := range k.r.targets(k.set, cs, edge.Snapshot{}) {
-		w := guard.World{Now: time.Now(), Freeze: k.r.frozen(), Blind: err.Error()}
+		if _, held, bad := k.hold(m); held || bad != nil {
+			continue // nothing is asked for that isn't done
+		}
+		w := guard.World{Now: time.Now(), Freeze: k.r.frozen(), Blind: oneLine(err)}
 		if t.policy != nil {
 			w.Policy = k.set.limits(t.policy, m)
 		}
