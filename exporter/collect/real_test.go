@@ -22,7 +22,6 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/sluice-project/sluice/edge/fleet"
-	"github.com/sluice-project/sluice/exporter/promtext"
 	"github.com/sluice-project/sluice/test/loopback"
 )
 
@@ -91,13 +90,7 @@ func write(tb testing.TB, devices ...*fleet.Device) string {
 		tb.Cleanup(c.Close)
 		all = append(all, c)
 	}
-	var out bytes.Buffer
-	w := promtext.New(&out)
-	Write(w, All(tb.Context(), all))
-	if err := w.Flush(); err != nil {
-		tb.Fatal(err)
-	}
-	return out.String()
+	return written(tb, All(tb.Context(), all))
 }
 
 func parse(tb testing.TB, text string) map[string]*dto.MetricFamily {
@@ -185,7 +178,9 @@ listen all
 	// A check that ends between the two questions makes a difference of one: ask again.
 	var diff string
 	for range 10 {
-		if diff = compare(t, ask(t, "http://"+page+"/metrics"), write(t, d)); diff == "" {
+		ours := write(t, d)
+		if diff = compare(t, ask(t, "http://"+page+"/metrics"), ours); diff == "" {
+			wantSound(t, ours)
 			return
 		}
 	}
