@@ -218,7 +218,7 @@ func FuzzSplittingAndShuffling(f *testing.F) { // I24
 
 func send(t *testing.T, s *intake, alerts ...json.RawMessage) {
 	t.Helper()
-	body, err := json.Marshal(map[string]any{"version": "4", "alerts": slices.Concat([]json.RawMessage{}, alerts)})
+	body, err := json.Marshal(map[string]any{"version": "4", "alerts": append([]json.RawMessage{}, alerts...)})
 	if err != nil {
 		t.Fatal(err)
 	}

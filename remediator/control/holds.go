@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -149,4 +148,4 @@ func (o Options) explain(r *http.Request) (any, error) {
 }
 
 // notNil makes an empty list [] in JSON and not null.
-func notNil[T any](s []T) []T { return slices.Concat([]T{}, s) }
+func notNil[T any](s []T) []T { return append([]T{}, s...) }
