@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+
+	"github.com/sluice-project/sluice/edge/fleet"
+	"github.com/sluice-project/sluice/edge/haproxy"
+)
+
+// A deviceLog writes one line per call to a device, with the exact command. A
+// write that was taken is info, one that the device refused warn, and anything
+// that could not be done error. Reads happen every few seconds and are told at
+// debug; of a device that stays away only the first is an error, and its
+// return is info.
+type deviceLog struct {
+	logger log.Logger
+
+	mu   sync.Mutex
+	away map[string]string // device -> why its last read failed
+}
+
+func newDeviceLog(logger log.Logger) *deviceLog {
+	return &deviceLog{logger: logger, away: make(map[string]string)}
+}
+
+func (d *deviceLog) call(c fleet.Call) {
+	line := []any{
+		"msg", "device call", "device", c.Device, "operation", c.Operation, "transport", c.Transport,
+		"command", c.Command, "duration", c.Duration.Round(time.Microsecond),
+	}
+	fresh := d.note(c)
+	switch {
+	case c.Err == nil && c.Write:
+		level.Info(d.logger).Log(append(line, "result", "ok")...)
+	case c.Err == nil && fresh:
+		level.Info(d.logger).Log(append(line, "result", "answers again")...)
+	case c.Err == nil:
+		level.Debug(d.logger).Log(append(line, "result", "ok")...)
+	case refused(c.Err):
+		level.Warn(d.logger).Log(append(line, "result", "refused", "err", c.Err)...)
+	case c.Write || fresh:
+		level.Error(d.logger).Log(append(line, "result", "failed", "err", c.Err)...)
+	default:
+		level.Debug(d.logger).Log(append(line, "result", "still failing", "err", c.Err)...)
+	}
+}
+
+// note remembers how a read ended, and says whether that is news.
+func (d *deviceLog) note(c fleet.Call) (fresh bool) {
+	if c.Write {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	why, was := d.away[c.Device]
+	if c.Err == nil {
+		delete(d.away, c.Device)
+		return was
+	}
+	d.away[c.Device] = c.Err.Error()
+	return why != c.Err.Error()
+}
+
+// refused says that the device answered, and said no.
+func refused(err error) bool {
+	for _, no := range []error{haproxy.ErrNoServer, haproxy.ErrNoBackend, haproxy.ErrPermission, haproxy.ErrProxyDisabled, haproxy.ErrRefused, haproxy.ErrName} {
+		if errors.Is(err, no) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/sluice-project/sluice/remediator"
+)
+
+func addRemediator(app *kingpin.Application) (string, func(streams) error) {
+	cmd := app.Command("remediator", "Take failing members out when that is safe, and give them back when they proved healthy.")
+	f := addServerFlags(cmd, "127.0.0.1:11011")
+	open := cmd.Flag("web.allow-unauthenticated", "Listen beyond this machine although nobody has to authenticate: whoever reaches the port gives orders.").Bool()
+	return cmd.FullCommand(), func(std streams) error {
+		return f.start(std, "remediator", func(logger log.Logger, l *loaded) error { return runRemediator(logger, l, f.web, *open) })
+	}
+}
+
+func runRemediator(logger log.Logger, l *loaded, flags *webFlags, open bool) error {
+	route, external, err := flags.paths()
+	if err != nil {
+		return err
+	}
+	authenticated, err := authenticates(flags.configFile)
+	if err != nil {
+		return err
+	}
+	listeners, err := flags.listen()
+	if err != nil {
+		return err
+	}
+	for _, ln := range listeners {
+		if !authenticated && !open && !local(ln) {
+			return errors.Join(fmt.Errorf("listen on %s: %w", ln.Addr(), errOpen), closeAll(listeners))
+		}
+	}
+	return remediate(logger, l, listeners, routes{route, external, flags.configFile, authenticated})
+}
+
+// routes are how the web server is reached.
+type routes struct {
+	route, external string
+	webConfig       string
+	authenticated   bool
+}
+
+func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes) (err error) {
+	o, err := remediatorOptions(logger, l)
+	if err != nil {
+		return err
+	}
+	reg := newRegistry()
+	o.Registerer, o.Authenticated = reg, w.authenticated
+	r, err := remediator.New(o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+
+	keep := newKeeper(l, logger, reg, func(l *loaded) error {
+		o, err := remediatorOptions(logger, l)
+		if err != nil {
+			return err
+		}
+		o.Authenticated = w.authenticated
+		return r.Apply(o)
+	})
+	s := site{
+		own: map[string]http.Handler{
+			"/webhook":     r.Handler(),
+			"/api/":        r.Handler(),
+			"GET /metrics": promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}),
+			"GET /{$}":     remediatorPage(r.Status, w.external, logger),
+		},
+		keep:  keep,
+		ready: func() error { return nil },
+	}
+	h := s.handler(w.route)
+	if w.authenticated {
+		h = stillAuthenticated(w.webConfig, h)
+	}
+	return serve(newWebsite(listeners, w.webConfig, h, logger), logger,
+		actor{"remediator", r.Run},
+		actor{"reload", keep.onHangup},
+	)
+}
+
+// remediatorOptions builds what the remediator is made of, besides its metrics.
+func remediatorOptions(logger log.Logger, l *loaded) (remediator.Options, error) {
+	devices, err := newFleet(l, logger)
+	if err != nil {
+		return remediator.Options{}, err
+	}
+	checks, err := newChecks(&l.Exporter)
+	if err != nil {
+		return remediator.Options{}, err
+	}
+	return remediator.Options{
+		Config: l.Remediation, ConfigHash: l.hash, Devices: forRemediator(devices), Checks: checks, Logger: logger,
+	}, nil
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+)
+
+// logRequests writes one line per request: info when it succeeded, warn when it
+// was refused or invalid, error when it failed. Reads that succeed, among them
+// scrapes, are told at debug only. The query string is never written: targets
+// and their tokens stand there.
+//
+// A panic in a handler becomes an answer 500 and an error line with the stack.
+func logRequests(logger log.Logger, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		a := &answer{ResponseWriter: w}
+		defer func() {
+			p := recover()
+			if p == http.ErrAbortHandler { //nolint:errorlint,err113 // a panic's value, compared as net/http does
+				panic(p)
+			}
+			if p != nil && a.code == 0 {
+				http.Error(a, "internal error: the log has the details", http.StatusInternalServerError)
+			}
+			line := []any{
+				"msg", "request", "method", r.Method, "path", r.URL.EscapedPath(), "code", a.status(),
+				"remote", host(r.RemoteAddr),
+			}
+			if user, _, ok := r.BasicAuth(); ok && a.status() != http.StatusUnauthorized {
+				line = append(line, "user", user)
+			}
+			line = append(line, "duration", time.Since(start).Round(time.Microsecond))
+			switch {
+			case p != nil:
+				level.Error(logger).Log(append(line, "stack", string(debug.Stack()), "err", fmt.Sprintf("panic: %v", p))...)
+			case a.status() >= http.StatusInternalServerError:
+				level.Error(logger).Log(append(line, "err", a.text())...)
+			case a.status() >= http.StatusBadRequest:
+				level.Warn(logger).Log(append(line, "err", a.text())...)
+			case r.Method == http.MethodGet || r.Method == http.MethodHead:
+				level.Debug(logger).Log(line...)
+			default:
+				level.Info(logger).Log(line...)
+			}
+		}()
+		next.ServeHTTP(a, r)
+	})
+}
+
+func host(address string) string {
+	if h, _, err := net.SplitHostPort(address); err == nil {
+		return h
+	}
+	return address
+}
+
+// An answer remembers what was answered, and the beginning of an error's text.
+type answer struct {
+	http.ResponseWriter
+	code int
+	body []byte
+}
+
+const (
+	mostBody = 4 << 10 // of an error that is kept, to be logged
+	mostText = 400     // of it that is shown
+)
+
+func (a *answer) WriteHeader(code int) {
+	if a.code == 0 && code >= http.StatusOK {
+		a.code = code
+	}
+	a.ResponseWriter.WriteHeader(code)
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	if a.code == 0 {
+		a.code = http.StatusOK
+	}
+	if a.code >= http.StatusBadRequest {
+		a.body = append(a.body, b[:min(len(b), mostBody-len(a.body))]...)
+	}
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap is for [http.ResponseController].
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+func (a *answer) status() int {
+	if a.code == 0 {
+		return http.StatusOK
+	}
+	return a.code
+}
+
+// text is what an error said: the field "error" of our API's answers, or all of
+// a plain one, on one line.
+func (a *answer) text() string {
+	var envelope struct {
+		Error string `json:"error"`
+	}
+	said := string(a.body)
+	if err := json.Unmarshal(a.body, &envelope); err == nil && envelope.Error != "" {
+		said = envelope.Error
+	}
+	return brief(said)
+}
+
+// brief puts a text on one line that is not too long.
+func brief(s string) string {
+	line := []rune(strings.Join(strings.Fields(s), " "))
+	if len(line) > mostText {
+		return string(line[:mostText]) + "..."
+	}
+	return string(line)
+}

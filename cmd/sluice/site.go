@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
+)
+
+// newRegistry returns one that tells of the program itself: its version, the Go
+// runtime and the process.
+func newRegistry() *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(
+		versioncollector.NewCollector("sluice"),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return reg
+}
+
+// A site is what one of our servers offers: its own pages, by the patterns of
+// [http.ServeMux], and those that all servers have.
+type site struct {
+	own   map[string]http.Handler
+	keep  *keeper
+	ready func() error // nil when it can do its work
+}
+
+// handler serves the site under the route prefix.
+func (s site) handler(route string) http.Handler {
+	mux := http.NewServeMux()
+	for pattern, h := range s.own {
+		mux.Handle(pattern, h)
+	}
+	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
+		text(w, http.StatusOK, "Sluice is healthy.")
+	})
+	mux.HandleFunc("GET /-/ready", func(w http.ResponseWriter, _ *http.Request) {
+		if err := s.ready(); err != nil {
+			text(w, http.StatusServiceUnavailable, "Sluice is not ready: "+err.Error())
+			return
+		}
+		text(w, http.StatusOK, "Sluice is ready.")
+	})
+	mux.HandleFunc("POST /-/reload", s.reload)
+	mux.HandleFunc("PUT /-/reload", s.reload) // as Prometheus takes it
+	mux.HandleFunc("GET /config", func(w http.ResponseWriter, _ *http.Request) {
+		text(w, http.StatusOK, s.keep.current.Load().masked)
+	})
+	if route == "" {
+		return guarded(mux)
+	}
+	outer := http.NewServeMux()
+	outer.Handle(route+"/", http.StripPrefix(route, mux))
+	outer.Handle("GET /{$}", http.RedirectHandler(route+"/", http.StatusFound))
+	return guarded(outer)
+}
+
+func (s site) reload(w http.ResponseWriter, _ *http.Request) {
+	if err := s.keep.reload(); err != nil {
+		text(w, http.StatusInternalServerError, "The configuration was not reloaded, the old one stays in force:\n"+strings.Join(asMistakes(err), "\n"))
+		return
+	}
+	text(w, http.StatusOK, "The configuration was reloaded.")
+}
+
+// guarded refuses what a page of somebody else's site makes a browser send: a
+// browser that is logged in here would add the password by itself.
+func guarded(h http.Handler) http.Handler {
+	h = http.NewCrossOriginProtection().Handler(h)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		h.ServeHTTP(w, r)
+	})
+}
+
+func text(w http.ResponseWriter, code int, s string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	fmt.Fprintln(w, strings.TrimSuffix(s, "\n")) // a reader who went away needs no answer
+}
