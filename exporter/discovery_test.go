@@ -81,6 +81,12 @@ func want[T any](t *testing.T, what string, got, want T) {
 	}
 }
 
+// pass lets time pass in a bubble of synctest, and all that follows from it happen.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 const shop = modules + `
 probes:
   - {name: shop, module: health, members: {device: edge1, pool: shop, member: app.*}}
@@ -101,17 +107,17 @@ func TestDiscoveryFollowsTheDevice(t *testing.T) {
 		want(t, "covered members are probed at the device's addresses", probed(e), []string{app1, app2})
 
 		s.err = errors.New("no such file")
-		time.Sleep(11500 * time.Millisecond)
+		pass(11500 * time.Millisecond)
 		want(t, "while the device is away its members are probed on", probed(e), []string{app1, app2})
 		want(t, "it is asked every 10 s, and after an error each second", s.asked, []time.Duration{0, 10 * time.Second, 11 * time.Second})
 
 		s.err = nil
 		delete(s.members, "app2")
 		s.members["app1"] = "192.0.2.3:80"
-		time.Sleep(time.Second)
+		pass(time.Second)
 		want(t, "a member that vanished isn't probed, one that moved is probed there", probed(e),
 			[]string{"shop http://192.0.2.3:80/health edge1/shop/app1"})
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		want(t, "then it is asked every 10 s again", s.asked[3:], []time.Duration{12 * time.Second, 22 * time.Second})
 	})
 }
@@ -125,7 +131,7 @@ func TestADeviceWithoutProbedMembersIsLeftAlone(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go e.discover(ctx, g)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		want(t, "questions to edge2", s.asked, nil)
 	})
 }
@@ -196,7 +202,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- e.Run(ctx) }()
-		time.Sleep(25 * time.Second)
+		pass(25 * time.Second)
 		want(t, "looks", len(s.asked), 3)
 		if err := e.Apply(c, f); err != nil {
 			t.Fatal(err)
