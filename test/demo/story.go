@@ -38,10 +38,10 @@ func death(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, vic
 
 	ctx, cancel := context.WithTimeout(ctx, outWithin)
 	defer cancel()
-	g, ctx := errgroup.WithContext(ctx)
+	g, watch := errgroup.WithContext(ctx)
 	var out time.Time
 	g.Go(func() error {
-		return r.WatchFailure(ctx, victim.Name, start, func(h rig.Hop, at time.Time) {
+		return r.WatchFailure(watch, victim.Name, start, func(h rig.Hop, at time.Time) {
 			switch h {
 			case rig.Verdict:
 				s.saw(at, "exporter", "the third bad result in a row: %s counts as down", victim.Name)
@@ -60,14 +60,14 @@ func death(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, vic
 		})
 	})
 	g.Go(func() error {
-		at, err := rig.Every(ctx, 25*time.Millisecond, probed(r, "sluice_probe_success", victim, 0))
+		at, err := rig.Every(watch, 25*time.Millisecond, probed(r, "sluice_probe_success", victim, 0))
 		if err == nil {
 			s.saw(at, "exporter", "first bad result of its probe")
 		}
 		return err
 	})
 	g.Go(func() error {
-		_, err := rig.Every(ctx, 25*time.Millisecond, func(context.Context) error {
+		_, err := rig.Every(watch, 25*time.Millisecond, func(context.Context) error {
 			failed := rig.Failed(traffic.Since(start))
 			if len(failed) == 0 {
 				return fmt.Errorf("no client has met an error")
@@ -104,16 +104,16 @@ func recovery(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, 
 
 	ctx, cancel := context.WithTimeout(ctx, backWithin)
 	defer cancel()
-	g, ctx := errgroup.WithContext(ctx)
+	g, watch := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		at, err := rig.Every(ctx, 25*time.Millisecond, probed(r, "sluice_probe_up", victim, 1))
+		at, err := rig.Every(watch, 25*time.Millisecond, probed(r, "sluice_probe_up", victim, 1))
 		if err == nil {
 			s.saw(at, "exporter", "the second good result in a row: %s counts as up", victim.Name)
 		}
 		return err
 	})
 	g.Go(func() error {
-		at, err := rig.Every(ctx, 50*time.Millisecond, func(ctx context.Context) error {
+		at, err := rig.Every(watch, 50*time.Millisecond, func(ctx context.Context) error {
 			firing, err := r.Prometheus.Vector(ctx, fmt.Sprintf(`ALERTS{alertname="MemberFailing",member=%q}`, victim.Name))
 			if err == nil && len(firing) > 0 {
 				err = fmt.Errorf("MemberFailing still fires")
@@ -127,7 +127,7 @@ func recovery(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, 
 	})
 	var back time.Time
 	g.Go(func() (err error) {
-		back, err = rig.Every(ctx, 10*time.Millisecond, r.HAProxy.Want(victim.Name, rig.AdminReady))
+		back, err = rig.Every(watch, 10*time.Millisecond, r.HAProxy.Want(victim.Name, rig.AdminReady))
 		if err == nil {
 			s.saw(back, "HAProxy", "%s is ready: the remediator's own probes were good for the whole hold-down", victim.Name)
 		}

@@ -67,7 +67,7 @@ type scene struct {
 func start(t *testing.T, o rig.Options) scene {
 	t.Helper()
 	t.Parallel()
-	o.Sluice, o.Wire, o.Poll = sluice, true, poll
+	o.Sluice, o.Wire, o.Poll, o.LogLevel = sluice, true, poll, "debug"
 	r, err := rig.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -65,7 +65,7 @@ func (b *Bulk) start(ctx context.Context, binary string, servers int) error {
 	if binary, err = filepath.Abs(binary); err != nil {
 		return err
 	}
-	e, err := newSluice("exporter", binary, b.Dir, config)
+	e, err := newSluice("exporter", binary, b.Dir, config, "info")
 	if err != nil {
 		return err
 	}

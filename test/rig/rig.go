@@ -31,6 +31,8 @@ const (
 type Options struct {
 	Sluice string // the program under test; see Build
 
+	LogLevel string // of exporter and remediator; info
+
 	Members   int  // toy members, named app1, app2, ...; 3
 	OwnChecks bool // also the pool Own: the same members under HAProxy's own checks
 	Wire      bool // put a Wire between Sluice and HAProxy
@@ -52,6 +54,7 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
+	o.LogLevel = cmp.Or(o.LogLevel, "info")
 	o.Members = cmp.Or(o.Members, 3)
 	o.Interval = cmp.Or(o.Interval, time.Second)
 	o.FastRetry = cmp.Or(o.FastRetry, 250*time.Millisecond)
@@ -116,10 +119,10 @@ func (r *Rig) start(ctx context.Context, o Options) error {
 	if r.HAProxy, err = newHAProxy(r.Dir, r.Members, o.OwnChecks); err != nil {
 		return err
 	}
-	if r.Exporter, err = newSluice("exporter", binary, r.Dir, r.Config); err != nil {
+	if r.Exporter, err = newSluice("exporter", binary, r.Dir, r.Config, o.LogLevel); err != nil {
 		return err
 	}
-	if r.Remediator, err = newSluice("remediator", binary, r.Dir, r.Config); err != nil {
+	if r.Remediator, err = newSluice("remediator", binary, r.Dir, r.Config, o.LogLevel); err != nil {
 		return err
 	}
 	if r.Webhooks, err = newTap(r.Remediator.URL); err != nil {

@@ -53,14 +53,14 @@ type Sluice struct {
 	URL     string
 }
 
-func newSluice(command, binary, dir, config string) (*Sluice, error) {
+func newSluice(command, binary, dir, config, logLevel string) (*Sluice, error) {
 	own, err := address()
 	if err != nil {
 		return nil, err
 	}
 	s := &Sluice{Address: own, URL: "http://" + own}
 	s.Process, err = newProcess(command, dir, binary, command,
-		"--config.file="+config, "--web.listen-address="+own, "--log.level=debug")
+		"--config.file="+config, "--web.listen-address="+own, "--log.level="+logLevel)
 	return s, err
 }
 
