@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,6 +47,7 @@ func newExporter(t testing.TB, config string, addresses map[string]string, logge
 
 // A script plays a device: what it lists, or why it can't be read.
 type script struct {
+	mu      sync.Mutex
 	members map[string]string // address by name; all are of pool shop
 	err     error
 	asked   []time.Duration // when, since the start
@@ -53,6 +55,8 @@ type script struct {
 }
 
 func (s *script) look(context.Context) (edge.Snapshot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.asked = append(s.asked, time.Since(s.start))
 	if s.err != nil {
 		return edge.Snapshot{}, s.err
@@ -63,6 +67,13 @@ func (s *script) look(context.Context) (edge.Snapshot, error) {
 		snapshot.States[m] = edge.State{Member: m, Address: address}
 	}
 	return snapshot, nil
+}
+
+// change lets the device be another from now on.
+func (s *script) change(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
 }
 
 // probed lists what is asked now: "probe target device/pool/member".
@@ -106,14 +117,12 @@ func TestDiscoveryFollowsTheDevice(t *testing.T) {
 		app1, app2 := "shop http://192.0.2.1:80/health edge1/shop/app1", "shop http://192.0.2.2:80/health edge1/shop/app2"
 		want(t, "covered members are probed at the device's addresses", probed(e), []string{app1, app2})
 
-		s.err = errors.New("no such file")
+		s.change(func() { s.err = errors.New("no such file") })
 		pass(11500 * time.Millisecond)
 		want(t, "while the device is away its members are probed on", probed(e), []string{app1, app2})
 		want(t, "it is asked every 10 s, and after an error each second", s.asked, []time.Duration{0, 10 * time.Second, 11 * time.Second})
 
-		s.err = nil
-		delete(s.members, "app2")
-		s.members["app1"] = "192.0.2.3:80"
+		s.change(func() { s.err, s.members = nil, map[string]string{"app1": "192.0.2.3:80"} })
 		pass(time.Second)
 		want(t, "a member that vanished isn't probed, one that moved is probed there", probed(e),
 			[]string{"shop http://192.0.2.3:80/health edge1/shop/app1"})

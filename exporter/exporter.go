@@ -132,18 +132,15 @@ func (e *Exporter) Run(ctx context.Context) error {
 			stop()
 		case err := <-failed:
 			stop()
-			return ended(ctx, fmt.Errorf("scheduler: %w", err))
+			if ctx.Err() == nil {
+				return errors.Join(errScheduler, err)
+			}
+			return nil
 		case <-ctx.Done():
 			stop()
-			return ended(ctx, <-failed)
+			return nil
 		}
 	}
 }
 
-// ended says nothing about an end that was asked for.
-func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
-		return nil
-	}
-	return err
-}
+var errScheduler = errors.New("the scheduler of probes ended by itself")
