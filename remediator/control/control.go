@@ -74,11 +74,11 @@ func Handler(o Options) http.Handler {
 	} {
 		mux.Handle(path, methods)
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, nil, problem(http.StatusNotFound, "no such path: want freeze, holds, steps or explain below /api/v1/"))
 	})
 	guard := http.NewCrossOriginProtection()
-	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, nil, problem(http.StatusForbidden, "this request comes from another site's page"))
 	}))
 	return guard.Handler(mux)

