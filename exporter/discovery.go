@@ -31,6 +31,8 @@ type source struct {
 	mu      sync.Mutex
 	members []edge.State // ordered; only Member and Address are set
 	told    map[string]bool
+	asked   time.Time // when an answer or a failure last came; zero before
+	failed  error     // why there was no answer then
 }
 
 func newSource(c *collect.Collector, wanted bool) *source {
@@ -67,6 +69,19 @@ func (s *source) known() []edge.State {
 	return s.members
 }
 
+// note remembers how asking the device went, for the landing page.
+func (s *source) note(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked, s.failed = time.Now(), err
+}
+
+func (s *source) noted() (time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked, s.failed
+}
+
 // learn takes what a device lists now, and says whether it differs.
 func (s *source) learn(snapshot edge.Snapshot) bool {
 	members := make([]edge.State, 0, len(snapshot.States))
@@ -101,9 +116,11 @@ func (e *Exporter) follow(ctx context.Context, g *generation, s *source) {
 	for {
 		wait := discoverEvery
 		snapshot, err := s.look(ctx)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
+		}
+		s.note(err)
+		switch {
 		case err != nil:
 			wait = discoverAgain // the device's own call was logged
 		case s.learn(snapshot):

@@ -63,7 +63,10 @@ func New(o Options) (*Exporter, error) {
 		e.registry = prometheus.NewRegistry()
 	}
 	e.scheduler = schedule.New(schedule.Options{Workers: o.Workers, Logger: e.logger})
-	return e, e.Apply(o.Config, o.Fleet)
+	if err := e.Apply(o.Config, o.Fleet); err != nil {
+		return nil, err
+	}
+	return e, nil
 }
 
 // Apply puts another configuration in force, or returns an error and leaves all

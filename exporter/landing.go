@@ -34,9 +34,11 @@ type page struct {
 }
 
 type deviceLine struct {
-	Name, Kind string
-	Members    int
-	Probed     bool // its members are asked for, to be probed
+	Name, Kind  string
+	Word, Class string // whether it answers
+	Why         string // it doesn't
+	Members     int
+	Probed      bool // some probe wants its members
 }
 
 type probeLine struct {
@@ -63,7 +65,7 @@ func (e *Exporter) serveLanding(w http.ResponseWriter, _ *http.Request) {
 	}
 	slices.Sort(p.Modules)
 	for _, s := range g.devices {
-		p.Devices = append(p.Devices, deviceLine{s.Device().Name(), s.Device().Kind(), len(s.known()), s.wanted})
+		p.Devices = append(p.Devices, newDeviceLine(s, now))
 	}
 	for _, s := range e.scheduler.Status() {
 		p.Probes = append(p.Probes, newProbeLine(s, now))
@@ -75,6 +77,19 @@ func (e *Exporter) serveLanding(w http.ResponseWriter, _ *http.Request) {
 	if err := landing.Execute(w, p); err != nil {
 		level.Debug(e.logger).Log("msg", "landing page was not read to its end", "err", err)
 	}
+}
+
+func newDeviceLine(s *source, now time.Time) deviceLine {
+	l := deviceLine{Name: s.Device().Name(), Kind: s.Device().Kind(), Members: len(s.known()), Probed: s.wanted}
+	switch asked, err := s.noted(); {
+	case asked.IsZero():
+		l.Word, l.Class = "not asked yet", "none"
+	case err != nil:
+		l.Word, l.Class, l.Why = "no answer, "+ago(asked, now), "bad", err.Error()
+	default:
+		l.Word, l.Class = "answered, "+ago(asked, now), "good"
+	}
+	return l
 }
 
 func newProbeLine(s schedule.Status, now time.Time) probeLine {

@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -22,6 +23,8 @@ func TestLandingPage(t *testing.T) {
 	g.devices[0].learn(snapshot)
 	e.reschedule(g)
 
+	g.devices[0].note(errors.New("device edge1: no <device>"))
+
 	code, text := get(t, e.Landing(), "/")
 	if code != http.StatusOK {
 		t.Fatalf("status %d", code)
@@ -29,7 +32,8 @@ func TestLandingPage(t *testing.T) {
 	for _, part := range []string{
 		"Content-Security-Policy: default-src 'none'", "Content-Type: text/html; charset=utf-8",
 		`href="/sluice/metrics"`, `href="/sluice/config"`, `action="/sluice/probe"`, "<option>health</option>",
-		"<td>edge1</td><td>haproxy</td><td>1</td>", "<td>edge1/shop/app1</td>", "<td>http://192.0.2.1:80/health</td>",
+		"<td>edge1</td>\n<td>haproxy</td>\n<td><span class=\"bad\">no answer, ", ": device edge1: no &lt;device&gt;</td>\n<td>1</td>",
+		"<td>edge1/shop/app1</td>", "<td>http://192.0.2.1:80/health</td>",
 		`<span class="none">unknown</span>`,
 	} {
 		if !strings.Contains(text, part) {
@@ -51,8 +55,11 @@ func TestALineOfTheLandingPage(t *testing.T) {
 		status schedule.Status
 		want   probeLine
 	}{
-		{"nothing is known", schedule.Status{Key: schedule.Key{Probe: "site", Target: "http://192.0.2.1/"}},
-			probeLine{Probe: "site", Target: "http://192.0.2.1/", Word: "unknown", Class: "none"}},
+		{
+			"nothing is known",
+			schedule.Status{Key: schedule.Key{Probe: "site", Target: "http://192.0.2.1/"}},
+			probeLine{Probe: "site", Target: "http://192.0.2.1/", Word: "unknown", Class: "none"},
+		},
 		{"failing, and still up", schedule.Status{
 			Key: schedule.Key{Probe: "shop", Target: "t", Member: member}, Last: &bad, Up: edge.Yes,
 			Since: now.Add(-2 * time.Hour), History: []probe.Result{good, bad},
@@ -64,8 +71,11 @@ func TestALineOfTheLandingPage(t *testing.T) {
 				{"bad", "connect, 0.3 ms: connect: <refused>, 1s ago"},
 			},
 		}},
-		{"down", schedule.Status{Last: &bad, Up: edge.No, Since: now.Add(-90 * time.Second)},
-			probeLine{Word: "down", Class: "bad", Since: "for 1m30s", Last: "connect, 0.3 ms: connect: <refused>, 1s ago"}},
+		{
+			"down",
+			schedule.Status{Last: &bad, Up: edge.No, Since: now.Add(-90 * time.Second)},
+			probeLine{Word: "down", Class: "bad", Since: "for 1m30s", Last: "connect, 0.3 ms: connect: <refused>, 1s ago"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, newProbeLine(tt.status, now)); diff != "" {

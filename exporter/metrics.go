@@ -51,11 +51,15 @@ func (e *Exporter) Metrics() http.Handler { return http.HandlerFunc(e.serveMetri
 func (e *Exporter) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), scrapeTime(r.Header))
 	defer cancel()
+	devices := e.generation().devices
 	var collectors []*collect.Collector
-	for _, s := range e.generation().devices {
+	for _, s := range devices {
 		collectors = append(collectors, s.Collector)
 	}
 	outcomes := collect.All(ctx, collectors)
+	for i, o := range outcomes {
+		devices[i].note(o.Err)
+	}
 	own, err := e.registry.Gather()
 	if err != nil { // what could be gathered is served all the same
 		level.Error(e.logger).Log("msg", "own metrics", "err", err)
@@ -66,10 +70,10 @@ func (e *Exporter) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	out := io.Writer(w)
 	if takesGzip(r.Header.Get("Accept-Encoding")) {
 		w.Header().Set("Content-Encoding", "gzip")
-		z, _ := gzips.Get().(*gzip.Writer) //nolint:errcheck // there is nothing else in it
+		z, _ := gzips.Get().(*gzip.Writer)
 		z.Reset(w)
 		defer gzips.Put(z)
-		defer z.Close() //nolint:errcheck // the reader went away: nobody is left to tell
+		defer z.Close() // its error says that the reader went away: nobody is left to tell
 		out = z
 	}
 	text := promtext.New(out)
@@ -83,7 +87,7 @@ func (e *Exporter) serveMetrics(w http.ResponseWriter, r *http.Request) {
 
 // gzips are used again: each has a megabyte of tables.
 var gzips = sync.Pool{New: func() any {
-	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) //nolint:errcheck // the level is a right one
+	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the only error is a wrong level
 	return z
 }}
 
