@@ -282,8 +282,11 @@ func TestWhatTheJournalCannotDoIs503(t *testing.T) { // I19: nobody may take a f
 		t.Fatal(err)
 	}
 	for _, q := range [][3]string{
-		{"GET", "/api/v1/freeze", ""}, {"POST", "/api/v1/freeze", `{"reason":"x"}`}, {"DELETE", "/api/v1/freeze", ""},
-		{"GET", "/api/v1/holds", ""}, {"GET", "/api/v1/steps", ""},
+		{"GET", "/api/v1/freeze", ""},
+		{"POST", "/api/v1/freeze", `{"reason":"x"}`},
+		{"DELETE", "/api/v1/freeze", ""},
+		{"GET", "/api/v1/holds", ""},
+		{"GET", "/api/v1/steps", ""},
 	} {
 		if got := a.do(t, q[0], q[1], q[2]); got.StatusCode != http.StatusServiceUnavailable {
 			t.Errorf("%s %s: got %+v", q[0], q[1], got)

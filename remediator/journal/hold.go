@@ -35,11 +35,9 @@ type Hold struct {
 	MaxUntil   time.Time       `json:"max_until,omitzero"`   // hard end, never moved
 	GoodSince  time.Time       `json:"good_since,omitzero"`  // first of the unbroken good results; zero after a bad one
 	GoodCount  int             `json:"good_count,omitempty"` // good results in a row
-	EvidenceAt time.Time       `json:"evidence_at,omitzero"` // last own result, good or bad
 	ClaimSeen  time.Time       `json:"claim_seen,omitzero"`  // last time that a claim on the member was seen
 	Changed    time.Time       `json:"changed,omitzero"`     // last change of Phase; set by Put
 	RetryAt    time.Time       `json:"retry_at,omitzero"`    // not before, after a failure
-	Attempts   int             `json:"attempts,omitempty"`   // failures in a row
 	Claims     []string        `json:"claims,omitempty"`     // keys of the claims behind the step
 	Reason     string          `json:"reason,omitempty"`     // for people, one line
 	Config     string          `json:"config,omitempty"`     // hash of the configuration that decided
