@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-project/sluice/dashboards"
 	"github.com/sluice-project/sluice/test/rig"
 )
 
@@ -23,6 +24,9 @@ func TestTheSecondDeadMemberIsRefused(t *testing.T) {
 	s.refused("min_serving", "app2")
 	s.keeps("app2", rig.AdminReady)
 	s.orders(order("app1", "drain"))
+
+	// Now there is something of everything to see.
+	t.Run("every query of the dashboards finds data", func(t *testing.T) { dashboardsHaveData(t, s) })
 
 	s.set("app1", rig.Serve)
 	s.becomes(backWithin, "app1", rig.AdminReady)
@@ -118,5 +122,29 @@ func (s scene) freeze(method string, body any) {
 	s.must(err)
 	if status/100 != 2 {
 		s.t.Fatalf("%s freeze: status %d: %s", method, status, answer)
+	}
+}
+
+func dashboardsHaveData(t *testing.T, s scene) {
+	queries, err := dashboards.Queries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(queries) == 0 {
+		t.Fatal("the dashboards have no queries")
+	}
+	for _, q := range queries {
+		expr := q.Resolve(10 * time.Second)
+		// What was counted just now may have to wait for the next scrape.
+		err := rig.Await(t.Context(), outWithin, q.String(), func(ctx context.Context) error {
+			found, err := s.Prometheus.Vector(ctx, expr)
+			if err == nil && len(found) == 0 {
+				err = fmt.Errorf("%s finds nothing", expr)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
 	}
 }
