@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,14 +40,15 @@ func TestEvidenceIsWhatOneProbeFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	status := http.StatusOK
+	var status atomic.Int64 // what is answered; 0: nothing
 	release := make(chan struct{})
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if status == 0 {
-			<-release // hang
+		code := int(status.Load())
+		if code == 0 {
+			<-release
 			return
 		}
-		w.WriteHeader(status)
+		w.WriteHeader(code)
 		_, _ = w.Write([]byte("body")) // what the prober reads is checked
 	}))
 	s.Listener.Close()
@@ -71,7 +73,7 @@ func TestEvidenceIsWhatOneProbeFound(t *testing.T) {
 		name   string
 		ctx    context.Context
 		state  edge.State
-		status int
+		status int64
 		answer edge.Answer
 		reason string
 		body   string
@@ -84,7 +86,7 @@ func TestEvidenceIsWhatOneProbeFound(t *testing.T) {
 		{"nor does a probe that we ended ourselves", stopped, up, 200, edge.Unknown, "interrupted", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			status = c.status
+			status.Store(c.status)
 			start := time.Now()
 			e := checksFor(t, "300ms")[0].Ask(c.ctx, c.state)
 			if e.Answer != c.answer || e.Reason != c.reason || e.Body != c.body {

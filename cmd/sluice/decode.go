@@ -125,7 +125,7 @@ func (c *checker) value(n *yaml.Node, t reflect.Type, path string) bool {
 		if !c.want(n, yaml.MappingNode, path, "names and values") {
 			return false
 		}
-		c.pairs(n, path, func(key *yaml.Node) (reflect.Type, bool) { return t.Elem(), true })
+		c.pairs(n, path, func(*yaml.Node) (reflect.Type, bool) { return t.Elem(), true })
 		return true
 	case reflect.Slice, reflect.Array:
 		if !c.want(n, yaml.SequenceNode, path, "a list: put - before each entry, or [ ] around all") {

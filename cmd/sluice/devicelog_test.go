@@ -28,15 +28,18 @@ func TestOneLinePerDeviceCall(t *testing.T) {
 		want  []string
 	}{
 		{
-			"a write that was taken", []fleet.Call{write},
+			"a write that was taken",
+			[]fleet.Call{write},
 			[]string{`level=info msg="device call" device=edge1 operation="set admin" transport=unix command="set server shop/app1 state drain" duration=1.5ms result=ok`},
 		},
 		{
-			"a write that HAProxy refused", []fleet.Call{failed(write, fmt.Errorf("set shop/app1: %w", haproxy.ErrPermission))},
+			"a write that HAProxy refused",
+			[]fleet.Call{failed(write, fmt.Errorf("set shop/app1: %w", haproxy.ErrPermission))},
 			[]string{`level=warn msg="device call" device=edge1 operation="set admin" transport=unix command="set server shop/app1 state drain" duration=1.5ms result=refused err="set shop/app1: permission denied: the socket's level is below admin"`},
 		},
 		{
-			"a device that is away is told once, and its return", []fleet.Call{read, failed(read, gone), failed(read, gone), read, read},
+			"a device that is away is told once, and its return",
+			[]fleet.Call{read, failed(read, gone), failed(read, gone), read, read},
 			[]string{
 				`level=debug msg="device call" device=edge1 operation=read transport=tcp4 command="show info;show stat" duration=0s result=ok`,
 				`level=error msg="device call" device=edge1 operation=read transport=tcp4 command="show info;show stat" duration=0s result=failed err="connect: no such file or directory"`,
@@ -46,7 +49,8 @@ func TestOneLinePerDeviceCall(t *testing.T) {
 			},
 		},
 		{
-			"each write that fails is told", []fleet.Call{failed(write, gone), failed(write, gone)},
+			"each write that fails is told",
+			[]fleet.Call{failed(write, gone), failed(write, gone)},
 			[]string{
 				`level=error msg="device call" device=edge1 operation="set admin" transport=unix command="set server shop/app1 state drain" duration=1.5ms result=failed err="connect: no such file or directory"`,
 				`level=error msg="device call" device=edge1 operation="set admin" transport=unix command="set server shop/app1 state drain" duration=1.5ms result=failed err="connect: no such file or directory"`,

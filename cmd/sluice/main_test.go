@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -34,6 +35,8 @@ func TestScripts(t *testing.T) {
 			"post":   scriptPost,
 			"fill":   scriptFill,
 			"signal": scriptSignal,
+			"hang":   scriptHang,
+			"within": scriptWithin,
 
 			"alertmanager": scriptAlertmanager,
 		},
@@ -127,6 +130,44 @@ func scriptFill(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// scriptHang sets the variable to an address that takes connections and never
+// answers: "hang VARIABLE".
+func scriptHang(ts *testscript.TestScript, _ bool, args []string) {
+	ln, err := loopback.Listen()
+	ts.Check(err)
+	done := make(chan struct{})
+	var open []net.Conn
+	go func() {
+		defer close(done)
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return // closed below
+			}
+			open = append(open, conn)
+		}
+	}()
+	ts.Defer(func() {
+		ts.Check(ln.Close())
+		<-done
+		for _, conn := range open {
+			ts.Check(conn.Close())
+		}
+	})
+	ts.Setenv(args[0], ln.Addr().String())
+}
+
+// scriptWithin says that the last signal was sent no longer ago: "within DURATION".
+func scriptWithin(ts *testscript.TestScript, _ bool, args []string) {
+	most, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	sent, err := time.Parse(time.RFC3339Nano, ts.Getenv("SIGNALLED"))
+	ts.Check(err)
+	if took := time.Since(sent); took > most {
+		ts.Fatalf("took %s, want at most %s", took, most)
+	}
+}
+
 // scriptAlertmanager starts what answers like an Alertmanager that has run for an
 // hour and has one alert with these labels: "alertmanager VARIABLE NAME=VALUE...".
 func scriptAlertmanager(ts *testscript.TestScript, _ bool, args []string) {
@@ -173,6 +214,7 @@ func scriptServe(ts *testscript.TestScript, variable string, h http.Handler) {
 // scriptSignal sends a signal to all programs in the background: "signal HUP".
 func scriptSignal(ts *testscript.TestScript, _ bool, args []string) {
 	signals := map[string]os.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM}
+	ts.Setenv("SIGNALLED", time.Now().Format(time.RFC3339Nano))
 	for _, cmd := range ts.BackgroundCmds() {
 		ts.Check(cmd.Process.Signal(signals[args[0]]))
 	}

@@ -10,13 +10,13 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/go-kit/log"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/exporter"
@@ -44,7 +44,6 @@ func addProbe(app *kingpin.Application) (string, func(streams) error) {
 // A job is one probe to make, or the reason why it can't be made.
 type job struct {
 	member *edge.Member
-	module probe.Module
 	target string
 	reason string
 	err    error
@@ -82,31 +81,34 @@ func probeOnce(std streams, f *probeFlags) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	module := f.module
-	var jobs []job
-	if f.name == "" {
-		m, ok := l.Exporter.Modules[module]
-		if !ok {
-			return fmt.Errorf("there is no module %q in %s", module, f.config)
-		}
-		jobs = []job{{module: m, target: f.target}}
-	} else {
+	name, jobs := f.module, []job{{target: f.target}}
+	if f.name != "" {
 		i := slices.IndexFunc(l.Exporter.Probes, func(p exporter.Probe) bool { return p.Name == f.name })
 		if i < 0 {
 			return fmt.Errorf("there is no probe %q in %s: it has %s", f.name, f.config, strings.Join(l.probes(), ", "))
 		}
 		p := &l.Exporter.Probes[i]
-		module = p.Module
+		name = p.Module
 		if jobs, err = jobsOf(ctx, l, p); err != nil {
 			return err
 		}
 	}
-	shots, err := shoot(ctx, jobs)
-	if err != nil {
-		return err
+	module, ok := l.Exporter.Modules[name]
+	if !ok {
+		return fmt.Errorf("there is no module %q in %s", name, f.config)
 	}
+	if f.name == "" {
+		if err := module.CheckTarget(f.target); err != nil {
+			return fmt.Errorf("--target: %w", err)
+		}
+	}
+	prober, err := probe.New(module)
+	if err != nil {
+		return fmt.Errorf("module %s: %w", name, err)
+	}
+	shots := shoot(ctx, prober, jobs)
 	for i := range shots {
-		shots[i].Probe, shots[i].Module = f.name, module
+		shots[i].Probe, shots[i].Module = f.name, name
 	}
 	if err := printShots(std.out, shots, f.output); err != nil {
 		return err
@@ -121,9 +123,8 @@ func probeOnce(std streams, f *probeFlags) error {
 // that the devices list.
 func jobsOf(ctx context.Context, l *loaded, p *exporter.Probe) ([]job, error) {
 	var jobs []job
-	module := l.Exporter.Modules[p.Module]
 	for _, target := range p.Targets {
-		jobs = append(jobs, job{module: module, target: target})
+		jobs = append(jobs, job{target: target})
 	}
 	if p.Members == nil {
 		return jobs, nil
@@ -146,8 +147,8 @@ func jobsOf(ctx context.Context, l *loaded, p *exporter.Probe) ([]job, error) {
 		}
 		slices.SortFunc(states, func(a, b edge.State) int { return a.Member.Compare(b.Member) })
 		for _, s := range states {
-			target, err := p.MemberTarget(module, s)
-			jobs = append(jobs, job{&s.Member, module, target, "target", err})
+			target, err := p.MemberTarget(l.Exporter.Modules[p.Module], s)
+			jobs = append(jobs, job{&s.Member, target, "target", err})
 		}
 	}
 	if len(jobs) == 0 {
@@ -157,25 +158,23 @@ func jobsOf(ctx context.Context, l *loaded, p *exporter.Probe) ([]job, error) {
 }
 
 // shoot makes all probes, many at a time, and keeps their order.
-func shoot(ctx context.Context, jobs []job) ([]shot, error) {
+func shoot(ctx context.Context, prober probe.Prober, jobs []job) []shot {
 	shots := make([]shot, len(jobs))
-	var g errgroup.Group
-	g.SetLimit(probesAtOnce)
+	free := make(chan struct{}, probesAtOnce)
+	var all sync.WaitGroup
 	for i, j := range jobs {
-		g.Go(func() error {
-			if j.err != nil {
-				shots[i] = shot{Member: j.member, Reason: j.reason, Detail: j.err.Error(), Start: time.Now(), Stages: []stage{}}
-				return nil
-			}
-			prober, err := probe.New(j.module)
-			if err != nil {
-				return fmt.Errorf("module: %w", err)
-			}
+		if j.err != nil {
+			shots[i] = shot{Member: j.member, Reason: j.reason, Detail: j.err.Error(), Start: time.Now(), Stages: []stage{}}
+			continue
+		}
+		free <- struct{}{}
+		all.Go(func() {
 			shots[i] = newShot(j, prober.Probe(ctx, j.target))
-			return nil
+			<-free
 		})
 	}
-	return shots, g.Wait()
+	all.Wait()
+	return shots
 }
 
 func newShot(j job, r probe.Result) shot {

@@ -29,7 +29,7 @@ func logRequests(logger log.Logger, next http.Handler) http.Handler {
 				panic(p)
 			}
 			if p != nil && a.code == 0 {
-				http.Error(a, "internal error: the log has the details", http.StatusInternalServerError)
+				text(a, http.StatusInternalServerError, "internal error: the log has the details")
 			}
 			line := []any{
 				"msg", "request", "method", r.Method, "path", r.URL.EscapedPath(), "code", a.status(),

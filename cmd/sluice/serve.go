@@ -26,14 +26,12 @@ type actor struct {
 }
 
 // serve runs the website and the other parts until one of them ends or we are
-// told to stop, by SIGTERM or Ctrl-C. The parts stop after the website, so that
-// a request under way still finds them.
+// told to stop, by SIGTERM or Ctrl-C.
 func serve(web *website, logger log.Logger, actors ...actor) error {
 	var g run.Group
 	stopping := make(chan struct{}) // the first to be interrupted, so that the time counts from there
 	g.Add(func() error { <-stopping; return nil }, func(error) { close(stopping) })
 	g.Add(run.SignalHandler(context.Background(), os.Interrupt, syscall.SIGTERM))
-	g.Add(web.run, func(error) { web.stop() })
 	for _, a := range actors {
 		ctx, cancel := context.WithCancel(context.Background())
 		g.Add(func() error {
@@ -43,6 +41,7 @@ func serve(web *website, logger log.Logger, actors ...actor) error {
 			return nil
 		}, func(error) { cancel() })
 	}
+	g.Add(web.run, func(error) { web.stop() }) // last, because it takes its time while the others end theirs
 	ended := make(chan error, 1)
 	go func() { ended <- g.Run() }()
 

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -19,6 +20,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -188,7 +190,7 @@ func TestRequestsWithoutAPasswordAreRefusedAndLogged(t *testing.T) {
 func TestOnlyCheckedIdentitiesCountAsAuthentication(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := certificate(t, dir)
-	tls := "tls_server_config:\n  cert_file: " + cert + "\n  key_file: " + key + "\n"
+	overTLS := "tls_server_config:\n  cert_file: " + cert + "\n  key_file: " + key + "\n"
 	for _, c := range []struct {
 		name, text string
 		want       bool
@@ -196,10 +198,10 @@ func TestOnlyCheckedIdentitiesCountAsAuthentication(t *testing.T) {
 	}{
 		{"users with passwords", "basic_auth_users:\n  alice: $2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi\n", true, ""},
 		{"no users", "basic_auth_users: {}\n", false, ""},
-		{"TLS alone", tls, false, ""},
-		{"certificates of our own authority", tls + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: " + cert + "\n", true, ""},
-		{"any certificate", tls + "  client_auth_type: RequireAnyClientCert\n", false, ""},
-		{"a certificate if there is one", tls + "  client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: " + cert + "\n", false, ""},
+		{"TLS alone", overTLS, false, ""},
+		{"certificates of our own authority", overTLS + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: " + cert + "\n", true, ""},
+		{"any certificate", overTLS + "  client_auth_type: RequireAnyClientCert\n", false, ""},
+		{"a certificate if there is one", overTLS + "  client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: " + cert + "\n", false, ""},
 		{"an unknown key", "basic_users: {}\n", false, "basic_users"},
 		{"a password that is no hash", "basic_auth_users:\n  alice: plain\n", false, "hashedSecret too short"},
 	} {
@@ -265,6 +267,51 @@ func TestTheFirstPartToEndStopsTheOthers(t *testing.T) {
 	if !errors.Is(err, broken) || !strings.HasPrefix(err.Error(), "engine: ") || !stopped {
 		t.Errorf("got %v, stopped %v; want the engine's error, and the scheduler stopped", err, stopped)
 	}
+}
+
+func TestAPartThatWillNotStopIsLeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		logger := newLogger(io.Discard, &logFlags{level: "info", format: "logfmt"})
+		release := make(chan struct{})
+		start := time.Now()
+		err := serve(newWebsite(nil, "", nil, logger), logger,
+			actor{"engine", func(context.Context) error { <-release; return nil }})
+		if !errors.Is(err, errTooLate) || time.Since(start) > 10*time.Second {
+			t.Errorf("got %v after %s, want %v within 10s", err, time.Since(start), errTooLate)
+		}
+		close(release)
+	})
+}
+
+func TestTheServerSpeaksTLSAndAsksForCertificates(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := certificate(t, dir)
+	file := write(t, dir, "web.yml", "tls_server_config:\n  cert_file: "+cert+"\n  key_file: "+key+
+		"\n  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: "+cert+"\n")
+	if ok, err := authenticates(file); !ok || err != nil {
+		t.Fatalf("got %v, %v; want that it authenticates", ok, err)
+	}
+	address, lines := serveTest(t, file, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(pair.Leaf)
+	client := func(certs ...tls.Certificate) *http.Client {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: certs}}
+		t.Cleanup(transport.CloseIdleConnections)
+		return &http.Client{Transport: transport}
+	}
+	if code, _ := get(t, request(t, "GET", "https://"+address+"/"), client(pair)); code != http.StatusOK {
+		t.Errorf("with a certificate: %d, want 200", code)
+	}
+	if resp, err := client().Do(request(t, "GET", "https://"+address+"/")); err == nil {
+		resp.Body.Close()
+		t.Errorf("without a certificate: %s, want no answer", resp.Status)
+	}
+	lines.line(t, "level=warn", "TLS handshake error")
 }
 
 func write(t *testing.T, dir, name, text string) string {
