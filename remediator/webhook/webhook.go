@@ -33,9 +33,13 @@ const (
 	maxNesting    = 32
 )
 
-// maxAtOnce bounds the memory that messages take while they are read: those
-// beyond it get 503 and are sent again.
-const maxAtOnce = 8
+// maxAtOnce bounds the memory that messages take while they are read. Others
+// wait for their turn, and get 503 when it doesn't come: they are sent again.
+const (
+	maxAtOnce   = 8
+	waitForTurn = 3 * time.Second
+	readWithin  = 10 * time.Second
+)
 
 // A Message is what one request said.
 type Message struct {
@@ -130,18 +134,23 @@ func (o Options) serve(w http.ResponseWriter, r *http.Request, slots chan struct
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
 		return http.StatusBadRequest, Message{}, fmt.Errorf("content encoding %.20q: send the body plain", e)
 	}
+	turn, cancel := context.WithTimeout(r.Context(), waitForTurn)
+	defer cancel()
 	select {
 	case slots <- struct{}{}:
 		defer func() { <-slots }()
-	default:
+	case <-turn.Done():
 		return http.StatusServiceUnavailable, Message{}, errors.New("too many messages at once")
 	}
+	// A sender that dribbles must not keep its slot. Where there is no connection
+	// to set a deadline on (a test's recorder), nothing dribbles.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readWithin))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, o.MaxBytes))
 	if err != nil {
 		if tooBig := (*http.MaxBytesError)(nil); errors.As(err, &tooBig) {
 			return http.StatusRequestEntityTooLarge, Message{}, fmt.Errorf("body: %w: at most %d bytes", errTooBig, tooBig.Limit)
 		}
-		return http.StatusBadRequest, Message{}, fmt.Errorf("body: %w", err)
+		return http.StatusServiceUnavailable, Message{}, fmt.Errorf("body: %w", err) // the network's fault: the next try may do
 	}
 	m, err := parse(body, o.MaxAlerts, o.Wants)
 	switch {

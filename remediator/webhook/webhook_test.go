@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -210,32 +212,57 @@ func TestWhatIsNotDurableIsAskedForAgain(t *testing.T) { // I11
 	}
 }
 
-func TestTooManyAtOnceAreAskedToComeAgain(t *testing.T) {
-	release := make(chan struct{})
-	in := make(chan struct{}, maxAtOnce)
-	h := Handler(Options{Sink: sinkFunc(func() error { in <- struct{}{}; <-release; return nil })})
-	codes := make(chan int, maxAtOnce)
-	for range maxAtOnce {
-		go func() {
-			w := httptest.NewRecorder()
-			h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/webhook", strings.NewReader(envelope(firing))))
-			codes <- w.Code
-		}()
+func TestManyAtOnceTakeTurns(t *testing.T) {
+	tests := []struct {
+		name string
+		busy time.Duration // how long the sink takes for one
+		want map[int]int   // answers by code
+	}{
+		{"those that soon get their turn are taken in", time.Second, map[int]int{200: 3 * maxAtOnce}},
+		{"those that don't are asked to come again", time.Minute, map[int]int{200: maxAtOnce, 503: 2 * maxAtOnce}},
 	}
-	for range maxAtOnce {
-		<-in
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := Handler(Options{Sink: sinkFunc(func() error { time.Sleep(tt.busy); return nil })})
+				codes := make(chan int, 3*maxAtOnce)
+				for range cap(codes) {
+					go func() {
+						w := httptest.NewRecorder()
+						h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/webhook", strings.NewReader(envelope(firing))))
+						codes <- w.Code
+					}()
+				}
+				got := map[int]int{}
+				for range cap(codes) {
+					got[<-codes]++
+				}
+				if d := cmp.Diff(tt.want, got); d != "" {
+					t.Error(d)
+				}
+			})
+		})
 	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhook", strings.NewReader(envelope(firing))))
-	if w.Code != http.StatusServiceUnavailable {
-		t.Errorf("got %d", w.Code)
+}
+
+func TestASenderThatDribblesLosesItsPlace(t *testing.T) {
+	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhook", iotest.ErrReader(os.ErrDeadlineExceeded))
+	Handler(Options{Sink: new(sink)}).ServeHTTP(w, r)
+	if w.Code != http.StatusServiceUnavailable || len(w.set) != 1 || time.Until(w.set[0]) > readWithin {
+		t.Errorf("got %d, deadlines %v", w.Code, w.set)
 	}
-	close(release)
-	for range maxAtOnce {
-		if code := <-codes; code != http.StatusOK {
-			t.Errorf("one that was in got %d", code)
-		}
-	}
+}
+
+// deadlines notes the deadlines that a handler sets.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	set []time.Time
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error {
+	d.set = append(d.set, t)
+	return nil
 }
 
 type sinkFunc func() error
