@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/guard"
 	"github.com/sluice-project/sluice/remediator/webhook"
 )
 
@@ -41,6 +42,9 @@ func newMetrics(reg prometheus.Registerer, r *Remediator) *metrics {
 		unselected: f.NewCounter(prometheus.CounterOpts{
 			Name: namespace + "unselected_claims_total", Help: "Claims on members that no policy selects, each time that they were read.",
 		}),
+	}
+	for _, r := range guard.Reasons() {
+		m.refusals.WithLabelValues(r.Guard, r.Reason)
 	}
 	for _, result := range []webhook.Result{webhook.Wanted, webhook.Ignored, webhook.Invalid} {
 		m.webhookAlerts.WithLabelValues(string(result))

@@ -101,19 +101,32 @@ func (d Decision) Allowed() bool { return d.Refusal == nil }
 // A check returns a reason and a line; the reason is empty when the step may go on.
 type check func(Step, World) (reason, detail string)
 
-// guards in their order (SAFETY.md, "Order of guards"): one line each.
+// guards in their order (SAFETY.md, "Order of guards"): one line each, with all
+// the reasons that it can give.
 var guards = []struct {
-	name  string
-	check check
+	name    string
+	check   check
+	reasons []string
 }{
-	{"freeze", freeze},
-	{"inventory", inventory},
-	{"foreign", foreign},
-	{"silence", silence},
-	{"agent", agent},
-	{"evidence", evidence},
-	{"budget", budget},
-	{"min_serving", minServing},
+	{"freeze", freeze, []string{"frozen"}},
+	{"inventory", inventory, []string{"device_blind", "no_policy", "unknown_pool", "unknown_member", "device_stale", "tracking", "tracked"}},
+	{"foreign", foreign, []string{"superseded", "taken_out", "not_ours", "other_process", "changed", "moved"}},
+	{"silence", silence, []string{"silenced"}},
+	{"agent", agent, []string{"agent_check"}},
+	{"evidence", evidence, []string{"no_claim", "claim_stale", "no_second_source", "stale", "contradicted", "unknown", "not_well", "claimed", "rising", "hold_down"}},
+	{"budget", budget, []string{"max_held"}},
+	{"min_serving", minServing, []string{"too_few_left"}},
+}
+
+// Reasons returns every refusal that guards can give, without details, so that
+// counters can start at zero.
+func Reasons() (out []Refusal) {
+	for _, g := range guards {
+		for _, r := range g.reasons {
+			out = append(out, Refusal{Guard: g.name, Reason: r})
+		}
+	}
+	return out
 }
 
 // Decide asks all guards. It is a function of its arguments alone.
