@@ -1,14 +1,12 @@
 package exporter
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
@@ -18,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sluice-project/sluice/edge/fleet"
+	"github.com/sluice-project/sluice/edge/haproxy/haproxytest"
 )
 
 // BenchmarkScrape measures one scrape of a real HAProxy with very many servers,
@@ -33,7 +32,8 @@ func BenchmarkScrape(b *testing.B) {
 }
 
 func benchmarkScrape(b *testing.B, servers int, encoding string) {
-	pid, socket := startBulk(b, servers)
+	proc := haproxytest.StartReal(b, bulk(servers))
+	pid, socket := proc.Pid, proc.Socket
 	config := &Config{}
 	f, err := fleet.New(fleet.Configs{{Name: "edge1", HAProxy: &fleet.HAProxy{Address: socket}}}, fleet.Options{})
 	if err != nil {
@@ -82,48 +82,18 @@ func benchmarkScrape(b *testing.B, servers int, encoding string) {
 	b.ReportMetric(0, "ns/op") // that of both together says nothing
 }
 
-// startBulk starts HAProxy with backends of 100 servers each, as in a large
+// bulk is a HAProxy with backends of 100 servers each, as in a large
 // installation; every server has a check, which runs once.
-func startBulk(b *testing.B, servers int) (pid int, socket string) {
-	dir, err := os.MkdirTemp("", "sl")
-	if err != nil {
-		b.Fatal(err)
-	}
-	socket = filepath.Join(dir, "admin.sock")
-	var cfg bytes.Buffer
-	fmt.Fprintf(&cfg, "global\n  nbthread 1\n  stats socket %s level user\n", socket)
-	fmt.Fprintf(&cfg, "defaults\n  mode http\n  timeout client 5s\n  timeout server 5s\n  timeout connect 1s\n")
+func bulk(servers int) string {
+	var config strings.Builder
+	config.WriteString("global\n  nbthread 1\n") // its CPU time is then that of one core
 	for i := range servers {
 		if i%100 == 0 {
-			fmt.Fprintf(&cfg, "backend pool%03d\n", i/100)
+			fmt.Fprintf(&config, "backend pool%03d\n", i/100)
 		}
-		fmt.Fprintf(&cfg, "  server app%05d 127.0.0.1:1 check inter 1h\n", i)
+		fmt.Fprintf(&config, "  server app%05d 127.0.0.1:1 check inter 1h\n", i)
 	}
-	file := filepath.Join(dir, "haproxy.cfg")
-	if err := os.WriteFile(file, cfg.Bytes(), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	cmd := exec.Command("haproxy", "-q", "-db", "-f", file)
-	if err := cmd.Start(); err != nil {
-		b.Fatalf("start haproxy (install Debian's package haproxy): %v", err)
-	}
-	b.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended by itself
-		_ = cmd.Wait()
-		_ = os.RemoveAll(dir)
-	})
-	deadline := time.Now().Add(30 * time.Second)
-	for tick := time.NewTicker(50 * time.Millisecond); ; <-tick.C {
-		conn, err := net.Dial("unix", socket)
-		if err == nil {
-			_ = conn.Close() // it was a try
-			tick.Stop()
-			return cmd.Process.Pid, socket
-		}
-		if time.Now().After(deadline) {
-			b.Fatalf("haproxy with %d servers doesn't listen: %v", servers, err)
-		}
-	}
+	return config.String()
 }
 
 // rawShowStat reads a whole "show stat" and returns its size in bytes.

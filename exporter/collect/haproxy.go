@@ -12,10 +12,16 @@ import (
 	"github.com/sluice-project/sluice/exporter/promtext"
 )
 
-// HAProxy's own exporter prints NaN where a field doesn't apply (no limit, no
-// check); we leave the series out, as every other exporter does: a NaN spoils
-// sums. The same goes for check_code, which it gives as 0 where a check got no
-// code. Its haproxy_sticktable_* come from another command and are not here.
+// Where we differ from HAProxy's own exporter of 2.6, beside the label device:
+//
+//   - Where a field doesn't apply (no limit, no check) it prints NaN. We leave
+//     the series out, as other exporters do: a NaN spoils every sum.
+//   - haproxy_server_check_code is 0 there for a check that got no code; here it
+//     is left out, too.
+//   - While a server is in maintenance its check is paused, and "show stat" tells
+//     neither the last result nor its duration. There, they stay in
+//     haproxy_backend_agg_check_status and haproxy_server_check_duration_seconds.
+//   - haproxy_sticktable_* come from another command and are not here.
 
 // haproxyObjects are the four things that "show stat" has rows of, in the order
 // of HAProxy's own exporter.

@@ -1,7 +1,6 @@
 package collect
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -9,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,45 +19,35 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/edge/fleet"
+	"github.com/sluice-project/sluice/edge/haproxy/haproxytest"
 	"github.com/sluice-project/sluice/test/loopback"
 )
 
-// startHAProxy starts Debian's HAProxy with a stats socket and what config adds,
-// and returns its process and its device, named edge1.
-func startHAProxy(tb testing.TB, config string) (*exec.Cmd, *fleet.Device) {
+// startHAProxy starts the real one with a socket of level user, which is all that
+// reading takes, and returns its device, named edge1, and one that may change it.
+func startHAProxy(tb testing.TB, config string) (d, admin *fleet.Device) {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "sl") // t.TempDir is too long a path for a socket
 	if err != nil {
 		tb.Fatal(err)
 	}
-	socket := filepath.Join(dir, "admin.sock")
-	file := filepath.Join(dir, "haproxy.cfg")
-	config = fmt.Sprintf("global\n  nbthread 1\n  stats socket %s level user\n", socket) + config
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		tb.Fatal(err)
-	}
-	var said bytes.Buffer
-	cmd := exec.Command("haproxy", "-db", "-f", file)
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		tb.Fatalf("start haproxy (install Debian's package haproxy): %v", err)
-	}
-	tb.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended by itself
-		_ = cmd.Wait()
-		if tb.Failed() {
-			tb.Logf("haproxy said:\n%s", said.String())
-		}
-		_ = os.RemoveAll(dir)
-	})
-	f, err := fleet.New(fleet.Configs{{Name: "edge1", HAProxy: &fleet.HAProxy{Address: socket}}}, fleet.Options{})
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "user.sock")
+	r := haproxytest.StartReal(tb, fmt.Sprintf("global\n  nbthread 1\n  stats socket %s level user\n", socket)+config)
+	return device(tb, "edge1", socket), device(tb, "edge1", r.Socket)
+}
+
+// device is one of kind haproxy; nobody has to listen at its socket.
+func device(tb testing.TB, name, socket string) *fleet.Device {
+	tb.Helper()
+	f, err := fleet.New(fleet.Configs{{Name: name, HAProxy: &fleet.HAProxy{Address: socket}}}, fleet.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	d, _ := f.Device("edge1")
-	poll(tb, "haproxy answers", func() bool { _, err := d.HAProxy().Info(tb.Context()); return err == nil })
-	return cmd, d
+	d, _ := f.Device(name)
+	return d
 }
 
 // poll waits until ok, ten seconds at most.
@@ -117,29 +105,26 @@ var moving = []string{
 	"haproxy_server_last_session_seconds", "haproxy_backend_last_session_seconds",
 }
 
-// differs says why we deliberately don't write a series of HAProxy's own exporter.
-func differs(name string, value float64) string {
-	switch {
-	case math.IsNaN(value):
-		return "we leave out what doesn't apply"
-	case strings.HasPrefix(name, "haproxy_sticktable_"):
-		return "comes from another command"
-	case name == "haproxy_server_check_code" && value == 0:
-		return "a check that got no code has none"
+// differs says which series are deliberately not those of HAProxy's own
+// exporter; haproxy.go says why.
+func differs(series string, value float64) bool {
+	name, labels, _ := strings.Cut(series, "{")
+	switch name {
+	case "haproxy_sticktable_size", "haproxy_sticktable_used":
+		return true
+	case "haproxy_server_check_code":
+		return value == 0
+	case "haproxy_server_check_duration_seconds", "haproxy_backend_agg_check_status":
+		return strings.Contains(labels, `proxy="resting"`)
 	}
-	return ""
+	return math.IsNaN(value)
 }
 
 func TestHAProxysOwnExporterHasTheSameSeries(t *testing.T) {
 	good := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "fine") }))
 	defer good.Close()
 	page := address(t)
-	_, d := startHAProxy(t, fmt.Sprintf(`
-defaults
-  mode http
-  timeout client 5s
-  timeout server 5s
-  timeout connect 1s
+	d, admin := startHAProxy(t, fmt.Sprintf(`
 frontend own
   bind %[1]s
   option socket-stats
@@ -157,6 +142,11 @@ backend shop
   server app4 %[3]s maxconn 5 weight 0
   server app5 %[3]s check inter 50ms slowstart 1h backup pool-max-conn 7
   server BACKEND %[4]s maxqueue 9
+  server app6 %[3]s check inter 50ms
+  server app7 %[3]s
+backend resting
+  option httpchk
+  server app8 %[3]s check inter 50ms
 backend lines
   mode tcp
   server line1 %[4]s
@@ -167,13 +157,23 @@ listen all
   rate-limit sessions 1000
   stick-table type ip size 10 store conn_cur
   server app1 %[3]s track shop/app1
+  server app6 %[3]s track shop/app6
+  server app8 %[3]s track resting/app8
 `, page, address(t), good.Listener.Addr(), address(t), address(t)))
-	settled := func() bool {
+	poll(t, "the checks have results", func() bool {
 		text := write(t, d)
-		return strings.Contains(text, `haproxy_server_check_status{device="edge1",proxy="shop",server="app1",state="L7OK"} 1`) &&
+		return strings.Count(text, `,state="L7OK"} 1`) >= 4 &&
 			strings.Contains(text, `haproxy_server_status{device="edge1",proxy="shop",server="app2",state="DOWN"} 1`)
+	})
+	for m, to := range map[edge.Member]edge.Admin{
+		{Device: "edge1", Pool: "shop", Name: "app6"}:    edge.Drain,
+		{Device: "edge1", Pool: "shop", Name: "app7"}:    edge.Drain,
+		{Device: "edge1", Pool: "resting", Name: "app8"}: edge.Maint,
+	} {
+		if err := admin.SetAdmin(t.Context(), m, to); err != nil {
+			t.Fatal(err)
+		}
 	}
-	poll(t, "the checks have results", settled)
 
 	// A check that ends between the two questions makes a difference of one: ask again.
 	var diff string
@@ -193,15 +193,15 @@ func compare(t *testing.T, theirText, ourText string) string {
 	want, got := make(map[string]string), make(map[string]string)
 	for name, f := range theirs {
 		for _, m := range f.GetMetric() {
-			if differs(name, value(m)) == "" {
-				want[series(name, m)] = shown(name, f, m)
+			if s := series(name, m); !differs(s, value(m)) {
+				want[s] = shown(name, f, m)
 			}
 		}
 	}
 	for name, f := range ours {
 		for _, m := range f.GetMetric() {
-			if strings.HasPrefix(name, "haproxy_") {
-				got[series(name, m)] = shown(name, f, m)
+			if s := series(name, m); strings.HasPrefix(name, "haproxy_") && !differs(s, 1) {
+				got[s] = shown(name, f, m)
 			}
 		}
 	}
