@@ -132,9 +132,13 @@ func (c *checker) value(n *yaml.Node, t reflect.Type, path string) bool {
 			return false
 		}
 		for i, entry := range n.Content {
-			if !c.value(entry, t.Elem(), fmt.Sprintf("%s[%d]", path, i)) {
-				n.Content[i] = empty(t.Elem(), entry.Line)
+			at := fmt.Sprintf("%s[%d]", path, i)
+			if isNull(entry) {
+				c.add(entry, at, "is empty: write what belongs here, or leave out the entry")
+			} else if c.value(entry, t.Elem(), at) {
+				continue
 			}
+			n.Content[i] = empty(t.Elem(), entry.Line)
 		}
 		return true
 	case reflect.Interface:

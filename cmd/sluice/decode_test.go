@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
 )
 
 // sample has each shape that a section may have.
@@ -77,6 +78,10 @@ func TestEveryMistakeIsFoundInOneRunWithItsLine(t *testing.T) {
 			"what a foreign type refuses has a line, too", "name: x\nbasic_auth:\n  username: u\n  pasword: s3cret-canary\ntls_config:\n  min_version: TLS99\n",
 			[]string{`4: basic_auth.pasword: unknown field: write "password"`, "6: tls_config.min_version: unknown TLS version: TLS99"},
 		},
+		{"an entry of nothing", "list:\n-\n- {path: 7s, interval: 7}\n", []string{
+			"2: list[0]: is empty: write what belongs here, or leave out the entry",
+			`3: list[1].interval: "7" is not a duration: write one like 500ms, 30s, 1h30m or 90d`,
+		}},
 		{"keys that a merge brings in", "parts:\n  a: &a {interval: 1s, boddy: x}\n  b: {<<: *a, path: /}\n", []string{`2: parts.a.boddy: unknown field: write "body"`}},
 		{"an alias that holds itself", "list: &l [*l]\n", nil},
 	} {
@@ -188,6 +193,15 @@ func FuzzDecodeFindsALineForEveryMistake(f *testing.F) {
 			if m.line < 1 || m.Text == "" {
 				t.Errorf("a mistake without a line or a text: %+v", m)
 			}
+		}
+		if len(found) > 0 {
+			return
+		}
+		var strict sample
+		d := yaml.NewDecoder(strings.NewReader(text))
+		d.KnownFields(true)
+		if err := d.Decode(&strict); err != nil {
+			t.Errorf("the library finds a mistake that we don't: %v", err)
 		}
 	})
 }
