@@ -80,7 +80,10 @@ func (k *keeper) tendSuperseded(h *journal.Hold, t *target) {
 		}
 		return
 	}
-	if now.Sub(h.ClaimSeen) > handBack && k.own[h.Member].Answer == edge.Yes {
+	k.r.mu.Lock()
+	ended := k.r.view.AbsenceCounts() // a blind source doesn't say that a claim ended (SAFETY.md I6)
+	k.r.mu.Unlock()
+	if ended && now.Sub(h.ClaimSeen) > handBack && k.own[h.Member].Answer == edge.Yes {
 		k.drop(h, journal.Entry{Detail: "its claim has ended and it is well; its state is left as it was found"})
 	}
 }

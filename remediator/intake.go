@@ -36,7 +36,7 @@ func (r *Remediator) Hint(_ context.Context, m webhook.Message) error {
 	for _, a := range m.Alerts {
 		switch {
 		case a.Result == webhook.Invalid:
-			r.refuse("webhook:"+a.Problem, nil, "", guard.Refusal{Guard: "inventory", Reason: "invalid_alert", Detail: a.Problem}, nil)
+			r.refuse("webhook", nil, "", guard.Refusal{Guard: "inventory", Reason: "invalid_alert", Detail: a.Problem}, nil)
 		case a.Result == webhook.Wanted && a.Firing && a.Labels[edge.LabelRemediation] == claims.Watchdog:
 			r.mu.Lock()
 			r.watchdog = now
@@ -172,7 +172,7 @@ func (r *Remediator) on(set *settings, device string) (out []claims.Claim) {
 // on the same subject (SAFETY.md I23).
 func (r *Remediator) refuse(subject string, m *edge.Member, policy string, why guard.Refusal, d *guard.Decision) {
 	r.metrics.refusals.WithLabelValues(why.Guard, why.Reason).Inc()
-	if !r.news(subject, why.Guard+"/"+why.Reason) {
+	if !r.news(subject, why.Guard+"/"+why.Reason+"/"+policy) {
 		return
 	}
 	e := journal.Entry{Event: "refusal", Member: m, Policy: policy, Result: "refused", Guard: why.Guard, Reason: why.Reason, Detail: why.Detail}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -15,6 +16,7 @@ var (
 	ErrPermission    = errors.New("permission denied: the socket's level is below admin")
 	ErrProxyDisabled = errors.New("proxy is disabled")
 	ErrRefused       = errors.New("refused by HAProxy") // any other text where an empty answer means success
+	ErrPercent       = errors.New("want 0 to 100 percent")
 )
 
 // What goes wrong on the way.
@@ -49,6 +51,18 @@ func checkName(kind, s string) error {
 		s = s[:64] + "..."
 	}
 	return fmt.Errorf("%s %q: %w", kind, s, ErrName)
+}
+
+// shown is a server as errors name it: names that are none are quoted and cut.
+func shown(backend, server string) string {
+	if name.MatchString(backend) && name.MatchString(server) {
+		return backend + "/" + server
+	}
+	s := backend + "/" + server
+	if len(s) > 64 {
+		s = s[:64] + "..."
+	}
+	return strconv.QuoteToASCII(s)
 }
 
 // severity is what "set severity-output number" puts before a message. Without
@@ -91,12 +105,33 @@ func oneLine(text string) string {
 	return text
 }
 
+// end finds the empty line that ends a command's part: the place of the line
+// break before it, or -1. In the CSV of "show stat" an empty line may stand inside
+// quotes, where a checked server could have put it.
+func end(raw []byte) int {
+	csv := bytes.HasPrefix(raw, []byte("# "))
+	from, quotes := 0, 0
+	for {
+		i := bytes.Index(raw[from:], []byte("\n\n"))
+		if i < 0 || !csv {
+			if i >= 0 {
+				i += from
+			}
+			return i
+		}
+		if quotes += bytes.Count(raw[from:from+i], []byte{'"'}); quotes%2 == 0 {
+			return from + i
+		}
+		from += i + 1
+	}
+}
+
 // split cuts a batch's answer at the empty line that ends each command's part.
 func split(raw []byte, n int) ([][]byte, error) {
 	out := make([][]byte, 0, n)
 	for len(out) < n {
 		var part []byte
-		switch end := bytes.Index(raw, []byte("\n\n")); {
+		switch end := end(raw); {
 		case bytes.HasPrefix(raw, []byte("\n")): // nothing but the empty line
 			part, raw = nil, raw[1:]
 		case end < 0:

@@ -17,11 +17,11 @@ import (
 // the state back. After any other error the outcome is unknown.
 func (c *Client) SetAdmin(ctx context.Context, backend, server string, to edge.Admin) error {
 	if to > edge.Maint {
-		return fmt.Errorf("set %s/%s: %w", backend, server, edge.ErrAdmin)
+		return fmt.Errorf("set %s: %w", shown(backend, server), edge.ErrAdmin)
 	}
 	err := c.command(ctx, "set admin", backend, server, "set server "+backend+"/"+server+" state "+to.String())
 	if err != nil {
-		return fmt.Errorf("set %s/%s to %s: %w", backend, server, to, err)
+		return fmt.Errorf("set %s to %s: %w", shown(backend, server), to, err)
 	}
 	return nil
 }
@@ -30,11 +30,11 @@ func (c *Client) SetAdmin(ctx context.Context, backend, server string, to edge.A
 // With a static algorithm HAProxy takes 0 and 100 only.
 func (c *Client) SetWeight(ctx context.Context, backend, server string, percent int) error {
 	if percent < 0 || percent > 100 {
-		return fmt.Errorf("set weight of %s/%s: %d is not 0 to 100 percent", backend, server, percent)
+		return fmt.Errorf("set weight of %s to %d%%: %w", shown(backend, server), percent, ErrPercent)
 	}
 	err := c.command(ctx, "set weight", backend, server, "set server "+backend+"/"+server+" weight "+strconv.Itoa(percent)+"%")
 	if err != nil {
-		return fmt.Errorf("set weight of %s/%s to %d%%: %w", backend, server, percent, err)
+		return fmt.Errorf("set weight of %s to %d%%: %w", shown(backend, server), percent, err)
 	}
 	return nil
 }
@@ -43,7 +43,7 @@ func (c *Client) SetWeight(ctx context.Context, backend, server string, percent 
 // (both 0 to 256), as "get weight" gives them.
 func (c *Client) Weight(ctx context.Context, backend, server string) (current, initial int, err error) {
 	wrap := func(err error) (int, int, error) {
-		return 0, 0, fmt.Errorf("weight of %s/%s: %w", backend, server, err)
+		return 0, 0, fmt.Errorf("weight of %s: %w", shown(backend, server), err)
 	}
 	if err := c.known(ctx, backend, server); err != nil {
 		return wrap(err)
@@ -64,7 +64,7 @@ func (c *Client) Weight(ctx context.Context, backend, server string) (current, i
 // ShutdownSessions ends all streams that a server has now, for a drain that must end.
 func (c *Client) ShutdownSessions(ctx context.Context, backend, server string) error {
 	if err := c.command(ctx, "shutdown sessions", backend, server, "shutdown sessions server "+backend+"/"+server); err != nil {
-		return fmt.Errorf("shut down sessions of %s/%s: %w", backend, server, err)
+		return fmt.Errorf("shut down sessions of %s: %w", shown(backend, server), err)
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func ParseStats(b []byte) (Stats, error) {
 	all := make([]string, 0, lines*(len(fields)+1))
 	for n := 2; len(rest) > 0; n++ {
 		var line []byte
-		line, rest, _ = bytes.Cut(rest, []byte("\n"))
+		line, rest = cutLine(rest)
 		if line = bytes.TrimSuffix(line, []byte("\r")); len(line) == 0 {
 			continue
 		}
@@ -106,6 +106,22 @@ func ParseStats(b []byte) (Stats, error) {
 		s.Rows = append(s.Rows, row)
 	}
 	return s, nil
+}
+
+// cutLine takes a row off b. A line break inside quotes is part of its field:
+// HAProxy quotes texts of checks that hold one.
+func cutLine(b []byte) (line, rest []byte) {
+	end, quotes := 0, 0
+	for {
+		i := bytes.IndexByte(b[end:], '\n')
+		if i < 0 {
+			return b, nil
+		}
+		if quotes += bytes.Count(b[end:end+i], []byte{'"'}); quotes%2 == 0 {
+			return b[:end+i], b[end+i+1:]
+		}
+		end += i + 1
+	}
 }
 
 // cutRow appends a line's fields. A field with a comma or a quote stands in
