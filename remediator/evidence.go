@@ -3,6 +3,7 @@ package remediator
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"sync"
 	"time"
@@ -111,7 +112,7 @@ func (s *settings) askPrometheus(ctx context.Context, p *Policy, states []edge.S
 			switch {
 			case sample.Value == 0:
 				e.Answer = edge.No
-			case sample.Value != sample.Value: // NaN
+			case math.IsNaN(float64(sample.Value)):
 				e.Answer = edge.Unknown
 			}
 			if old, twice := out[m]; twice {

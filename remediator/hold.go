@@ -43,7 +43,7 @@ func (k *keeper) tend(ctx context.Context, h *journal.Hold, snap edge.Snapshot, 
 		k.supersede(h, st)
 		return 0
 	}
-	return k.tendHolding(ctx, h, snap, t)
+	return k.tendHolding(ctx, h, t)
 }
 
 // resume goes on where a crash, or a device without an answer, left off: what is
@@ -143,7 +143,7 @@ func (k *keeper) tendForgotten(ctx context.Context, h *journal.Hold, snap edge.S
 
 // tendHolding renews the lease by bad evidence, notes its end, and gives back on
 // good evidence.
-func (k *keeper) tendHolding(ctx context.Context, h *journal.Hold, snap edge.Snapshot, t *target) time.Duration {
+func (k *keeper) tendHolding(ctx context.Context, h *journal.Hold, t *target) time.Duration {
 	p := k.set.held(h.Policy, h.Member)
 	c := k.courses[h.Member]
 	if c == nil {
@@ -151,13 +151,13 @@ func (k *keeper) tendHolding(ctx context.Context, h *journal.Hold, snap edge.Sna
 	}
 	now := time.Now()
 	if h.ReleaseBy != "" {
-		return k.giveBack(ctx, h, snap, t, p, true)
+		return k.giveBack(ctx, h, t, p, true)
 	}
 	k.lease(h, p, c, t, now)
 	good := !c.goodSince.IsZero()
 	atMax := !h.MaxUntil.IsZero() && now.After(h.MaxUntil)
 	if atMax && p.AtMax == "release" && k.own[h.Member].Answer == edge.Yes {
-		return k.giveBack(ctx, h, snap, t, p, false)
+		return k.giveBack(ctx, h, t, p, false)
 	}
 	if !good || t != nil {
 		if h.Phase == journal.ReleasePending { // bad again, or claimed again
@@ -175,7 +175,7 @@ func (k *keeper) tendHolding(ctx context.Context, h *journal.Hold, snap edge.Sna
 	if wait := time.Duration(p.HoldDown) - now.Sub(c.goodSince); wait > 0 {
 		return wait
 	}
-	return k.giveBack(ctx, h, snap, t, p, false)
+	return k.giveBack(ctx, h, t, p, false)
 }
 
 // lease is renewed by bad evidence alone. Its end, and the hard end, never pass
@@ -209,7 +209,7 @@ func (k *keeper) lease(h *journal.Hold, p *Policy, c *course, t *target, now tim
 }
 
 // giveBack asks the guards and puts the preimage back.
-func (k *keeper) giveBack(ctx context.Context, h *journal.Hold, snap edge.Snapshot, t *target, p *Policy, byHand bool) time.Duration {
+func (k *keeper) giveBack(ctx context.Context, h *journal.Hold, t *target, p *Policy, byHand bool) time.Duration {
 	now := time.Now()
 	if now.Before(h.RetryAt) && !byHand {
 		return h.RetryAt.Sub(now)

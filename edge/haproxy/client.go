@@ -109,7 +109,7 @@ func (c *Client) exchange(ctx context.Context, line string) ([]byte, error) {
 	if err != nil {
 		return nil, &ConnectError{Address: c.address, Err: tidy(ctx, err)}
 	}
-	defer conn.Close() //nolint:errcheck // everything was read
+	defer conn.Close() // everything was read
 	deadline, _ := ctx.Deadline()
 	if err := conn.SetDeadline(deadline); err != nil {
 		return nil, &ConnectError{Address: c.address, Err: err}

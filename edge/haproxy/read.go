@@ -116,11 +116,11 @@ func (r Reading) Snapshot(device string) edge.Snapshot {
 			Member: m, Address: srv.Address, Admin: srv.Admin.admin(), Marks: srv.Admin.String(),
 			Settled:  srv.Admin&ResolveMaint != 0 || srv.Admin&ConfigMaint != 0 && srv.Admin.Maint(),
 			Backup:   row.At(backup) == "1",
-			Weight:   int(number(row.At(weight))), //nolint:gosec // 0 to 256
+			Weight:   int(number(row.At(weight))), // 0 to 256
 			Check:    checked(row.At(check), srv.Op),
 			Agent:    srv.HasAgent(),
 			Tracks:   row.At(tracked),
-			Sessions: int(number(row.At(scur))), Queue: int(number(row.At(qcur))), //nolint:gosec // counts of sockets
+			Sessions: int(number(row.At(scur))), Queue: int(number(row.At(qcur))), // counts of sockets
 			Chosen: number(row.At(lbtot)),
 		}
 		up := srv.Op == Starting || srv.Op == Running

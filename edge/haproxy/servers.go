@@ -143,7 +143,7 @@ func parseServer(col map[string]int, fields []string) (Server, error) {
 	}
 	s := Server{
 		Backend: get("be_name"), Name: get("srv_name"), FQDN: get("srv_fqdn"),
-		Admin: Flags(num("srv_admin_state", true)), //nolint:gosec // 32 bits by ParseUint
+		Admin: Flags(num("srv_admin_state", true)), // 32 bits by ParseUint
 	}
 	op := num("srv_op_state", true)
 	if bad == nil && op > uint64(Stopping) {

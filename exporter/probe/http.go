@@ -143,7 +143,7 @@ func (p *httpProber) Probe(ctx context.Context, target string) (r Result) {
 		}
 		return r
 	}
-	defer res.Body.Close() //nolint:errcheck // what matters was read
+	defer res.Body.Close() // what matters was read
 	r.HTTP.Status, r.HTTP.ContentLength = res.StatusCode, res.ContentLength
 	r.HTTP.Version = float64(res.ProtoMajor) + float64(res.ProtoMinor)/10
 	r.TLS = tlsResult(res.TLS)

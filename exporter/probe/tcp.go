@@ -85,7 +85,7 @@ func (p *tcpProber) Probe(ctx context.Context, target string) (r Result) {
 func (p *tcpProber) config(target string) *tls.Config {
 	t := p.tls.Clone()
 	if t.ServerName == "" {
-		t.ServerName, _, _ = net.SplitHostPort(target) //nolint:errcheck // it was dialled
+		t.ServerName, _, _ = net.SplitHostPort(target) // it was dialled
 	}
 	return t
 }

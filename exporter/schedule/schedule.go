@@ -161,7 +161,7 @@ func phase(k Key, interval time.Duration) time.Duration {
 	if interval <= 0 {
 		return 0
 	}
-	return time.Duration(h.Sum64() % uint64(interval)) //nolint:gosec // below the interval
+	return time.Duration(h.Sum64() % uint64(interval)) // below the interval
 }
 
 func (s *Scheduler) poke() {
@@ -239,7 +239,7 @@ func (s *Scheduler) run(ctx context.Context, t *task, started time.Time) {
 	}
 	if missed := now.Sub(next); missed > 0 { // turns that passed while it ran or waited are counted, not piled up
 		n := missed/max(t.Interval, time.Millisecond) + 1
-		t.late += uint64(n) //nolint:gosec // above zero
+		t.late += uint64(n) // above zero
 		next = next.Add(n * max(t.Interval, time.Millisecond))
 	} else if started.Sub(t.due) > t.Interval/2 && t.Interval > 0 {
 		t.late++
@@ -306,7 +306,7 @@ func (q queue) Swap(i, j int) {
 
 // Push is heap's.
 func (q *queue) Push(x any) {
-	t, _ := x.(*task) //nolint:errcheck // we push nothing else
+	t, _ := x.(*task) // we push nothing else
 	t.at = len(*q)
 	*q = append(*q, t)
 }

@@ -113,7 +113,7 @@ func (f *Fake) Commands() []string {
 }
 
 func (f *Fake) serve(conn net.Conn) {
-	defer conn.Close() //nolint:errcheck // the end of a pipe
+	defer conn.Close() // the end of a pipe
 	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return
 	}
