@@ -24,7 +24,7 @@ type Config struct {
 	Journal          string         `yaml:"journal,omitempty"`    // left out: data/sluice.db
 	JournalRetention model.Duration `yaml:"journal_retention,omitempty"`
 	Poll             model.Duration `yaml:"poll,omitempty"`      // how often claims are read without a hint; left out: 15s
-	ClaimTTL         model.Duration `yaml:"claim_ttl,omitempty"` // without alertmanagers: how long a webhook's word lasts; left out: 5m
+	ClaimTTL         model.Duration `yaml:"claim_ttl,omitempty"` // without alertmanagers: how long a webhook's word lasts; left out: 4m
 	Policies         []Policy       `yaml:"policies,omitempty"`
 	Claims           []ClaimMap     `yaml:"claims,omitempty"`
 }
@@ -103,7 +103,6 @@ const (
 	defaultJournal   = "data/sluice.db"
 	defaultRetention = 90 * 24 * time.Hour
 	defaultPoll      = 15 * time.Second
-	defaultClaimTTL  = 5 * time.Minute
 	defaultHoldDown  = 30 * time.Second
 	defaultLease     = time.Hour
 	defaultMaxHold   = 24 * time.Hour
@@ -129,7 +128,7 @@ func (c *Config) Validate(devices, probes []string) edge.Mistakes {
 	fill(&c.Journal, defaultJournal)
 	fill(&c.JournalRetention, model.Duration(defaultRetention))
 	fill(&c.Poll, model.Duration(defaultPoll))
-	fill(&c.ClaimTTL, model.Duration(defaultClaimTTL))
+	fill(&c.ClaimTTL, model.Duration(claims.DefaultTTL))
 	for _, d := range []struct {
 		key string
 		val model.Duration
@@ -213,8 +212,10 @@ func (p *Policy) validate(c *Config, devices, probes []string) edge.Mistakes {
 	if p.MaxHeld < 1 {
 		add("max_held", "%d: write 1 or more", p.MaxHeld)
 	}
+	if p.Mode != "" {
+		all.Under("", validateMode(p.Mode, ""))
+	}
 	fill(&p.Mode, c.Mode)
-	all.Under("", validateMode(p.Mode, "is missing, as is the section's"))
 	if slices.Index(modes, p.Mode) > slices.Index(modes, c.Mode) && slices.Contains(modes, c.Mode) {
 		add("mode", "%s is less careful than the section's %s: that is the ceiling", p.Mode, c.Mode)
 	}

@@ -247,7 +247,7 @@ func (k *keeper) giveBack(ctx context.Context, h *journal.Hold, t *target, p *Po
 			return lookHeld
 		}
 	}
-	h.Phase, h.Undo, h.Deadline = journal.Reverting, true, now.Add(lookTimeout)
+	h.Phase, h.Undo, h.Deadline = journal.Reverting, true, now.Add(sendTimeout)
 	err = k.put(h, journal.Entry{Event: "intent", Admin: edge.Ready.String(), Evidence: marshal(k.own[h.Member]), Decision: marshal(d), Actor: h.ReleaseBy})
 	if err != nil {
 		return lookHeld

@@ -15,7 +15,11 @@ import (
 
 const (
 	lookHeld    = 2 * time.Second // how often a device is looked at while anything is held on it
-	lookTimeout = 8 * time.Second // of one look or one command; the device's own timeout is shorter as a rule
+	lookTimeout = 8 * time.Second // of one look; the device's own timeout is shorter as a rule
+
+	// A step that was begun is finished, within the ten seconds that a stop may take.
+	sendTimeout     = 5 * time.Second
+	lookBackTimeout = 3 * time.Second
 )
 
 // A keeper owns the members of one device. Only its goroutine decides about
@@ -114,8 +118,11 @@ func (k *keeper) round(ctx context.Context) time.Duration {
 		return 0
 	}
 	snap, err := k.look(ctx)
+	if ctx.Err() != nil {
+		return 0
+	}
 	if err != nil {
-		k.cantLook(ctx, claimed, err)
+		k.cantLook(claimed, err)
 		return lookHeld
 	}
 	k.blind = false
@@ -153,16 +160,20 @@ func sorted(targets map[edge.Member]*target) []edge.Member {
 }
 
 func (k *keeper) look(ctx context.Context) (edge.Snapshot, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	return k.dev.Look(ctx)
+}
+
+// lookBack reads what became of a command, also when we are told to stop.
+func (k *keeper) lookBack(ctx context.Context) (edge.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookBackTimeout)
 	defer cancel()
 	return k.dev.Look(ctx)
 }
 
 // cantLook refuses everything that is claimed on a device that gives no answer.
-func (k *keeper) cantLook(ctx context.Context, cs []claims.Claim, err error) {
-	if ctx.Err() != nil {
-		return
-	}
+func (k *keeper) cantLook(cs []claims.Claim, err error) {
 	if !k.blind {
 		level.Warn(k.r.logger).Log("msg", "device can't be read", "device", k.name, "err", err)
 	}

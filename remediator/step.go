@@ -137,7 +137,7 @@ func (k *keeper) takeOut(ctx context.Context, t *target, snap edge.Snapshot, d g
 	}
 	h.Policy, h.To, h.Phase, h.Undo = t.policy.Name, t.policy.to, journal.Intent, false
 	h.Preimage, h.Process = snap.States[t.member], snap.Process
-	h.Intent, h.Deadline, h.ClaimSeen = now, now.Add(lookTimeout), now
+	h.Intent, h.Deadline, h.ClaimSeen = now, now.Add(sendTimeout), now
 	h.Config, h.Decision, h.Claims = k.set.hash, marshal(d), nil
 	h.Reason = k.own[t.member].Detail
 	for _, c := range t.claims {
@@ -161,7 +161,7 @@ func (k *keeper) takeOut(ctx context.Context, t *target, snap edge.Snapshot, d g
 
 // send gives one command, and finishes it even when we are told to stop.
 func (k *keeper) send(ctx context.Context, m edge.Member, to edge.Admin) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 	defer cancel()
 	return k.dev.SetAdmin(ctx, m, to)
 }
@@ -169,7 +169,7 @@ func (k *keeper) send(ctx context.Context, m edge.Member, to edge.Admin) error {
 // verify reads back what became of a command; sent is what the command returned.
 // A command without an answer is neither success nor failure (SAFETY.md I10).
 func (k *keeper) verify(ctx context.Context, h *journal.Hold, sent error) {
-	snap, err := k.look(ctx)
+	snap, err := k.lookBack(ctx)
 	if err != nil {
 		to := k.goal(h)
 		h.Phase = journal.Indeterminate

@@ -87,7 +87,7 @@ func (c Configs) SetDirectory(dir string) {
 			continue
 		}
 		if network, path, err := haproxy.ParseAddress(d.HAProxy.Address); err == nil && network == "unix" {
-			d.HAProxy.Address = promconfig.JoinDir(dir, path)
+			d.HAProxy.Address = "unix@" + promconfig.JoinDir(dir, path)
 		}
 		d.HAProxy.TLSConfig.SetDirectory(dir)
 	}

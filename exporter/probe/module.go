@@ -83,7 +83,15 @@ type QueryResponse struct {
 }
 
 // UnmarshalYAML fills in the defaults of the settings whose zero value means
-// something else. The decoder's strictness goes through unmarshal.
+// something else, also where there is no section http at all. The decoder's
+// strictness goes through unmarshal.
+func (m *Module) UnmarshalYAML(unmarshal func(any) error) error {
+	type plain Module
+	m.HTTP.Client = promconfig.DefaultHTTPClientConfig
+	return unmarshal((*plain)(m))
+}
+
+// UnmarshalYAML does the same for the section alone: decoding begins with a zero value.
 func (h *HTTP) UnmarshalYAML(unmarshal func(any) error) error {
 	type plain HTTP
 	h.Client = promconfig.DefaultHTTPClientConfig
@@ -146,7 +154,7 @@ func validateHTTP(m Module) edge.Mistakes {
 	if h.Body != "" && h.BodyFile != "" {
 		all.Add("body_file", "body is there as well: write one of them")
 	}
-	if h.BodyFile != "" {
+	if h.BodyFile != "" && h.Body == "" {
 		if _, err := os.Stat(h.BodyFile); err != nil {
 			all.Add("body_file", "%v", err)
 		}
