@@ -33,7 +33,7 @@ func TestProbeAnswersWithBlackboxsNames(t *testing.T) {
 	}
 	e, _, _ := newExporter(t, `
 modules:
-  plain: {prober: http, timeout: 3s, http: {method: GET}}
+  plain: {prober: http, timeout: 3s}
   insecure: {prober: http, timeout: 3s, http: {tls_config: {insecure_skip_verify: true}}}
   word: {prober: http, timeout: 3s, http: {fail_if_body_matches_regexp: [hello]}}
   port: {prober: tcp, timeout: 3s}
