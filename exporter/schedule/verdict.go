@@ -26,7 +26,7 @@ func (v *Verdict) Observe(good bool) bool {
 	case good && v.up == edge.Unknown:
 		v.up, v.again = edge.Yes, 0
 		return true
-	case good == (v.up == edge.Yes):
+	case v.up != edge.Unknown && good == (v.up == edge.Yes):
 		v.again = 0
 		return false
 	}
