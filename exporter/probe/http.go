@@ -133,8 +133,11 @@ func (p *httpProber) Probe(ctx context.Context, target string) (r Result) {
 	res, err := client.Do(req)
 	if err != nil {
 		stage := c.stage()
-		if stage == "" {
+		switch stage {
+		case "":
 			stage = StageConnect
+		case StageTransfer: // bytes came, and no whole head of an answer
+			stage = StageProcessing
 		}
 		if r.Reason, r.Detail = reasonFor(ctx, stage, err); errors.Is(err, errRedirects) {
 			r.Reason, r.Detail = Status, errRedirects.Error()
