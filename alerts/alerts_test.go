@@ -389,11 +389,13 @@ func TestMetricsIn(t *testing.T) {
 	t.Parallel()
 	for expr, want := range map[string][]string{
 		`vector(1)`: nil,
+
+		"# about b\na and (c or d)":               {"a", "c", "d"},
+		`sum by (x) (up == 0 unless up{job="y"})`: {"up"},
+
 		`min by (device, pool) (sluice_probe_up{member!=""}) == 0`:                  {"sluice_probe_up"},
 		`sum(rate(a_total[5m])) by (x) / on (x) group_left (y) (b offset 5m) > 0.5`: {"a_total", "b"},
 		`label_replace(a > 0, "pool", "$1", "proxy", "(b)") unless on (pool) c`:     {"a", "c"},
-		"# about b\na and (c or d)":               {"a", "c", "d"},
-		`sum by (x) (up == 0 unless up{job="y"})`: {"up"},
 	} {
 		if diff := cmp.Diff(want, metricsIn(expr)); diff != "" {
 			t.Errorf("metrics in %s (-want +got):\n%s", expr, diff)
