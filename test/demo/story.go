@@ -29,6 +29,10 @@ func act(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, victi
 }
 
 func death(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, victim *rig.Member) error {
+	book := &diary{rig: r}
+	if err := book.skip(ctx); err != nil {
+		return err
+	}
 	start := time.Now()
 	if err := victim.Set(rig.Refuse); err != nil {
 		return err
@@ -52,13 +56,14 @@ func death(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, vic
 			case rig.Claimed:
 				s.saw(at, "Alertmanager", "has the alert")
 			case rig.Hooked:
-				s.saw(at, "remediator", "gets the webhook; reads Alertmanager and HAProxy, probes the pool itself, asks its guards")
+				s.saw(at, "remediator", "gets the webhook, which only wakes it: it reads Alertmanager and HAProxy and probes the pool itself")
 			case rig.Out:
 				out = at
 				s.saw(at, "HAProxy", "%s is in drain: it gets no new traffic", victim.Name)
 			}
 		})
 	})
+	g.Go(func() error { return book.follow(watch, s) })
 	g.Go(func() error {
 		at, err := rig.Every(watch, 25*time.Millisecond, probed(r, "sluice_probe_success", victim, 0))
 		if err == nil {
@@ -95,6 +100,10 @@ func death(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, vic
 }
 
 func recovery(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, victim *rig.Member) error {
+	book := &diary{rig: r}
+	if err := book.skip(ctx); err != nil {
+		return err
+	}
 	start := time.Now()
 	if err := victim.Set(rig.Serve); err != nil {
 		return err
@@ -105,6 +114,7 @@ func recovery(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, 
 	ctx, cancel := context.WithTimeout(ctx, backWithin)
 	defer cancel()
 	g, watch := errgroup.WithContext(ctx)
+	g.Go(func() error { return book.follow(watch, s) })
 	g.Go(func() error {
 		at, err := rig.Every(watch, 25*time.Millisecond, probed(r, "sluice_probe_up", victim, 1))
 		if err == nil {
@@ -129,7 +139,7 @@ func recovery(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, 
 	g.Go(func() (err error) {
 		back, err = rig.Every(watch, 10*time.Millisecond, r.HAProxy.Want(victim.Name, rig.AdminReady))
 		if err == nil {
-			s.saw(back, "HAProxy", "%s is ready: the remediator's own probes were good for the whole hold-down", victim.Name)
+			s.saw(back, "HAProxy", "%s is ready", victim.Name)
 		}
 		return err
 	})

@@ -111,7 +111,7 @@ func TestLabelsSelectAndNeverCommand(t *testing.T) {
 // recordedRefusals makes sure that the journal has refusals that name these.
 func (s scene) recordedRefusals(names ...string) {
 	s.t.Helper()
-	entries, err := s.journal(s.t.Context())
+	entries, err := s.Steps(s.t.Context(), 0)
 	s.must(err)
 	for _, name := range names {
 		found := false

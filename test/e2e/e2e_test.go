@@ -5,10 +5,8 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -152,7 +150,7 @@ func (s scene) refused(guard, member string) journal.Entry {
 		func(got float64) bool { return got > 0 })
 	var found journal.Entry
 	s.must(rig.Await(s.t.Context(), outWithin, "a record that guard "+guard+" refused "+member, func(ctx context.Context) error {
-		entries, err := s.journal(ctx)
+		entries, err := s.Steps(ctx, 0)
 		if err != nil {
 			return err
 		}
@@ -181,43 +179,12 @@ func (s scene) awaitMetric(metric string, labels map[string]string, what string,
 	}))
 }
 
-// journal returns what the remediator has recorded, oldest first.
-func (s scene) journal(ctx context.Context) ([]journal.Entry, error) {
-	var data struct{ Steps []journal.Entry }
-	err := s.api(ctx, "/api/v1/steps?limit=10000", &data)
-	return data.Steps, err
-}
-
-// holds returns the members that the remediator holds.
-func (s scene) holds(ctx context.Context) ([]journal.Hold, error) {
-	var data struct{ Holds []journal.Hold }
-	err := s.api(ctx, "/api/v1/holds", &data)
-	return data.Holds, err
-}
-
-// api asks the remediator and decodes what is in the envelope.
-func (s scene) api(ctx context.Context, path string, data any) error {
-	var envelope struct {
-		Success    bool
-		StatusCode int `json:"status_code"`
-		Data       json.RawMessage
-		Error      string
-	}
-	if err := rig.GetJSON(ctx, s.Remediator.URL+path, &envelope); err != nil {
-		return err
-	}
-	if !envelope.Success || envelope.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: success %v, status %d: %s", path, envelope.Success, envelope.StatusCode, envelope.Error)
-	}
-	return json.Unmarshal(envelope.Data, data)
-}
-
 // holdsOnly waits until the remediator holds exactly these members.
 func (s scene) holdsOnly(members ...string) {
 	s.t.Helper()
 	want := strings.Join(members, " ")
 	s.must(rig.Await(s.t.Context(), backWithin, "holds: "+want, func(ctx context.Context) error {
-		holds, err := s.holds(ctx)
+		holds, err := s.Holds(ctx)
 		if err != nil {
 			return err
 		}

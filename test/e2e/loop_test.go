@@ -96,7 +96,7 @@ func (s scene) trafficIsClean(traffic *rig.Traffic, from time.Time) {
 // was touched, and has it that the member was found out.
 func (s scene) intentCameFirst(member string) {
 	s.t.Helper()
-	entries, err := s.journal(s.t.Context())
+	entries, err := s.Steps(s.t.Context(), 0)
 	s.must(err)
 	at := func(p journal.Phase) int {
 		return slices.IndexFunc(entries, func(e journal.Entry) bool {
