@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"path"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -74,9 +75,17 @@ func guarded(h http.Handler) http.Handler {
 	h = http.NewCrossOriginProtection().Handler(h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		// The mux would redirect to the clean path, and Alertmanager would follow
+		// with a GET without a body and call it delivered.
+		if r.Method != http.MethodGet && r.Method != http.MethodHead && !clean(r.URL.Path) {
+			text(w, http.StatusNotFound, "no such path: write it without empty and dot segments")
+			return
+		}
 		h.ServeHTTP(w, r)
 	})
 }
+
+func clean(p string) bool { return path.Clean(p) == strings.TrimSuffix(p, "/") || p == "/" }
 
 func text(w http.ResponseWriter, code int, s string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

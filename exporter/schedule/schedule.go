@@ -263,8 +263,11 @@ func (s *Scheduler) observe(t *task, r probe.Result, now time.Time) {
 	}
 	if t.verdict.Observe(r.Up) {
 		t.since = now
-		level.Info(s.logger).Log("msg", "verdict", "probe", t.Probe, "target", t.Target, "member", t.Member,
-			"up", t.verdict.Up(), "reason", r.Reason, "detail", r.Detail)
+		logger := level.Info(log.With(s.logger, "msg", "verdict", "probe", t.Probe, "target", t.Target))
+		if t.Member != (edge.Member{}) {
+			logger = log.With(logger, "member", t.Member)
+		}
+		logger.Log("up", t.verdict.Up(), "reason", r.Reason, "detail", r.Detail)
 	}
 }
 

@@ -88,6 +88,17 @@ func (f *Fake) Dial(context.Context, string, string) (net.Conn, error) {
 	return ours, nil
 }
 
+// Serve answers on a listener until that is closed, for whoever wants a socket.
+func (f *Fake) Serve(ln net.Listener) {
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		go f.serve(conn)
+	}
+}
+
 // Misbehave sets the fault for all that comes.
 func (f *Fake) Misbehave(fault Fault) {
 	f.mu.Lock()
