@@ -33,6 +33,10 @@ const (
 	maxNesting    = 32
 )
 
+// discardTimes is how many times its limit a body that is too big may have in
+// all, for its sender still to be told.
+const discardTimes = 15
+
 // maxAtOnce bounds the memory that messages take while they are read. Others
 // wait for their turn, and get 503 when it doesn't come: they are sent again.
 const (
@@ -145,11 +149,14 @@ func (o Options) serve(w http.ResponseWriter, r *http.Request, slots chan struct
 	// A sender that dribbles must not keep its slot. Where there is no connection
 	// to set a deadline on (a test's recorder), nothing dribbles.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readWithin))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, o.MaxBytes))
+	body, err := io.ReadAll(io.LimitReader(r.Body, o.MaxBytes+1))
+	if int64(len(body)) > o.MaxBytes {
+		// A sender that is cut off while it writes sees a reset and not the answer,
+		// and would try again for ever: let it finish, within reason.
+		_, _ = io.CopyN(io.Discard, r.Body, discardTimes*o.MaxBytes)
+		return http.StatusRequestEntityTooLarge, Message{}, fmt.Errorf("body: %w: at most %d bytes", errTooBig, o.MaxBytes)
+	}
 	if err != nil {
-		if tooBig := (*http.MaxBytesError)(nil); errors.As(err, &tooBig) {
-			return http.StatusRequestEntityTooLarge, Message{}, fmt.Errorf("body: %w: at most %d bytes", errTooBig, tooBig.Limit)
-		}
 		return http.StatusServiceUnavailable, Message{}, fmt.Errorf("body: %w", err) // the network's fault: the next try may do
 	}
 	m, err := parse(body, o.MaxAlerts, o.Wants)
