@@ -68,11 +68,20 @@ func inWorld(t *testing.T, change func(*Config), f func(*world)) {
 // start begins a process on the same journal and the same world.
 func (w *world) start() {
 	w.t.Helper()
-	r, err := New(Options{Logger: logTo(w.t), Config: w.cfg, Devices: map[string]Device{"edge1": w.device}, Checks: []Check{w.probe}})
+	w.run(Options{Config: w.cfg, Devices: map[string]Device{"edge1": w.device}, Checks: []Check{w.probe}}, w.alerts)
+}
+
+// run runs a process; reader replaces the source of claims when there is one.
+func (w *world) run(o Options, reader claims.Reader) {
+	w.t.Helper()
+	o.Logger = logTo(w.t)
+	r, err := New(o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	r.set.reader = w.alerts
+	if reader != nil {
+		r.set.reader = reader
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()

@@ -1,0 +1,130 @@
+package remediator
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/webhook"
+)
+
+// hear hands over what a webhook said of a member.
+func (w *world) hear(m edge.Member, firing bool) {
+	w.t.Helper()
+	a := webhook.Alert{
+		Result: webhook.Wanted, Firing: firing, StartsAt: time.Now().Add(-time.Minute),
+		Labels: map[string]string{"device": m.Device, "pool": m.Pool, "member": m.Name, "remediation": "drain"},
+	}
+	if !firing {
+		a.EndsAt = time.Now()
+	}
+	if err := w.r.Hint(w.t.Context(), webhook.Message{Alerts: []webhook.Alert{a}}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestI22WithoutAlertmanagersAnAuthenticatedWebhookIsTheClaim(t *testing.T) {
+	_, err := New(Options{Config: &Config{Mode: Auto, Journal: filepath.Join(t.TempDir(), "j")}})
+	if !errors.Is(err, ErrUnauthenticated) {
+		t.Fatalf("got %v; want ErrUnauthenticated", err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t}
+		w.device = newDevice(s1, s2, s3)
+		w.probe = &probe{device: w.device, bad: map[edge.Member]edge.Answer{s1: edge.No}}
+		w.cfg = &Config{
+			Mode: Auto, Journal: filepath.Join(t.TempDir(), "j"),
+			Policies: []Policy{{Name: "drain", To: "drain", MinServing: "2", HoldDown: model.Duration(10 * time.Second)}},
+		}
+		if m := w.cfg.Validate([]string{"edge1"}, []string{"shop"}); len(m) > 0 {
+			t.Fatal(m)
+		}
+		w.run(Options{Config: w.cfg, Devices: map[string]Device{"edge1": w.device}, Checks: []Check{w.probe}, Authenticated: true}, nil)
+		defer func() { w.stop() }()
+		w.hear(s1, true)
+		w.wait(time.Second)
+		w.want(s1, "FDRAIN")
+		w.probe.set(s1, edge.Yes)
+		w.wait(time.Minute)
+		w.want(s1, "FDRAIN") // the word still stands
+		w.wait(5 * time.Minute)
+		w.want(s1, "") // nobody repeated it
+		w.probe.set(s2, edge.No)
+		w.hear(s2, true)
+		w.wait(time.Second)
+		w.want(s2, "FDRAIN")
+		w.probe.set(s2, edge.Yes)
+		w.hear(s2, false)
+		w.wait(20 * time.Second)
+		w.want(s2, "")
+	})
+}
+
+func TestNewSettingsTakeOverWhatIsHeld(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.fail(s1)
+		w.wait(time.Second)
+		next := *w.cfg
+		next.Policies = append([]Policy(nil), w.cfg.Policies...)
+		next.Policies[0].HoldDown = model.Duration(time.Minute)
+		o := Options{Config: &next, Devices: map[string]Device{"edge1": w.device}, Checks: []Check{w.probe}}
+		if err := w.r.Apply(o); err != nil {
+			t.Fatal(err)
+		}
+		w.r.mu.Lock()
+		w.r.set.reader = w.alerts
+		w.r.mu.Unlock()
+		w.recover(s1)
+		w.wait(40 * time.Second)
+		w.want(s1, "FDRAIN")
+		w.wait(40 * time.Second)
+		w.want(s1, "")
+		next.Journal = "elsewhere.db"
+		if err := w.r.Apply(o); err == nil {
+			t.Error("the journal moved while it was open")
+		}
+	})
+}
+
+func TestI19AJournalThatCannotBeReadMeansFrozen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "j")
+	if err := os.WriteFile(path, []byte("this is no journal"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := &Config{Mode: Auto, Journal: path, Alertmanagers: []Source{{URL: "http://192.0.2.1:9093"}}}
+	if m := c.Validate(nil, nil); len(m) > 0 {
+		t.Fatal(m)
+	}
+	r, err := New(Options{Config: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Status().Frozen == "" {
+		t.Error("not frozen")
+	}
+	if err := r.Hint(t.Context(), webhook.Message{}); err == nil {
+		t.Error("a hint was taken that nothing can keep")
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "this is no journal" {
+		t.Errorf("the file was changed: %q, %v", got, err)
+	}
+}
+
+func TestWithoutASectionNothingIsDone(t *testing.T) {
+	r, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := r.Status(); st.Mode != "" || st.Frozen == "" {
+		t.Errorf("%+v", st)
+	}
+	if _, err := r.Explain(t.Context(), map[string]string{"remediation": "drain"}); err == nil {
+		t.Error("it explains what it can't decide")
+	}
+}
