@@ -69,8 +69,9 @@ func TestI6OwnGoodOrUnknownEvidenceDefers(t *testing.T) {
 	for answer, reason := range map[edge.Answer]string{edge.Yes: "evidence/contradicted", edge.Unknown: "evidence/unknown"} {
 		t.Run(answer.String(), func(t *testing.T) {
 			inWorld(t, nil, func(w *world) {
-				w.fail(s1)
 				w.probe.set(s1, answer)
+				w.alerts.fire(s1)
+				w.r.Wake()
 				w.wait(time.Minute)
 				w.wantWrites(0)
 				wantResults(t, w.results(s1), reason)
