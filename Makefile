@@ -4,6 +4,9 @@ SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 
+# Debian puts HAProxy where only root looks.
+export PATH := $(PATH):/usr/sbin
+
 GO        ?= go
 DEMO_ARGS ?=
 KILLS     ?= 20

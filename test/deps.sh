@@ -14,6 +14,7 @@ for want in "$@"; do
 	command -v "${want%%=*}" >/dev/null || packages+=("${want#*=}")
 done
 ((${#packages[@]})) || exit 0
+mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
 
 if ! command -v apt-get >/dev/null; then
 	echo "missing: ${packages[*]}" >&2
