@@ -64,6 +64,7 @@ func (c *check) Ask(ctx context.Context, s edge.State) guard.Evidence {
 		e.Answer = edge.Yes
 	case ctx.Err() != nil:
 		e.Reason, e.Detail = "interrupted", context.Cause(ctx).Error()
+	case r.Reason == probe.Unmade: // our own trouble says nothing of the member
 	default:
 		e.Answer = edge.No
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -14,12 +15,16 @@ import (
 // A course records the stages of one probe. The HTTP client calls it from
 // goroutines of its own.
 type course struct {
+	ctx context.Context // the probe's; net/http dials with one that it doesn't end
+
 	mu     sync.Mutex
 	stages []Stage
 	now    string // the stage that is under way
 	since  time.Time
 	ip     string
 }
+
+func newCourse(ctx context.Context) *course { return &course{ctx: ctx} }
 
 // begin ends the stage under way, if any, and begins another; "" begins none.
 func (c *course) begin(stage string) {
@@ -65,22 +70,51 @@ type courseKey struct{}
 type dialer struct {
 	prefer   string // ip4 or ip6
 	fallback bool
+	source   net.IP        // nil: any
+	brief    time.Duration // the life of a connection that belongs to no probe
 }
 
 func newDialer(prefer string, fallback *bool) dialer {
 	if prefer == "" {
 		prefer = "ip6"
 	}
-	return dialer{prefer, fallback == nil || *fallback}
+	return dialer{prefer: prefer, fallback: fallback == nil || *fallback}
 }
 
 var errNoAddress = errors.New("no address of the wanted protocol")
 
+// dial connects for the probe whose course ctx carries. The connection lives no
+// longer than the probe, whatever others do: net/http would go on dialling and
+// shaking hands after a request has given up, and with targets that hang, probe
+// after probe, there would soon be no file left for those that don't.
 func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	c, ok := ctx.Value(courseKey{}).(*course)
 	if !ok {
-		c = new(course)
+		return nil, errors.New("dial outside of a probe")
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.ctx, cancel)()
+	conn, err := d.connect(ctx, c, network, address)
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(c.ctx, func() { _ = conn.Close() }) // the probe has its answer
+	return conn, nil
+}
+
+// dialBriefly connects for what no probe's context reaches, such as a token.
+func (d dialer) dialBriefly(ctx context.Context, network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.brief)
+	defer cancel()
+	conn, err := d.connect(ctx, newCourse(ctx), network, address)
+	if err != nil {
+		return nil, err
+	}
+	return conn, conn.SetDeadline(time.Now().Add(d.brief))
+}
+
+func (d dialer) connect(ctx context.Context, c *course, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -94,15 +128,15 @@ func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, er
 	c.ip = ip
 	c.mu.Unlock()
 	c.begin(StageConnect)
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(ip, port))
-	if err != nil {
-		return nil, err
+	var n net.Dialer
+	if d.source != nil {
+		n.LocalAddr = &net.TCPAddr{IP: d.source}
 	}
-	return conn, nil
+	return n.DialContext(ctx, network, net.JoinHostPort(ip, port))
 }
 
 func (d dialer) resolve(ctx context.Context, host string) (string, error) {
-	if ip := net.ParseIP(host); ip != nil {
+	if _, err := netip.ParseAddr(host); err == nil {
 		return host, nil
 	}
 	addrs, err := net.DefaultResolver.LookupIPAddr(ctx, host)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -17,12 +16,10 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	promconfig "github.com/prometheus/common/config"
 )
 
 const (
-	defaultBodyLimit = 1 << 20
+	defaultBodyLimit = 1 << 20 // bytes
 	maxRedirects     = 10
 )
 
@@ -33,12 +30,13 @@ type httpProber struct {
 	headers http.Header
 	body    []byte
 
-	// first is for the target's own host. Where the configuration names a Host
-	// header, that is also the name that the certificate must carry, which is
-	// wrong for another host that a redirect leads to: other is for those.
+	// first is for the target's own host. It shows the credentials, and where the
+	// configuration names a Host header, the certificate must carry that name. Both
+	// would be wrong for another host that a redirect leads to: other is for those.
 	first, other http.RoundTripper
 
-	matches, notMatches []*regexp.Regexp
+	matches, notMatches             []*regexp.Regexp
+	headerMatches, headerNotMatches []headerRule
 }
 
 func newHTTP(m Module) (Prober, error) {
@@ -64,32 +62,33 @@ func newHTTP(m Module) (Prober, error) {
 	if h.Compression != "" && p.headers.Get("Accept-Encoding") == "" {
 		p.headers.Set("Accept-Encoding", h.Compression)
 	}
+	// Validate compiled all of them.
 	for _, s := range h.FailIfBodyMatches {
-		p.matches = append(p.matches, regexp.MustCompile(s)) // Validate compiled it
+		p.matches = append(p.matches, regexp.MustCompile(s))
 	}
 	for _, s := range h.FailIfBodyNotMatches {
 		p.notMatches = append(p.notMatches, regexp.MustCompile(s))
 	}
-	var err error
-	if p.other, err = p.transport(h.Client); err != nil {
+	p.headerMatches, p.headerNotMatches = headerRules(h.FailIfHeaderMatches), headerRules(h.FailIfHeaderNot)
+
+	own := h.Client
+	if err := own.Validate(); err != nil { // it also turns bearer_token into authorization
 		return nil, err
 	}
-	p.first = p.other
-	if p.host != "" && h.Client.TLSConfig.ServerName == "" {
-		own := h.Client
+	d := newDialer(h.PreferredIP, h.IPFallback)
+	d.brief = m.timeout()
+	var err error
+	if p.other, err = newTransport(withoutCredentials(own), d); err != nil {
+		return nil, err
+	}
+	if p.host != "" && own.TLSConfig.ServerName == "" {
 		own.TLSConfig.ServerName = p.host
 		if host, _, err := net.SplitHostPort(p.host); err == nil {
 			own.TLSConfig.ServerName = host
 		}
-		p.first, err = p.transport(own)
 	}
+	p.first, err = newTransport(own, d)
 	return p, err
-}
-
-func (p *httpProber) transport(c promconfig.HTTPClientConfig) (http.RoundTripper, error) {
-	d := newDialer(p.module.HTTP.PreferredIP, p.module.HTTP.IPFallback)
-	return promconfig.NewRoundTripperFromConfig(c, "probe",
-		promconfig.WithKeepAlivesDisabled(), promconfig.WithDialContextFunc(d.dial))
 }
 
 func (p *httpProber) follows() bool {
@@ -99,54 +98,38 @@ func (p *httpProber) follows() bool {
 	return p.module.HTTP.Client.FollowRedirects
 }
 
-var errRedirects = errors.New("too many redirects")
-
 // Probe makes one request. See [Prober].
 func (p *httpProber) Probe(ctx context.Context, target string) (r Result) {
 	ctx, cancel := context.WithTimeout(ctx, p.module.timeout())
-	defer cancel()
-	c := new(course)
+	defer cancel() // also ends every connection of this probe
+	c := newCourse(ctx)
 	r.Start = time.Now()
 	defer func() {
 		r.Stages, r.IP, r.Duration = c.done(), c.address(), time.Since(r.Start)
 		r.Up = r.Reason == ""
+		v := veilFor(target)
+		r.Detail, r.Body = v.text(r.Detail), v.bytes(r.Body)
 	}()
 	req, err := p.request(context.WithValue(ctx, courseKey{}, c), c, target)
 	if err != nil {
-		r.Reason, r.Detail = Connect, plain(err)
+		r.Reason, r.Detail = Unmade, plain(err)
 		return r
 	}
 	r.HTTP = &HTTPResult{ContentLength: -1}
-	client := &http.Client{
-		Transport: perHost{req.URL.Host, p.first, p.other},
-		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
-			if !p.follows() {
-				return http.ErrUseLastResponse
-			}
-			if len(via) > maxRedirects {
-				return errRedirects
-			}
+	h := &hops{c, req.URL.Hostname(), p.first, p.other, p.follows()}
+	client := &http.Client{Transport: h, CheckRedirect: func(next *http.Request, via []*http.Request) error {
+		err := h.check(next, via)
+		if err == nil {
 			r.HTTP.Redirects = len(via)
-			return nil
-		},
-	}
+		}
+		return err
+	}}
 	res, err := client.Do(req)
 	if err != nil {
-		stage := c.stage()
-		switch stage {
-		case "":
-			stage = StageConnect
-		case StageTransfer: // bytes came, and no whole head of an answer
-			stage = StageProcessing
-		}
-		if r.Reason, r.Detail = reasonFor(ctx, stage, err); errors.Is(err, errRedirects) {
-			r.Reason, r.Detail = Status, errRedirects.Error()
-		} else if r.Reason != Timeout && isCertificate(err) {
-			r.Reason = TLS
-		}
+		r.Reason, r.Detail = p.noAnswer(ctx, c.stage(), err)
 		return r
 	}
-	defer res.Body.Close() // what matters was read
+	defer func() { _ = res.Body.Close() }() // what matters was read
 	r.HTTP.Status, r.HTTP.ContentLength = res.StatusCode, res.ContentLength
 	r.HTTP.Version = float64(res.ProtoMajor) + float64(res.ProtoMinor)/10
 	r.TLS = tlsResult(res.TLS)
@@ -161,16 +144,20 @@ func (p *httpProber) Probe(ctx context.Context, target string) (r Result) {
 	if r.Reason, r.Detail = p.judgeHead(res); r.Reason != "" {
 		return r
 	}
+	if r.Detail, r.HTTP.RegexFailed = p.judgeHeaders(res.Header); r.HTTP.RegexFailed {
+		r.Reason = Status
+		return r
+	}
 	if err != nil {
-		r.Reason, r.Detail = reasonFor(ctx, StageTransfer, err)
+		r.Reason, r.Detail = failure(ctx, StageTransfer, err)
 		return r
 	}
 	if !whole && p.module.HTTP.BodyLimit > 0 {
 		r.Reason, r.Detail = Body, fmt.Sprintf("body is longer than body_size_limit, %d bytes", int64(p.module.HTTP.BodyLimit))
 		return r
 	}
-	if r.Reason, r.Detail = p.judgeBody(body); r.Reason != "" {
-		r.HTTP.RegexFailed = true
+	if r.Detail, r.HTTP.RegexFailed = p.judgeBody(body, whole); r.HTTP.RegexFailed {
+		r.Reason = Body
 	}
 	return r
 }
@@ -206,24 +193,30 @@ func (p *httpProber) request(ctx context.Context, c *course, target string) (*ht
 	return req, nil
 }
 
-// perHost takes requests to the target's own host through first, others through other.
-type perHost struct {
-	host         string
-	first, other http.RoundTripper
-}
-
-func (t perHost) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Host == t.host {
-		return t.first.RoundTrip(r)
+// noAnswer says why there is no answer to judge.
+func (p *httpProber) noAnswer(ctx context.Context, stage string, err error) (Reason, string) {
+	var redirect *redirectError
+	switch {
+	case errors.As(err, &redirect):
+		return Status, redirect.Error()
+	case stage == "" && p.module.HTTP.Client.OAuth2 != nil: // its error quotes the answer of the token's server
+		return Unmade, "no token from oauth2.token_url"
+	case stage == "" && ctx.Err() != nil:
+		return Unmade, "no time was left for it"
+	case stage == "": // it came to no connection, as when a secret can't be read
+		return Unmade, plain(err)
+	case stage == StageTransfer: // bytes came, and no whole head of an answer
+		stage = StageProcessing
 	}
-	return t.other.RoundTrip(r)
-}
-
-// isCertificate finds the certificate errors that surface after the handshake's stage ended.
-func isCertificate(err error) bool {
-	var verify *tls.CertificateVerificationError
-	var alert tls.AlertError
-	return errors.As(err, &verify) || errors.As(err, &alert)
+	reason, detail := failure(ctx, stage, err)
+	switch {
+	case reason == Timeout || reason == Unmade:
+	case isAlert(err):
+		reason = TLS
+	case stage == StageProcessing:
+		return failure(ctx, stage, headFailure(err))
+	}
+	return reason, detail
 }
 
 // read reads the body up to the limit; whole is false when there is more of it.
@@ -261,35 +254,62 @@ func (p *httpProber) judgeHead(res *http.Response) (Reason, string) {
 	case h.FailIfNotSSL && res.TLS == nil:
 		return TLS, "no TLS, where it is wanted"
 	}
-	for _, m := range h.FailIfHeaderMatches {
-		if found, there := headerMatch(res.Header, m); found || !there && !m.AllowMissing {
-			return Status, fmt.Sprintf("header %s is missing or matches %q", m.Header, m.Regexp)
-		}
-	}
-	for _, m := range h.FailIfHeaderNot {
-		if found, there := headerMatch(res.Header, m); !found && (there || !m.AllowMissing) {
-			return Status, fmt.Sprintf("header %s is missing or doesn't match %q", m.Header, m.Regexp)
-		}
-	}
 	return "", ""
 }
 
-func headerMatch(h http.Header, m HeaderMatch) (found, there bool) {
-	values := h.Values(m.Header)
-	re := regexp.MustCompile(m.Regexp) // Validate compiled it
-	return slices.ContainsFunc(values, re.MatchString), len(values) > 0
+// A headerRule is a HeaderMatch that is compiled.
+type headerRule struct {
+	HeaderMatch
+	re *regexp.Regexp
 }
 
-func (p *httpProber) judgeBody(body []byte) (Reason, string) {
+func headerRules(ms []HeaderMatch) (rules []headerRule) {
+	for _, m := range ms {
+		rules = append(rules, headerRule{m, regexp.MustCompile(m.Regexp)})
+	}
+	return rules
+}
+
+// matches says whether one of the header's values does, and whether it has any.
+func (r headerRule) matches(h http.Header) (found, there bool) {
+	values := h.Values(r.Header)
+	return slices.ContainsFunc(values, r.re.MatchString), len(values) > 0
+}
+
+func (p *httpProber) judgeHeaders(h http.Header) (detail string, failed bool) {
+	for _, rule := range p.headerMatches {
+		switch found, there := rule.matches(h); {
+		case found:
+			return fmt.Sprintf("header %s matches %q", rule.Header, rule.Regexp), true
+		case !there && !rule.AllowMissing:
+			return fmt.Sprintf("header %s is missing", rule.Header), true
+		}
+	}
+	for _, rule := range p.headerNotMatches {
+		switch found, there := rule.matches(h); {
+		case there && !found:
+			return fmt.Sprintf("header %s doesn't match %q", rule.Header, rule.Regexp), true
+		case !there && !rule.AllowMissing:
+			return fmt.Sprintf("header %s is missing", rule.Header), true
+		}
+	}
+	return "", false
+}
+
+func (p *httpProber) judgeBody(body []byte, whole bool) (detail string, failed bool) {
+	where := "body"
+	if !whole {
+		where = fmt.Sprintf("body's first %d bytes", len(body))
+	}
 	for _, re := range p.matches {
 		if re.Match(body) {
-			return Body, fmt.Sprintf("body matches %q", re)
+			return fmt.Sprintf("%s: match for %q", where, re), true
 		}
 	}
 	for _, re := range p.notMatches {
 		if !re.Match(body) {
-			return Body, fmt.Sprintf("body doesn't match %q", re)
+			return fmt.Sprintf("%s: no match for %q", where, re), true
 		}
 	}
-	return "", ""
+	return "", false
 }

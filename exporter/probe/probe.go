@@ -5,16 +5,12 @@ package probe
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
-	"net/url"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
-
-	"github.com/prometheus/common/version"
 
 	"github.com/sluice-project/sluice/edge"
 )
@@ -50,7 +46,7 @@ func New(m Module) (Prober, error) {
 	return kinds[m.Prober].build(m)
 }
 
-// A Reason is the stage that failed; it is empty when the target is up.
+// A Reason is why a probe found no target that is up; it is empty for one that is.
 type Reason string
 
 // The reasons.
@@ -61,9 +57,15 @@ const (
 	Timeout Reason = "timeout" // the time ran out, in whatever stage; Detail says which
 	Status  Reason = "status"  // no answer of the protocol, or not the one that was wanted
 	Body    Reason = "body"    // the answer's content
+
+	// Unmade says that the probe could not be made, for a reason on our side: no
+	// file or port was left for a connection, a secret could not be read, somebody
+	// interrupted it. It says nothing of the target (SAFETY.md I6).
+	Unmade Reason = "unmade"
 )
 
-// Reasons lists all, for counters that start at zero.
+// Reasons lists the stages of a target that can fail, for counters that start
+// at zero. [Unmade] is none of them.
 var Reasons = []Reason{DNS, Connect, TLS, Timeout, Status, Body}
 
 // The stages, by blackbox_exporter's names of its phases.
@@ -89,14 +91,26 @@ type Stage struct {
 type Result struct {
 	Up       bool
 	Reason   Reason // empty when Up
-	Detail   string // one line for people; no user info, no query string
+	Detail   string // one line for people; empty when Up; no user info, no query string
 	Start    time.Time
 	Duration time.Duration
 	Stages   []Stage // in order; the stages that were begun
 	IP       string  // the address that was tried last
 	HTTP     *HTTPResult
 	TLS      *TLSResult
-	Body     []byte // the first KiB of the answer
+	Body     []byte // the first KiB of the answer, without what the target's URL keeps secret
+}
+
+// Answer is what the result says of the target: yes, it is up; no; or unknown,
+// when the probe was not made at all.
+func (r Result) Answer() edge.Answer {
+	switch {
+	case r.Up:
+		return edge.Yes
+	case r.Reason == Unmade:
+		return edge.Unknown
+	}
+	return edge.No
 }
 
 // An HTTPResult is what an HTTP answer was like.
@@ -120,26 +134,6 @@ type TLSResult struct {
 // bodyKept is how much of an answer is kept as evidence, in bytes.
 const bodyKept = 1 << 10
 
-// Redact returns a target without user info, query string and fragment: what
-// may stand in labels, logs, errors and pages.
-func Redact(target string) string {
-	if !strings.Contains(target, "://") {
-		if _, after, ok := strings.Cut(target, "@"); ok {
-			target = after
-		}
-		target, _, _ = strings.Cut(target, "?")
-		target, _, _ = strings.Cut(target, "#")
-		return target
-	}
-	u, err := url.Parse(target)
-	if err != nil {
-		scheme, _, _ := strings.Cut(target, "://")
-		return scheme + "://(unreadable)"
-	}
-	u.User, u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = nil, "", false, "", ""
-	return u.String()
-}
-
 // CheckTarget says why a target can't be asked by m's prober; the error doesn't
 // show more of the target than [Redact] does.
 func (m Module) CheckTarget(target string) error {
@@ -150,7 +144,9 @@ func (m Module) CheckTarget(target string) error {
 	return k.target(target)
 }
 
-// MemberTarget returns what m's prober asks to probe a member at an address.
+// MemberTarget returns what m's prober asks to probe a member: a URL with the
+// module's path for http, host:port for tcp. Address is a host without a port;
+// scheme is http or https, and only http looks at it.
 func (m Module) MemberTarget(scheme, address string, port int) (string, error) {
 	k, ok := kinds[m.Prober]
 	if !ok {
@@ -159,50 +155,5 @@ func (m Module) MemberTarget(scheme, address string, port int) (string, error) {
 	if address == "" || port < 1 || port > 65535 {
 		return "", fmt.Errorf("member at %q port %d: want an address and a port", address, port)
 	}
-	return k.member(m, scheme, net.JoinHostPort(address, fmt.Sprint(port))), nil
-}
-
-func userAgent() string {
-	if version.Version == "" {
-		return "Sluice/unknown"
-	}
-	return "Sluice/" + version.Version
-}
-
-// reasonFor says why a stage ended with err.
-func reasonFor(ctx context.Context, stage string, err error) (Reason, string) {
-	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
-		if errors.Is(context.Cause(ctx), context.Canceled) {
-			return Timeout, "interrupted during " + stage
-		}
-		return Timeout, "no end of " + stage + " within the timeout"
-	}
-	return stageReason[stage], stage + ": " + plain(err)
-}
-
-func isTimeout(err error) bool {
-	var t net.Error
-	return errors.As(err, &t) && t.Timeout()
-}
-
-// plain takes the URL out of an error's text and keeps it on one line.
-func plain(err error) string {
-	var u *url.Error
-	for errors.As(err, &u) {
-		err = u.Err
-	}
-	return oneLine(err.Error())
-}
-
-func oneLine(s string) string {
-	const most = 300
-	if len(s) > most {
-		s = s[:most] + "..."
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
+	return k.member(m, scheme, net.JoinHostPort(address, strconv.Itoa(port))), nil
 }

@@ -2,10 +2,12 @@ package probe_test
 
 import (
 	"bufio"
-	"context"
+	"compress/gzip"
+	"crypto/tls"
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sluice-project/sluice/exporter/probe"
@@ -57,7 +60,7 @@ func wantReason(t *testing.T, r probe.Result, want probe.Reason) {
 }
 
 // raw serves each connection by hand.
-func raw(t *testing.T, serve func(net.Conn)) string {
+func raw(t testing.TB, serve func(net.Conn)) string {
 	t.Helper()
 	ln, err := loopback.Listen()
 	if err != nil {
@@ -80,8 +83,54 @@ func raw(t *testing.T, serve func(net.Conn)) string {
 	return ln.Addr().String()
 }
 
+// web serves over HTTP.
+func web(t testing.TB, h http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	s := unstarted(t, h)
+	s.Start()
+	return s
+}
+
+// webTLS serves over TLS, with HTTP/2.
+func webTLS(t testing.TB, h http.HandlerFunc, with func(*tls.Config)) *httptest.Server {
+	t.Helper()
+	s := unstarted(t, h)
+	s.EnableHTTP2, s.TLS = true, new(tls.Config)
+	if with != nil {
+		with(s.TLS)
+	}
+	s.StartTLS()
+	return s
+}
+
+func unstarted(t testing.TB, h http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	s := httptest.NewUnstartedServer(h)
+	if err := s.Listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := loopback.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Listener = ln
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that fail are what is tested
+	t.Cleanup(s.Close)
+	return s
+}
+
+// authority writes the certificate of s into a file.
+func authority(t *testing.T, s *httptest.Server) string {
+	t.Helper()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return ca
+}
+
 // site is a web server with an answer for each case.
-func site(t *testing.T) *httptest.Server {
+func site(t testing.TB) *httptest.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/health", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Node", "n1")
@@ -91,6 +140,33 @@ func site(t *testing.T) *httptest.Server {
 	mux.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/health", http.StatusFound) })
 	mux.HandleFunc("/round", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/round?token=canary", http.StatusFound)
+	})
+	mux.HandleFunc("/nowhere", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "http://[canary?token=canary")
+		w.WriteHeader(http.StatusFound)
+	})
+	mux.HandleFunc("/mail", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "mailto:canary@example.com")
+		w.WriteHeader(http.StatusFound)
+	})
+	mux.HandleFunc("/zip", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		for range 4 << 10 { // four MiB of zeros, of which some KiB travel
+			if _, err := z.Write(make([]byte, 1<<10)); err != nil {
+				return
+			}
+		}
+		_ = z.Close() // the reader is gone by then
+	})
+	mux.HandleFunc("/nozip", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		fmt.Fprint(w, "plain")
+	})
+	mux.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "sluice" || password != "not-a-real-one" {
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+		}
 	})
 	mux.HandleFunc("/endless", func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
@@ -104,9 +180,7 @@ func site(t *testing.T) *httptest.Server {
 			panic(http.ErrAbortHandler)
 		}
 	})
-	s := httptest.NewServer(mux)
-	t.Cleanup(s.Close)
-	return s
+	return web(t, mux.ServeHTTP)
 }
 
 func TestHTTP(t *testing.T) {
@@ -135,6 +209,15 @@ func TestHTTP(t *testing.T) {
 		{"method and body", `{prober: http, http: {method: POST, body: hello, fail_if_body_not_matches_regexp: ['^hello$']}}`, "/echo", ""},
 		{"an endless body is read up to the limit", `{prober: http, timeout: 5s}`, "/endless", ""},
 		{"and is too long where a limit is set", `{prober: http, timeout: 5s, http: {body_size_limit: 10KB}}`, "/endless", probe.Body},
+		{"the zipped body is unzipped, up to the limit", `{prober: http, http: {compression: gzip, fail_if_body_not_matches_regexp: ['^\x00+$']}}`, "/zip", ""},
+		{"and is too long where a limit is set", `{prober: http, http: {compression: gzip, body_size_limit: 1MB}}`, "/zip", probe.Body},
+		{"what isn't zipped breaks off", `{prober: http, http: {compression: gzip}}`, "/nozip", probe.Body},
+		{"a header that must not be", `{prober: http, http: {fail_if_header_matches: [{header: X-Node, regexp: n1}]}}`, "/health", probe.Status},
+		{"a redirect to no address", `{prober: http}`, "/nowhere", probe.Status},
+		{"a redirect to no address that isn't followed", `{prober: http, http: {follow_redirects: false, valid_status_codes: [302]}}`, "/nowhere", ""},
+		{"a redirect to no site", `{prober: http}`, "/mail", probe.Status},
+		{"a password", `{prober: http, http: {basic_auth: {username: sluice, password: not-a-real-one}}}`, "/login", ""},
+		{"no password", `{prober: http}`, "/login", probe.Status},
 		{"an old blackbox module", "{prober: http, timeout: 5s, http: {method: GET, preferred_ip_protocol: ip4, ip_protocol_fallback: false, compression: gzip, tls_config: {insecure_skip_verify: true}, basic_auth: {username: u, password: p}}}", "/health", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -159,8 +242,8 @@ func TestTheStageThatFailedIsNamed(t *testing.T) {
 	})
 	garbage := raw(t, func(c net.Conn) { _, _ = io.WriteString(c, "\x00\x01 no http\r\n\r\n") })
 	closed := raw(t, func(net.Conn) {})
-	tlsSite := httptest.NewTLSServer(http.NotFoundHandler())
-	defer tlsSite.Close()
+	tlsSite := webTLS(t, http.NotFound, nil)
+	members := webTLS(t, http.NotFound, func(c *tls.Config) { c.ClientAuth, c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12 })
 	for _, c := range []struct {
 		name, module, target string
 		want                 probe.Reason
@@ -171,6 +254,8 @@ func TestTheStageThatFailedIsNamed(t *testing.T) {
 		{"never answers", "{prober: http, timeout: 100ms}", "http://" + hang, probe.Timeout, "processing"},
 		{"never shakes hands", "{prober: http, timeout: 100ms}", "https://" + hang, probe.Timeout, "tls"},
 		{"an unknown certificate", "{prober: http}", tlsSite.URL, probe.TLS, "tls"},
+		{"our certificate is missing", "{prober: http, http: {tls_config: {insecure_skip_verify: true}}}", members.URL, probe.TLS, "tls"},
+		{"no TLS at all", "{prober: http}", "https://" + garbage, probe.TLS, "tls"},
 		{"no HTTP at all", "{prober: http}", "http://" + garbage, probe.Status, "processing"},
 		{"closes without a word", "{prober: http}", "http://" + closed, probe.Status, "processing"},
 		{"breaks off in the body", "{prober: http}", "http://" + cut, probe.Body, "transfer"},
@@ -191,22 +276,30 @@ func TestTheStageThatFailedIsNamed(t *testing.T) {
 	}
 }
 
-func TestAConversation(t *testing.T) {
-	at := raw(t, func(c net.Conn) {
-		_, _ = io.WriteString(c, "noise\r\n220 ready\r\n")
-		line, _ := bufio.NewReader(c).ReadString('\n')
-		_, _ = io.WriteString(c, "you said "+line)
-	})
-	wantReason(t, ask(t, `{prober: tcp, tcp: {query_response: [{expect: '^220 '}, {send: PING}, {expect: 'said PING'}]}}`, at), "")
+func TestStagesAddUp(t *testing.T) {
+	s := webTLS(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "fine") }, nil)
+	r := ask(t, "{prober: http, http: {valid_http_versions: [HTTP/2.0], tls_config: {insecure_skip_verify: true}}}", s.URL)
+	wantReason(t, r, "")
+	var names []string
+	var sum time.Duration
+	for _, st := range r.Stages {
+		names = append(names, st.Name)
+		sum += st.Duration
+	}
+	if diff := cmp.Diff([]string{"resolve", "connect", "tls", "processing", "transfer"}, names); diff != "" {
+		t.Error(diff)
+	}
+	if sum > r.Duration || sum < r.Duration/2 {
+		t.Errorf("the stages took %s, all of it %s", sum, r.Duration)
+	}
+	if r.IP != "127.0.0.1" || r.HTTP.Version != 2 || r.HTTP.BodyLength != 4 || r.TLS.Version != "TLS 1.3" {
+		t.Errorf("%+v, %+v, %+v", r, r.HTTP, r.TLS)
+	}
 }
 
 func TestACertificateOfOurOwnAuthority(t *testing.T) {
-	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "fine") }))
-	defer s.Close()
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	s := webTLS(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "fine") }, nil)
+	ca := authority(t, s)
 	r := ask(t, fmt.Sprintf("{prober: http, http: {tls_config: {ca_file: %s}, headers: {Host: example.com}}}", ca), s.URL)
 	wantReason(t, r, "") // the Host header is also the name that the certificate must carry
 	if r.TLS == nil || !r.TLS.EarliestExpiry.Equal(s.Certificate().NotAfter) || r.TLS.ChainExpiry.IsZero() {
@@ -215,47 +308,11 @@ func TestACertificateOfOurOwnAuthority(t *testing.T) {
 	r = ask(t, fmt.Sprintf("{prober: http, http: {tls_config: {ca_file: %s, server_name: other.example.org}}}", ca), s.URL)
 	wantReason(t, r, probe.TLS)
 	at := strings.TrimPrefix(s.URL, "https://")
-	wantReason(t, ask(t, fmt.Sprintf("{prober: tcp, tcp: {tls: true, tls_config: {ca_file: %s}}}", ca), at), "")
-}
-
-func TestCanariesNeverShow(t *testing.T) {
-	s := site(t)
-	host := strings.TrimPrefix(s.URL, "http://")
-	nobody, err := loopback.Address()
-	if err != nil {
-		t.Fatal(err)
+	r = ask(t, fmt.Sprintf("{prober: tcp, tcp: {tls: true, tls_config: {ca_file: %s}}}", ca), at)
+	wantReason(t, r, "")
+	if r.TLS == nil || !r.TLS.EarliestExpiry.Equal(s.Certificate().NotAfter) {
+		t.Errorf("%+v", r.TLS)
 	}
-	for _, target := range []string{
-		"http://user:canary@" + host + "/health?token=canary#canary",
-		"http://user:canary@" + host + "/round?token=canary",
-		"http://user:canary@" + nobody + "/?token=canary",
-		"http://user:canary@nothing.invalid/?token=canary",
-		"http://user:canary@" + host + "/%zz?token=canary",
-		"ftp://user:canary@" + host + "/?token=canary",
-		"http://user:canary@:99999/?token=canary",
-	} {
-		r := ask(t, "{prober: http, timeout: 2s}", target)
-		if strings.Contains(r.Detail, "canary") {
-			t.Errorf("detail: %s", r.Detail)
-		}
-		if got := probe.Redact(target); strings.Contains(got, "canary") {
-			t.Errorf("redacted: %s", got)
-		}
-		if err := module(t, "{prober: http}").CheckTarget(target); err != nil && strings.Contains(err.Error(), "canary") {
-			t.Errorf("mistake: %v", err)
-		}
-	}
-}
-
-func TestAProbeThatIsInterruptedEndsAtOnce(t *testing.T) {
-	hang := raw(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
-	p, err := probe.New(module(t, "{prober: http, timeout: 1m}"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	wantReason(t, p.Probe(ctx, "http://"+hang), probe.Timeout)
 }
 
 func TestMembersAreAskedAtTheirAddress(t *testing.T) {
@@ -278,47 +335,9 @@ func TestMembersAreAskedAtTheirAddress(t *testing.T) {
 	}
 }
 
-func TestMistakesSayWhatToWrite(t *testing.T) {
-	for _, c := range []struct{ module, path string }{
-		{"{}", "prober"},
-		{"{prober: icmp}", "prober"},
-		{"{prober: http, timeout: 1s, http: {method: 'GET X'}}", "http.method"},
-		{"{prober: http, http: {path: health}}", "http.path"},
-		{"{prober: http, http: {headers: {'X Y': z}}}", "http.headers"},
-		{"{prober: http, http: {valid_status_codes: [20]}}", "http.valid_status_codes[0]"},
-		{"{prober: http, http: {fail_if_body_matches_regexp: ['(']}}", "http.fail_if_body_matches_regexp[0]"},
-		{"{prober: http, http: {fail_if_ssl: true, fail_if_not_ssl: true}}", "http.fail_if_ssl"},
-		{"{prober: http, http: {body: a, body_file: b}}", "http.body_file"},
-		{"{prober: http, http: {compression: br}}", "http.compression"},
-		{"{prober: http, http: {preferred_ip_protocol: v4}}", "http.preferred_ip_protocol"},
-		{"{prober: tcp, tcp: {query_response: [{}]}}", "tcp.query_response[0]"},
-		{"{prober: tcp, tcp: {tls: true, query_response: [{starttls: true}]}}", "tcp.query_response[0].starttls"},
-	} {
-		var m probe.Module
-		if err := yaml.Unmarshal([]byte(c.module), &m); err != nil {
-			t.Fatal(err)
-		}
-		got := m.Validate()
-		if len(got) != 1 || got[0].Path != c.path || got[0].Text == "" {
-			t.Errorf("%s: %v; want one at %s", c.module, got, c.path)
-		}
-	}
-}
-
-func FuzzRedact(f *testing.F) {
-	f.Add("http://u:p@example.com/a?b#c")
-	f.Add("example.com:80")
-	f.Fuzz(func(t *testing.T, s string) {
-		if got := probe.Redact("http://user:canary@" + strings.NewReplacer("/", "", "@", "", "canary", "").Replace(s) + "/?q=canary"); strings.Contains(got, "canary") {
-			t.Errorf("%q", got)
-		}
-	})
-}
-
 // One probe against net/http alone, in the same run: the ratio is reported.
 func BenchmarkProbe(b *testing.B) {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "fine") }))
-	defer s.Close()
+	s := web(b, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "fine") })
 	p, err := probe.New(module(b, "{prober: http}"))
 	if err != nil {
 		b.Fatal(err)

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -24,6 +25,7 @@ type tcpProber struct {
 
 func newTCP(m Module) (Prober, error) {
 	p := &tcpProber{module: m, dialer: newDialer(m.TCP.PreferredIP, m.TCP.IPFallback)}
+	p.dialer.source = net.ParseIP(m.TCP.SourceIP)
 	var err error
 	if p.tls, err = promconfig.NewTLSConfig(&m.TCP.TLSConfig); err != nil {
 		return nil, fmt.Errorf("tls_config: %w", err)
@@ -42,25 +44,27 @@ func newTCP(m Module) (Prober, error) {
 func (p *tcpProber) Probe(ctx context.Context, target string) (r Result) {
 	ctx, cancel := context.WithTimeout(ctx, p.module.timeout())
 	defer cancel()
-	c := new(course)
+	c := newCourse(ctx)
 	r.Start = time.Now()
 	defer func() {
 		r.Stages, r.IP, r.Duration = c.done(), c.address(), time.Since(r.Start)
 		r.Up = r.Reason == ""
 	}()
 	if err := checkHostPort(target); err != nil {
-		r.Reason, r.Detail = Connect, err.Error()
+		r.Reason, r.Detail = Unmade, err.Error()
+		return r
+	}
+	if ctx.Err() != nil {
+		r.Reason, r.Detail = Unmade, "no time was left for it"
 		return r
 	}
 	conn, err := p.dialer.dial(context.WithValue(ctx, courseKey{}, c), "tcp", target)
 	if err != nil {
-		r.Reason, r.Detail = reasonFor(ctx, c.stage(), err)
+		r.Reason, r.Detail = failure(ctx, c.stage(), err)
 		return r
 	}
-	defer func() { _ = conn.Close() }() // the answer is in
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
 	t := &talk{course: c, conn: conn, result: &r}
+	defer func() { _ = t.conn.Close() }() // the answer is in
 	if p.module.TCP.TLS {
 		err = t.secure(ctx, p.config(target))
 	}
@@ -69,13 +73,12 @@ func (p *tcpProber) Probe(ctx context.Context, target string) (r Result) {
 			err = t.turn(ctx, q, p.expect[i], p.config(target))
 		}
 	}
-	conn = t.conn
 	var said *unexpectedError
 	switch {
 	case errors.As(err, &said):
 		r.Reason, r.Detail = Body, said.Error()
 	case err != nil:
-		r.Reason, r.Detail = reasonFor(ctx, c.stage(), err)
+		r.Reason, r.Detail = failure(ctx, c.stage(), err)
 	}
 	return r
 }
@@ -95,16 +98,21 @@ type talk struct {
 	course *course
 	conn   net.Conn
 	in     *bufio.Reader
+	limit  *io.LimitedReader // under in
 	result *Result
 }
 
-// maxLine bounds a line that a turn reads, in bytes.
-const maxLine = 64 << 10
+// Bounds on what a turn reads, in bytes: a longer line is read as several, and
+// more is not waited for.
+const (
+	maxLine = 64 << 10
+	maxTurn = 1 << 20
+)
 
 type unexpectedError struct{ re *regexp.Regexp }
 
 func (e *unexpectedError) Error() string {
-	return fmt.Sprintf("no line matches %q before the connection ends", e.re)
+	return fmt.Sprintf("no line matches %q before the end", e.re)
 }
 
 func (t *talk) secure(ctx context.Context, c *tls.Config) error {
@@ -120,13 +128,16 @@ func (t *talk) secure(ctx context.Context, c *tls.Config) error {
 
 func (t *talk) turn(ctx context.Context, q QueryResponse, expect *regexp.Regexp, c *tls.Config) error {
 	t.course.begin(StageProcessing)
+	send := q.Send
 	if expect != nil {
-		if err := t.await(expect); err != nil {
+		line, match, err := t.await(expect)
+		if err != nil {
 			return err
 		}
+		send = string(expect.ExpandString(nil, send, line, match))
 	}
-	if q.Send != "" {
-		if _, err := io.WriteString(t.conn, q.Send+"\n"); err != nil {
+	if send != "" {
+		if _, err := io.WriteString(t.conn, send+"\n"); err != nil {
 			return err
 		}
 	}
@@ -136,23 +147,27 @@ func (t *talk) turn(ctx context.Context, q QueryResponse, expect *regexp.Regexp,
 	return nil
 }
 
-func (t *talk) await(re *regexp.Regexp) error {
+// await reads until a line matches and returns it without its end.
+func (t *talk) await(re *regexp.Regexp) (line string, match []int, err error) {
 	if t.in == nil {
-		t.in = bufio.NewReaderSize(io.LimitReader(t.conn, 1<<20), maxLine)
+		t.limit = &io.LimitedReader{R: t.conn}
+		t.in = bufio.NewReaderSize(t.limit, maxLine)
 	}
+	t.limit.N = maxTurn
 	for {
-		line, err := t.in.ReadSlice('\n')
+		raw, err := t.in.ReadSlice('\n')
 		if keep := bodyKept - len(t.result.Body); keep > 0 {
-			t.result.Body = append(t.result.Body, line[:min(len(line), keep)]...)
+			t.result.Body = append(t.result.Body, raw[:min(len(raw), keep)]...)
 		}
-		if re.Match(line) {
-			return nil
+		line := string(bytes.TrimSuffix(bytes.TrimSuffix(raw, []byte("\n")), []byte("\r")))
+		if match := re.FindStringSubmatchIndex(line); match != nil && len(raw) > 0 {
+			return line, match, nil
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			return &unexpectedError{re}
+			return "", nil, &unexpectedError{re}
 		case err != nil && !errors.Is(err, bufio.ErrBufferFull):
-			return err
+			return "", nil, err
 		}
 	}
 }

@@ -226,9 +226,9 @@ func (s *Scheduler) run(ctx context.Context, t *task, started time.Time) {
 		return
 	}
 	now := time.Now()
-	// A result that our own end interrupted, or of a question that is not asked
-	// any more, is none.
-	if ctx.Err() == nil && t.Fingerprint == c.Fingerprint {
+	// A result that our own end interrupted, of a question that is not asked any
+	// more, or of a probe that could not be made, is none (SAFETY.md I6).
+	if ctx.Err() == nil && t.Fingerprint == c.Fingerprint && r.Reason != probe.Unmade {
 		s.observe(t, r, now)
 	}
 	next := t.due.Add(t.Interval)
