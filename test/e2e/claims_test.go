@@ -42,7 +42,7 @@ func TestTheSameWebhookAHundredTimesIsOneStep(t *testing.T) {
 }
 
 // storm sends the webhook a hundred times as firing and a hundred times as
-// resolved, shuffled, several at once.
+// resolved, shuffled, many at once.
 func (s scene) storm(firing []byte) {
 	s.t.Helper()
 	resolved := bytes.ReplaceAll(firing, []byte(`"status":"firing"`), []byte(`"status":"resolved"`))
@@ -52,7 +52,7 @@ func (s scene) storm(firing []byte) {
 	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	g, ctx := errgroup.WithContext(s.t.Context())
-	g.SetLimit(4)
+	g.SetLimit(20)
 	for _, body := range all {
 		g.Go(func() error {
 			status, err := rig.Post(ctx, s.Remediator.URL+"/webhook", body)
