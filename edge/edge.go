@@ -105,9 +105,18 @@ type State struct {
 	// not in the base of a share.
 	Settled bool `json:"settled,omitempty"`
 
+	// OnOff says that the device knows in and out only (PTAF): drain and maint are
+	// one there, and Admin shows it as Maint. See [State.Is].
+	OnOff bool `json:"on_off,omitempty"`
+
+	// Along are members of other pools that are the same object on the device
+	// (a PTAF PRO backend in several traffic profiles): a step on one moves all.
+	Along []Member `json:"along,omitempty"`
+
 	Serving bool   `json:"serving"` // takes new traffic now, by the device's word alone
 	Backup  bool   `json:"backup,omitempty"`
 	Weight  int    `json:"weight"`           // effective, by the device's word
+	Share   int    `json:"share,omitempty"`  // configured weight, in rotation or not: its part of the pool's capacity; 0 where the device doesn't tell
 	Check   Answer `json:"check"`            // the device's own health check; Unknown when there is none
 	Agent   bool   `json:"agent,omitempty"`  // an agent on the member may change its state behind our back
 	Tracks  string `json:"tracks,omitempty"` // "pool/member" whose state this one follows
@@ -117,14 +126,44 @@ type State struct {
 	Chosen   uint64 `json:"chosen"`   // times that load balancing picked it since the device started (lbtot)
 }
 
+// Is says whether the member is in the admin state that was ordered.
+func (s State) Is(to Admin) bool {
+	if s.OnOff && to != Ready {
+		return s.Admin != Ready
+	}
+	return s.Admin == to
+}
+
 // A Snapshot is one whole answer of one device.
 type Snapshot struct {
 	Device string
 	// Process tells one life of the device from the next (HAProxy: pid and start
-	// time). When it changes, everything set at run time may be forgotten.
+	// time). When it changes, everything set at run time may be forgotten. Empty
+	// where what is set stays set (PTAF).
 	Process string
 	At      time.Time // when the answer was complete
 	States  map[Member]State
+
+	// Switches are what a device has beside members that a step may change, such
+	// as the protection of an application (PTAF PRO). Their Marks are the device's
+	// own word for how they stand ("ACTIVE_PREVENTION"); they are never serving.
+	Switches map[Member]State
+
+	// Versions names what each pool's next write would be built on. An [Order]
+	// that carries it is refused when the pool has changed since.
+	Versions map[string]string
+
+	// ReadOnly says why no step can be taken on this device; empty when one can.
+	ReadOnly string
+}
+
+// State finds a member or a switch.
+func (s Snapshot) State(m Member) (State, bool) {
+	if st, ok := s.States[m]; ok {
+		return st, true
+	}
+	st, ok := s.Switches[m]
+	return st, ok
 }
 
 // Pool returns the states of one pool, ordered by member.
