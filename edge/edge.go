@@ -109,10 +109,6 @@ type State struct {
 	// one there, and Admin shows it as Maint. See [State.Is].
 	OnOff bool `json:"on_off,omitempty"`
 
-	// Along are members of other pools that are the same object on the device
-	// (a PTAF PRO backend in several traffic profiles): a step on one moves all.
-	Along []Member `json:"along,omitempty"`
-
 	Serving bool   `json:"serving"` // takes new traffic now, by the device's word alone
 	Backup  bool   `json:"backup,omitempty"`
 	Weight  int    `json:"weight"`           // effective, by the device's word
@@ -148,6 +144,10 @@ type Snapshot struct {
 	// as the protection of an application (PTAF PRO). Their Marks are the device's
 	// own word for how they stand ("ACTIVE_PREVENTION"); they are never serving.
 	Switches map[Member]State
+
+	// Along has the members of other pools that are the same object on the device
+	// (a PTAF PRO backend in several traffic profiles): a step on one moves all.
+	Along map[Member][]Member
 
 	// Versions names what each pool's next write would be built on. An [Order]
 	// that carries it is refused when the pool has changed since.
