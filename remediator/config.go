@@ -3,6 +3,7 @@ package remediator
 import (
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ type Config struct {
 	Prometheus       []Source       `yaml:"prometheus,omitempty"` // for confirm: prometheus
 	Journal          string         `yaml:"journal,omitempty"`    // left out: data/sluice.db
 	JournalRetention model.Duration `yaml:"journal_retention,omitempty"`
+	Snapshots        string         `yaml:"snapshots,omitempty"` // folder for objects as they were before a write; left out: data/snapshots
 	Poll             model.Duration `yaml:"poll,omitempty"`      // how often claims are read without a hint; left out: 15s
 	ClaimTTL         model.Duration `yaml:"claim_ttl,omitempty"` // without alertmanagers: how long a webhook's word lasts; left out: 4m
 	Policies         []Policy       `yaml:"policies,omitempty"`
@@ -46,7 +48,7 @@ func (s *Source) UnmarshalYAML(unmarshal func(any) error) error {
 // Several may share a name: the first whose members select the target rules it.
 type Policy struct {
 	Name       string         `yaml:"name"`
-	To         string         `yaml:"to"` // drain or maint
+	To         string         `yaml:"to"` // drain or maint, or bypass
 	Members    Members        `yaml:"members"`
 	Mode       string         `yaml:"mode,omitempty"` // only more careful than the ceiling
 	MinServing string         `yaml:"min_serving"`    // count or share; no default
@@ -58,9 +60,18 @@ type Policy struct {
 	Confirm    string         `yaml:"confirm,omitempty"` // probe, prometheus or none
 	Probe      string         `yaml:"probe,omitempty"`   // left out: every probe that covers the member
 	Query      string         `yaml:"query,omitempty"`   // for confirm: prometheus
+	Bypass     *Bypass        `yaml:"bypass,omitempty"`  // for to: bypass
 
 	to     edge.Admin
+	bypass bool
 	amount guard.Amount
+}
+
+// Bypass names the way round a pool whose members all fail. To name it is the
+// owner's consent; nothing else is ever brought in.
+type Bypass struct {
+	Standby []string `yaml:"standby,omitempty"` // members of the pool that are out: brought in
+	Passive []string `yaml:"passive,omitempty"` // PTAF PRO applications: protection_mode becomes PASSIVE
 }
 
 // Members select members by anchored regular expressions; one that is left out matches all.
@@ -106,12 +117,15 @@ const (
 	defaultHoldDown  = 30 * time.Second
 	defaultLease     = time.Hour
 	defaultMaxHold   = 24 * time.Hour
+	defaultBypass    = 30 * time.Minute // time limit of a bypass
+	defaultSnapshots = "data/snapshots"
 	defaultQuery     = "min by (device, pool, member) (sluice_probe_up)"
 )
 
 // SetDirectory makes relative paths relative to the configuration file's directory.
 func (c *Config) SetDirectory(dir string) {
 	c.Journal = promconfig.JoinDir(dir, c.Journal)
+	c.Snapshots = promconfig.JoinDir(dir, c.Snapshots)
 	for i := range c.Alertmanagers {
 		c.Alertmanagers[i].Client.SetDirectory(dir)
 	}
@@ -126,6 +140,7 @@ func (c *Config) Validate(devices, probes []string) edge.Mistakes {
 	var all edge.Mistakes
 	all.Under("", validateMode(c.Mode, "is missing: write observe, dry_run or auto; there is no default"))
 	fill(&c.Journal, defaultJournal)
+	fill(&c.Snapshots, filepath.Join(filepath.Dir(c.Journal), filepath.Base(defaultSnapshots)))
 	fill(&c.JournalRetention, model.Duration(defaultRetention))
 	fill(&c.Poll, model.Duration(defaultPoll))
 	fill(&c.ClaimTTL, model.Duration(claims.DefaultTTL))
@@ -200,9 +215,15 @@ func (p *Policy) validate(c *Config, devices, probes []string) edge.Mistakes {
 		add("name", "watchdog is the label of the Watchdog alert: choose another name")
 	}
 	var err error
-	if p.to, err = edge.ParseAdmin(p.To); err != nil || p.to == edge.Ready {
-		add("to", "%q: write drain or maint", p.To)
+	if p.bypass = p.To == "bypass"; p.bypass {
+		p.to = edge.Ready
+		fill(&p.MinServing, "1") // so many regular members end it
+		fill(&p.MaxHold, model.Duration(defaultBypass))
+		fill(&p.Lease, p.MaxHold)
+	} else if p.to, err = edge.ParseAdmin(p.To); err != nil || p.to == edge.Ready {
+		add("to", "%q: write drain, maint or bypass", p.To)
 	}
+	all.Under("", p.validateBypass())
 	if p.MinServing == "" {
 		add("min_serving", "is missing: write how many must go on serving, such as 2 or 50%%; there is no default")
 	} else if p.amount, err = guard.ParseAmount(p.MinServing); err != nil {
@@ -222,6 +243,36 @@ func (p *Policy) validate(c *Config, devices, probes []string) edge.Mistakes {
 	all.Under("", p.validateTimes())
 	all.Under("", p.validateConfirm(c, probes))
 	all.Under("members", p.Members.validate(devices))
+	return all
+}
+
+func (p *Policy) validateBypass() (all edge.Mistakes) {
+	add := func(key, format string, args ...any) {
+		all.Add(key, "policy %s: %s", p.Name, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case !p.bypass && p.Bypass != nil:
+		add("bypass", "is for to: bypass only")
+	case !p.bypass:
+	case p.Bypass == nil || len(p.Bypass.Standby)+len(p.Bypass.Passive) == 0:
+		add("bypass", "to: bypass needs bypass: {standby: [names of members that are out]}; nothing else is ever brought in")
+	case p.Members.Member != "":
+		add("members.member", "a bypass is of a whole pool: leave it out")
+	case p.Confirm == "none":
+		add("confirm", "a bypass wants evidence that all members fail: write probe or prometheus")
+	}
+	if p.bypass && (p.AtMax == "hold" || p.MaxHeld != 0) {
+		add("at_max", "a bypass always ends at max_hold, and its limit is what it names: leave out at_max and max_held")
+	}
+	if p.bypass && p.Bypass != nil {
+		for key, names := range map[string][]string{"bypass.standby": p.Bypass.Standby, "bypass.passive": p.Bypass.Passive} {
+			for i, name := range names {
+				if name == "" || slices.Contains(names[:i], name) {
+					add(key, "%q is empty or stands there twice", name)
+				}
+			}
+		}
+	}
 	return all
 }
 

@@ -2,7 +2,6 @@ package remediator
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -91,20 +90,21 @@ func (r *Remediator) explainOn(ctx context.Context, k *keeper, c claims.Claim) (
 		}
 		return []Judged{{Member: c.Member, Would: "be refused: the device can't be read: " + oneLine(err)}}
 	}
-	for _, m := range members(c, snap) {
+	found, err := k.set.targets(c, snap)
+	if err != nil && len(found) == 0 {
+		if c.Address != "" {
+			return nil
+		}
+		return []Judged{{Member: c.Member, Would: "do nothing: " + err.Error()}}
+	}
+	for _, t := range found {
+		m, p := t.member, t.policy
 		j := Judged{Member: m}
-		if st, known := snap.States[m]; known {
+		if st, known := snap.State(m); known {
 			j.State = &st
 		}
-		p, err := k.set.rule(c.Policy, m)
-		if errors.Is(err, errNotSelected) {
-			j.Would = "do nothing: " + err.Error()
-			out = append(out, j)
-			continue
-		}
-		t := &target{member: m, policy: p, claims: []claims.Claim{c}}
 		j.Policy, j.Mode = p.Name, p.Mode
-		own := k.set.ask(ctx, p, snap.Pool(m.In()))
+		own := k.question(ctx, p, m, snap)
 		if e, asked := own[m]; asked {
 			j.Evidence = &e
 		}
@@ -120,17 +120,25 @@ func (r *Remediator) explainOn(ctx context.Context, k *keeper, c claims.Claim) (
 			out = append(out, j)
 			continue
 		}
-		d := guard.Decide(guard.Step{Member: m, To: p.to}, w)
+		d := guard.Decide(t.step(), w)
 		j.Decision = &d
 		switch {
 		case !d.Allowed():
 			j.Would = "refuse: " + d.Refusal.Guard + ", " + d.Refusal.Reason + ": " + d.Refusal.Detail
 		case p.Mode != Auto:
-			j.Would = "record a step to " + p.to.String() + " and send nothing: the mode is " + p.Mode
+			j.Would = "record a step to " + t.goal() + " and send nothing: the mode is " + p.Mode
 		default:
-			j.Would = "put it in " + p.to.String()
+			j.Would = "put it in " + t.goal()
 		}
 		out = append(out, j)
 	}
 	return out
+}
+
+// goal is what the step would make of the member, as people say it.
+func (t *target) goal() string {
+	if t.mark != "" {
+		return t.mark
+	}
+	return t.policy.to.String()
 }

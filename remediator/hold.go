@@ -19,7 +19,7 @@ const handBack = time.Hour
 // claim on the member is seen. It returns when it is due again; zero: no sooner
 // than any hold.
 func (k *keeper) tend(ctx context.Context, h *journal.Hold, snap edge.Snapshot, t *target) time.Duration {
-	st, known := snap.States[h.Member]
+	st, known := snap.State(h.Member)
 	if !known {
 		k.orphan(h, "the device doesn't list it any more")
 		return 0
@@ -42,6 +42,9 @@ func (k *keeper) tend(ctx context.Context, h *journal.Hold, snap edge.Snapshot, 
 	if st.Marks != h.Left.Marks || st.Admin != h.Left.Admin || st.Address != h.Left.Address {
 		k.supersede(h, st)
 		return 0
+	}
+	if h.Bypass {
+		return k.tendBypass(ctx, h, snap, t)
 	}
 	return k.tendHolding(ctx, h, t)
 }
@@ -99,7 +102,10 @@ func (k *keeper) tendForgotten(ctx context.Context, h *journal.Hold, snap edge.S
 		h.Process = snap.Process
 		_ = k.put(h, journal.Entry{Event: "adopted", Detail: "the device restarted and kept the state"}) // logged; tried again
 		return
-	case st.Marks != "":
+	case h.Bypass && st.Marks == h.Preimage.Marks && st.Admin == h.Preimage.Admin:
+		k.orphan(h, "the device restarted and forgot the bypass; it is judged anew while it is claimed")
+		return
+	case st.Marks != "" || h.Bypass:
 		k.supersede(h, st)
 		return
 	}
@@ -111,10 +117,7 @@ func (k *keeper) tendForgotten(ctx context.Context, h *journal.Hold, snap edge.S
 	if t == nil {
 		t = &target{member: h.Member, policy: p}
 	}
-	own := k.set.ask(ctx, p, snap.Pool(h.Member.In()))
-	for m, e := range own {
-		k.learn(m, e)
-	}
+	own := k.ask(ctx, p, h.Member, snap)
 	if len(t.claims) == 0 && own[h.Member].Answer == edge.Yes {
 		k.orphan(h, "the device restarted and forgot it; it is well and no claim is seen")
 		return
@@ -217,6 +220,9 @@ func (k *keeper) giveBack(ctx context.Context, h *journal.Hold, t *target, p *Po
 	if f := k.failures[h.Member]; now.Before(f.until) {
 		return f.until.Sub(now)
 	}
+	if wait := k.pace(h.Member.In()); wait > 0 {
+		return wait
+	}
 	if p.Mode != Auto && !byHand {
 		if k.r.news(subject(h.Member), "would give back") {
 			k.r.record(journal.Entry{Event: "step", Member: &h.Member, Policy: p.Name, Admin: edge.Ready.String(), Result: "dry_run", Detail: "mode is " + p.Mode + ": not given back"})
@@ -232,8 +238,8 @@ func (k *keeper) giveBack(ctx context.Context, h *journal.Hold, t *target, p *Po
 	if err != nil {
 		return lookHeld
 	}
-	w.AtMax = p.AtMax == "release" && now.After(h.MaxUntil)
-	d := guard.Decide(guard.Step{Member: h.Member, To: edge.Ready, ByHand: byHand}, w)
+	w.AtMax = now.After(h.MaxUntil) && (h.Bypass || p.AtMax == "release")
+	d := guard.Decide(k.back(h, byHand), w)
 	if !d.Allowed() {
 		if d.Refusal.Guard == "foreign" {
 			return shortest // the next round finds out what it is
@@ -248,13 +254,25 @@ func (k *keeper) giveBack(ctx context.Context, h *journal.Hold, t *target, p *Po
 		}
 	}
 	h.Phase, h.Undo, h.Deadline = journal.Reverting, true, now.Add(sendTimeout)
-	err = k.put(h, journal.Entry{Event: "intent", Admin: edge.Ready.String(), Evidence: marshal(k.own[h.Member]), Decision: marshal(d), Actor: h.ReleaseBy})
-	if err != nil {
-		return lookHeld
-	}
-	k.verify(ctx, h, k.send(ctx, h.Member, h.Preimage.Admin))
+	to, _ := k.goal(h)
+	k.do(ctx, &act{
+		hold: h, snap: snap, byHand: byHand,
+		entry: journal.Entry{Event: "intent", Admin: to.String(), Evidence: marshal(k.own[h.Member]), Decision: marshal(d), Actor: h.ReleaseBy},
+	})
 	k.r.forget("release:"+h.Member.String(), nil)
 	return 0
+}
+
+// back is the step that gives a hold back.
+func (k *keeper) back(h *journal.Hold, byHand bool) guard.Step {
+	s := guard.Step{Member: h.Member, To: edge.Ready, ByHand: byHand}
+	if h.Bypass {
+		s.To, s.Bypass, s.Back = h.Preimage.Admin, true, true
+		if h.Mark != "" {
+			s.Mark = h.Preimage.Marks
+		}
+	}
+	return s
 }
 
 // errInterrupted is why a command that a crash interrupted has no answer.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strconv"
 	"time"
 
@@ -57,7 +58,12 @@ func (r *Remediator) readClaims(ctx context.Context, set *settings) {
 	for _, b := range v.Blind {
 		level.Debug(r.logger).Log("msg", "claim source blind", "source", b)
 	}
+	seenKeys := map[string]bool{}
+	for _, c := range v.Claims {
+		seenKeys[c.Key] = true
+	}
 	r.mu.Lock()
+	maps.DeleteFunc(r.episodes, func(key, _ string) bool { return !seenKeys[key] && v.AbsenceCounts() })
 	r.view = v
 	if v.Watchdog.After(r.watchdog) {
 		r.watchdog = v.Watchdog
@@ -84,18 +90,30 @@ func (s *settings) unfit(c claims.Claim) *guard.Refusal {
 	no := func(reason, detail string) *guard.Refusal {
 		return &guard.Refusal{Guard: "inventory", Reason: reason, Detail: detail}
 	}
-	known := false
+	known, bypass, plain := false, false, false
 	for i := range s.cfg.Policies {
-		known = known || s.cfg.Policies[i].Name == c.Policy
+		if p := &s.cfg.Policies[i]; p.Name == c.Policy {
+			known = true
+			bypass = bypass || p.bypass
+			plain = plain || !p.bypass
+		}
 	}
 	_, device := s.devices[c.Member.Device]
 	switch {
 	case !known:
 		return no("unknown_policy", "there is no policy "+quote(c.Policy))
-	case c.Address != "":
+	case c.Address != "" && plain:
+		return nil
+	case c.PoolOnly && !bypass:
+		return no("pool_claim", "the claim is on pool "+quote(c.Member.Pool)+" and names no member")
+	case c.PoolOnly && c.Member.Device == "":
+		return no("missing_labels", "want device and pool: have "+quote(c.Member.Device)+", "+quote(c.Member.Pool))
+	case c.PoolOnly && device:
 		return nil
 	case c.PoolOnly:
-		return no("pool_claim", "the claim is on pool "+quote(c.Member.Pool)+" and names no member")
+		return no("unknown_device", "there is no device "+quote(c.Member.Device))
+	case !plain:
+		return no("member_claim", "the policy is a bypass, which is of a whole pool: leave out the label member")
 	case c.Member.Device == "" || c.Member.Pool == "" || c.Member.Name == "":
 		return no("missing_labels", "want device, pool and member: have "+quote(c.Member.Device)+", "+quote(c.Member.Pool)+", "+quote(c.Member.Name))
 	case !device:
@@ -117,7 +135,16 @@ func quote(s string) string {
 type target struct {
 	member edge.Member
 	policy *Policy
+	mark   string // of a switch, what it is to get
 	claims []claims.Claim
+}
+
+// step is what the claims ask for.
+func (t *target) step() guard.Step {
+	if t.policy == nil {
+		return guard.Step{Member: t.member, To: edge.Drain}
+	}
+	return guard.Step{Member: t.member, To: t.policy.to, Mark: t.mark, Bypass: t.policy.bypass}
 }
 
 // targets finds the members of one device that claims are on. A claim that no
@@ -125,21 +152,37 @@ type target struct {
 func (r *Remediator) targets(set *settings, cs []claims.Claim, snap edge.Snapshot) map[edge.Member]*target {
 	out := map[edge.Member]*target{}
 	for _, c := range cs {
-		for _, m := range members(c, snap) {
-			p, err := set.rule(c.Policy, m)
-			if errors.Is(err, errNotSelected) {
-				r.metrics.unselected.Inc()
+		found, err := set.targets(c, snap)
+		if errors.Is(err, errNotSelected) {
+			r.metrics.unselected.Inc()
+		}
+		for _, t := range found {
+			if one := out[t.member]; one != nil {
+				one.claims = append(one.claims, c)
 				continue
 			}
-			t := out[m]
-			if t == nil {
-				t = &target{member: m, policy: p}
-				out[m] = t
-			}
-			t.claims = append(t.claims, c)
+			out[t.member] = t
 		}
 	}
 	return out
+}
+
+// targets of one claim on one device. errNotSelected says that a policy of that
+// name is there and selects some of them not.
+func (s *settings) targets(c claims.Claim, snap edge.Snapshot) (out []*target, err error) {
+	if c.PoolOnly {
+		return s.bypassTargets(c)
+	}
+	for _, m := range members(c, snap) {
+		p, wrong := s.rule(c.Policy, m)
+		switch {
+		case errors.Is(wrong, errNotSelected), wrong == nil && p.bypass:
+			err = errNotSelected
+		default:
+			out = append(out, &target{member: m, policy: p, claims: []claims.Claim{c}})
+		}
+	}
+	return out, err
 }
 
 // members of a device that a claim selects: by name, or all that have an address.

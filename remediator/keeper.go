@@ -32,12 +32,17 @@ type keeper struct {
 
 	wake    chan struct{}
 	results chan result
+	asks    chan func(context.Context) // a person's order, carried out between two rounds
 
 	// What follows is the goroutine's own.
 	own      map[edge.Member]guard.Evidence // last own results
 	courses  map[edge.Member]*course        // of members that are held
 	watchers map[edge.Member]context.CancelFunc
 	failures map[edge.Member]failure
+	queue    map[edge.Pool][]*act      // for a device that writes pools whole: this round's
+	wrote    map[edge.Pool]time.Time   // its last write
+	lapsed   map[edge.Member]time.Time // bypasses that came to their time limit
+	replan   bool                      // the device changed under us: look again at once
 	blind    bool
 }
 
@@ -64,9 +69,10 @@ type failure struct {
 func newKeeper(r *Remediator, set *settings, name string, dev Device) *keeper {
 	return &keeper{
 		r: r, set: set, name: name, dev: dev,
-		wake: make(chan struct{}, 1), results: make(chan result, 64),
+		wake: make(chan struct{}, 1), results: make(chan result, 64), asks: make(chan func(context.Context)),
 		own: map[edge.Member]guard.Evidence{}, courses: map[edge.Member]*course{},
 		watchers: map[edge.Member]context.CancelFunc{}, failures: map[edge.Member]failure{},
+		queue: map[edge.Pool][]*act{}, wrote: map[edge.Pool]time.Time{}, lapsed: map[edge.Member]time.Time{},
 	}
 }
 
@@ -74,6 +80,7 @@ func newKeeper(r *Remediator, set *settings, name string, dev Device) *keeper {
 // something, and by the clock while there is anything to watch.
 func (k *keeper) run(ctx context.Context) {
 	defer k.unwatch(nil)
+	k.remember()
 	for ctx.Err() == nil {
 		k.wait(ctx, k.round(ctx))
 	}
@@ -95,6 +102,8 @@ func (k *keeper) wait(ctx context.Context, d time.Duration) {
 			return
 		case <-clock:
 			return
+		case ask := <-k.asks:
+			ask(ctx)
 		case res := <-k.results:
 			if k.hear(res) {
 				return
@@ -112,6 +121,7 @@ func (k *keeper) round(ctx context.Context) time.Duration {
 		level.Error(k.r.logger).Log("msg", "holds unreadable", "device", k.name, "err", err)
 		return lookHeld
 	}
+	k.endLapses(claimed)
 	if len(claimed) == 0 && len(holds) == 0 {
 		k.unwatch(nil)
 		k.forget(nil)
@@ -135,19 +145,33 @@ func (k *keeper) round(ctx context.Context) time.Duration {
 			wait = d
 		}
 	}
+	slices.SortStableFunc(holds, func(a, b journal.Hold) int { return order(a.Bypass) - order(b.Bypass) }) // a bypass is given back first
 	for i := range holds {
 		sooner(k.tend(ctx, &holds[i], snap, targets[holds[i].Member]))
 		sooner(lookHeld)
 	}
-	asked := map[edge.Pool]map[edge.Member]guard.Evidence{}
+	asked := map[edge.Pool]*question{}
 	for _, m := range sorted(targets) {
 		if _, held, err := k.hold(m); held || err != nil || ctx.Err() != nil {
 			continue
 		}
 		sooner(k.consider(ctx, targets[m], asked))
 	}
+	k.flush(ctx)
+	if k.replan {
+		k.replan = false
+		sooner(shortest)
+	}
 	k.watch(ctx, snap)
 	return wait
+}
+
+// order puts what is true before what isn't.
+func order(first bool) int {
+	if first {
+		return 0
+	}
+	return 1
 }
 
 func sorted(targets map[edge.Member]*target) []edge.Member {
@@ -186,7 +210,7 @@ func (k *keeper) cantLook(cs []claims.Claim, err error) {
 		if t.policy != nil {
 			w.Policy = k.set.limits(t.policy, m)
 		}
-		k.refuse(t, guard.Decide(guard.Step{Member: m, To: edge.Drain}, w))
+		k.refuse(t, guard.Decide(t.step(), w))
 	}
 }
 
@@ -199,7 +223,7 @@ func (k *keeper) holds() ([]journal.Hold, error) {
 func (k *keeper) hold(m edge.Member) (journal.Hold, bool, error) {
 	hs, err := k.holds()
 	for _, h := range hs {
-		if h.Member == m {
+		if h.Holds(m) {
 			return h, true, err
 		}
 	}
@@ -267,6 +291,10 @@ func (k *keeper) watch(ctx context.Context, snap edge.Snapshot) {
 	for _, h := range holds {
 		held[h.Member] = true
 		if k.watchers[h.Member] != nil {
+			continue
+		}
+		if h.Bypass { // judged by the pool's regular members, in each round
+			k.courses[h.Member], k.watchers[h.Member] = new(course), func() {}
 			continue
 		}
 		p := k.set.held(h.Policy, h.Member)

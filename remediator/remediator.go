@@ -32,9 +32,17 @@ import (
 type Device interface {
 	// Look reads all members in one exchange.
 	Look(ctx context.Context) (edge.Snapshot, error)
-	// SetAdmin puts a member in a state. A nil error means that the device took
-	// the command, not that it obeyed.
-	SetAdmin(ctx context.Context, m edge.Member, to edge.Admin) error
+	// Set carries out an order. A nil error means that the device took it, not that
+	// it obeyed; [edge.ErrChanged] that nothing was sent.
+	Set(ctx context.Context, o edge.Order) (edge.Receipt, error)
+	// Whole says that the device writes a pool in one piece: all changes of a pool
+	// are one order, and this much time lies between two orders at least.
+	Whole() (every time.Duration, whole bool)
+}
+
+// Images stores each object as it was before a write.
+type Images interface {
+	Save(i edge.Image) error
 }
 
 // A Check is one configured probe, asked by the remediator for itself.
@@ -54,7 +62,8 @@ type Options struct {
 	ConfigHash    string  // names the configuration in records
 	Devices       map[string]Device
 	Checks        []Check
-	Authenticated bool // the web layer authenticates webhooks
+	Images        Images // nil: objects are kept in the journal alone
+	Authenticated bool   // the web layer authenticates webhooks
 
 	Logger      log.Logger
 	Registerer  prometheus.Registerer // nil: metrics of its own that nobody sees
@@ -81,6 +90,7 @@ type Remediator struct {
 	keepers  map[string]*keeper
 	said     map[string]string // what was last recorded of a subject, so that it is recorded when it changes
 	watchdog time.Time
+	episodes map[string]string         // key of a claim -> the remediation that its steps belong to
 	heard    map[edge.Member]time.Time // when the last evidence on a member came
 }
 
@@ -99,7 +109,7 @@ func New(o Options) (*Remediator, error) {
 	r := &Remediator{
 		logger: o.Logger, started: time.Now(),
 		hint: make(chan struct{}, 1), apply: make(chan struct{}, 1),
-		said: map[string]string{}, heard: map[edge.Member]time.Time{}, keepers: map[string]*keeper{},
+		said: map[string]string{}, episodes: map[string]string{}, heard: map[edge.Member]time.Time{}, keepers: map[string]*keeper{},
 	}
 	if err := r.openJournal(o); err != nil {
 		return nil, err

@@ -19,13 +19,14 @@ type settings struct {
 	hash    string
 	devices map[string]Device
 	checks  []Check
+	images  Images
 	mapping *claims.Mapping
 	reader  claims.Reader
 	queries []querier // the Prometheus servers, for confirm: prometheus
 }
 
 func (r *Remediator) build(o Options) (*settings, error) {
-	s := &settings{cfg: o.Config, hash: o.ConfigHash, devices: o.Devices, checks: o.Checks, mapping: new(claims.Mapping)}
+	s := &settings{cfg: o.Config, hash: o.ConfigHash, devices: o.Devices, checks: o.Checks, images: o.Images, mapping: new(claims.Mapping)}
 	if o.Config == nil {
 		return s, nil
 	}

@@ -2,7 +2,8 @@ package remediator
 
 import (
 	"context"
-	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/go-kit/log/level"
@@ -12,7 +13,9 @@ import (
 	"github.com/sluice-project/sluice/remediator/journal"
 )
 
-// world is what guards may look at, for a step on one member.
+// world is what guards may look at, for a step on one member. What this round is
+// about to do counts as done: steps on one pool that go in one write are judged
+// as they will stand together.
 func (k *keeper) world(snap edge.Snapshot, p *Policy, t *target, m edge.Member, own map[edge.Member]guard.Evidence) (guard.World, error) {
 	w := guard.World{
 		Now: time.Now(), Freeze: k.r.frozen(), Snapshot: snap, Own: own,
@@ -20,7 +23,10 @@ func (k *keeper) world(snap edge.Snapshot, p *Policy, t *target, m edge.Member, 
 	}
 	if p != nil {
 		w.Policy = k.set.limits(p, m)
+		w.Along = k.along(p, m, snap)
+		w.Standby = p.standby(m.In())
 	}
+	_, w.Lapsed = k.lapsed[m]
 	if t != nil {
 		for _, c := range t.claims {
 			by := "an inhibition"
@@ -36,19 +42,56 @@ func (k *keeper) world(snap edge.Snapshot, p *Policy, t *target, m edge.Member, 
 		if c := k.courses[h.Member]; c != nil {
 			held.GoodSince, held.GoodCount = c.goodSince, c.goodCount
 		}
-		w.Held[h.Member] = held
+		k.hasHeld(&w, h.Member, h.Along, held)
 	}
+	states := maps.Clone(w.Snapshot.States)
+	for _, acts := range k.queue {
+		for _, a := range acts {
+			if a.hold.Undo || a.hold.Bypass {
+				continue // not back yet, for those who ask what serves
+			}
+			k.hasHeld(&w, a.hold.Member, a.hold.Along, guard.Held{To: a.hold.To})
+			for _, m := range append([]edge.Member{a.hold.Member}, a.hold.Along...) {
+				st := states[m]
+				st.Serving = false
+				states[m] = st
+			}
+		}
+	}
+	w.Snapshot.States = states
 	return w, err
+}
+
+func (k *keeper) hasHeld(w *guard.World, m edge.Member, along []edge.Member, h guard.Held) {
+	w.Held[m] = h
+	for _, other := range along {
+		w.Held[other] = h
+	}
+}
+
+// along finds the policy of each member of another pool that a step on m moves too.
+func (k *keeper) along(p *Policy, m edge.Member, snap edge.Snapshot) map[edge.Member]*guard.Policy {
+	out := map[edge.Member]*guard.Policy{}
+	for _, other := range snap.Along[m] {
+		out[other] = nil
+		if rules, err := k.set.rule(p.Name, other); err == nil {
+			out[other] = k.set.limits(rules, other)
+		}
+	}
+	return out
 }
 
 // consider judges a claimed member that isn't held, and takes it out when all
 // guards agree. It returns when to consider it again.
-func (k *keeper) consider(ctx context.Context, t *target, asked map[edge.Pool]map[edge.Member]guard.Evidence) time.Duration {
+func (k *keeper) consider(ctx context.Context, t *target, asked map[edge.Pool]*question) time.Duration {
 	if t.policy == nil {
 		return 0 // refused when the claims were read
 	}
 	if f := k.failures[t.member]; time.Now().Before(f.until) {
 		return time.Until(f.until)
+	}
+	if wait := k.pace(t.member.In()); wait > 0 {
+		return wait
 	}
 	again := k.set.every(t.policy, t.member)
 	snap, d, ok := k.judge(ctx, t, asked)
@@ -68,31 +111,59 @@ func (k *keeper) consider(ctx context.Context, t *target, asked map[edge.Pool]ma
 	return again
 }
 
+// A question is what was asked of a pool in this round, and the look after it.
+type question struct {
+	own  map[edge.Member]guard.Evidence
+	snap edge.Snapshot
+}
+
 // judge asks the whole pool, looks at the device after that, and decides on what
 // was just seen (SAFETY.md I17). ok is false when there was no answer to judge.
-func (k *keeper) judge(ctx context.Context, t *target, asked map[edge.Pool]map[edge.Member]guard.Evidence) (edge.Snapshot, guard.Decision, bool) {
-	pool := t.member.In()
-	own, done := asked[pool]
-	if !done {
+func (k *keeper) judge(ctx context.Context, t *target, asked map[edge.Pool]*question) (edge.Snapshot, guard.Decision, bool) {
+	var none guard.Decision
+	q := asked[t.member.In()]
+	if q == nil {
 		before, err := k.look(ctx)
 		if err != nil {
-			return before, guard.Decision{}, false
+			return before, none, false
 		}
-		own = k.set.ask(ctx, t.policy, before.Pool(pool))
-		asked[pool] = own
-		for m, e := range own {
-			k.learn(m, e)
+		q = &question{own: k.ask(ctx, t.policy, t.member, before)}
+		asked[t.member.In()] = q
+	}
+	// Where changes of a pool go together, they are decided on one look: the order
+	// names its version, and the device's client sends nothing when it is another.
+	if _, whole := k.dev.Whole(); !whole || q.snap.At.IsZero() {
+		var err error
+		if q.snap, err = k.look(ctx); err != nil || ctx.Err() != nil {
+			q.snap = edge.Snapshot{}
+			return q.snap, none, false
 		}
 	}
-	snap, err := k.look(ctx)
-	if err != nil || ctx.Err() != nil {
-		return snap, guard.Decision{}, false
-	}
-	w, err := k.world(snap, t.policy, t, t.member, own)
+	w, err := k.world(q.snap, t.policy, t, t.member, q.own)
 	if err != nil {
-		return snap, guard.Decision{}, false
+		return q.snap, none, false
 	}
-	return snap, guard.Decide(guard.Step{Member: t.member, To: t.policy.to}, w), true
+	return q.snap, guard.Decide(t.step(), w), true
+}
+
+// ask is [keeper.question], and keeps what they answered.
+func (k *keeper) ask(ctx context.Context, p *Policy, m edge.Member, snap edge.Snapshot) map[edge.Member]guard.Evidence {
+	own := k.question(ctx, p, m, snap)
+	for m, e := range own {
+		k.learn(m, e)
+	}
+	return own
+}
+
+// question asks all members of the pools that a step on m would change.
+func (k *keeper) question(ctx context.Context, p *Policy, m edge.Member, snap edge.Snapshot) map[edge.Member]guard.Evidence {
+	states := snap.Pool(m.In())
+	for _, other := range snap.Along[m] {
+		states = append(states, snap.Pool(other.In())...)
+	}
+	slices.SortFunc(states, func(a, b edge.State) int { return a.Member.Compare(b.Member) })
+	states = slices.CompactFunc(states, func(a, b edge.State) bool { return a.Member == b.Member })
+	return k.set.ask(ctx, p, states)
 }
 
 func (k *keeper) refuse(t *target, d guard.Decision) {
@@ -123,177 +194,79 @@ func (k *keeper) count(m edge.Member, to edge.Admin, result string) {
 	k.r.metrics.steps.WithLabelValues(m.Device, m.Pool, to.String(), result).Inc()
 }
 
-// takeOut records the intent, acts, and reads back. again is a hold that the
-// device forgot; nil for a new one.
+// takeOut makes the intent of a step. again is a hold that the device forgot;
+// nil for a new one.
 func (k *keeper) takeOut(ctx context.Context, t *target, snap edge.Snapshot, d guard.Decision, again *journal.Hold) {
 	now := time.Now()
 	h := again
 	if h == nil {
 		h = &journal.Hold{
 			Member: t.member, LeaseUntil: now.Add(time.Duration(t.policy.Lease)), MaxUntil: now.Add(time.Duration(t.policy.MaxHold)),
+			Bypass: t.policy.bypass, Mark: t.mark,
 		}
 	} else {
 		h.Reapplied++
 	}
 	h.Policy, h.To, h.Phase, h.Undo = t.policy.Name, t.policy.to, journal.Intent, false
-	h.Preimage, h.Process = snap.States[t.member], snap.Process
+	h.Preimage, _ = snap.State(t.member)
+	h.Process, h.Along = snap.Process, snap.Along[t.member]
 	h.Intent, h.Deadline, h.ClaimSeen = now, now.Add(sendTimeout), now
 	h.Config, h.Decision, h.Claims = k.set.hash, marshal(d), nil
-	h.Reason = k.own[t.member].Detail
+	h.Reason = k.reason(t, d)
 	for _, c := range t.claims {
 		h.Claims = append(h.Claims, c.Key)
 	}
-	err := k.put(h, journal.Entry{Event: "intent", Admin: h.To.String(), Evidence: marshal(k.own[t.member]), Decision: h.Decision})
-	if err != nil {
-		return // never act without a record
+	if h.Remediation == "" {
+		h.Remediation = k.r.episode(h.Claims)
 	}
-	if why := k.r.frozen(); why != "" { // the last moment in which a freeze can stop it
-		k.drop(h, journal.Entry{Event: "refusal", Admin: h.To.String(), Result: "refused", Guard: "freeze", Reason: "frozen", Detail: why})
-		return
-	}
-	err = k.send(ctx, h.Member, h.To)
-	h.Phase = journal.Applying
-	if k.put(h, journal.Entry{}) != nil {
-		return // the next round reads back
-	}
-	k.verify(ctx, h, err)
+	k.do(ctx, &act{
+		hold: h, snap: snap,
+		entry: journal.Entry{Event: "intent", Admin: h.To.String(), Evidence: marshal(k.own[t.member]), Decision: h.Decision},
+	})
 }
 
-// send gives one command, and finishes it even when we are told to stop.
-func (k *keeper) send(ctx context.Context, m edge.Member, to edge.Admin) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
-	defer cancel()
-	return k.dev.SetAdmin(ctx, m, to)
-}
-
-// verify reads back what became of a command; sent is what the command returned.
-// A command without an answer is neither success nor failure (SAFETY.md I10).
-func (k *keeper) verify(ctx context.Context, h *journal.Hold, sent error) {
-	snap, err := k.lookBack(ctx)
-	if err != nil {
-		to := k.goal(h)
-		h.Phase = journal.Indeterminate
-		if k.put(h, journal.Entry{Event: "step", Admin: to.String(), Result: "indeterminate", Detail: "the device can't be read back: " + oneLine(err)}) == nil {
-			k.count(h.Member, to, "indeterminate")
-			level.Error(k.r.logger).Log("msg", "outcome unknown", "member", h.Member, "to", to, "sent", sent, "err", err)
+// reason is why the step is taken, in one line for people.
+func (k *keeper) reason(t *target, d guard.Decision) string {
+	if !t.policy.bypass {
+		return k.own[t.member].Detail
+	}
+	for _, f := range d.Findings {
+		if f.Guard == "evidence" {
+			return f.Detail
 		}
-		return
 	}
-	k.settle(h, snap, sent)
+	return ""
 }
 
-// goal is the state that the command in hand asks for.
-func (k *keeper) goal(h *journal.Hold) edge.Admin {
-	if h.Undo {
-		return h.Preimage.Admin
-	}
-	return h.To
-}
-
-// settle decides by what is read what became of the command in hand.
-func (k *keeper) settle(h *journal.Hold, snap edge.Snapshot, sent error) {
-	st, known := snap.States[h.Member]
-	to := k.goal(h)
+// goal is the state that the command in hand asks for, and for a switch its mark.
+func (k *keeper) goal(h *journal.Hold) (edge.Admin, string) {
 	switch {
-	case !known:
-		k.orphan(h, "the device doesn't list it any more")
-	case h.Undo && st.Marks == h.Preimage.Marks && st.Admin == h.Preimage.Admin:
-		h.Phase = journal.Reverted
-		if k.put(h, journal.Entry{Event: "step", Admin: to.String(), Result: "applied", Detail: "given back, read back as it was before", Evidence: marshal(k.own[h.Member])}) == nil {
-			k.count(h.Member, to, "applied")
-			level.Info(k.r.logger).Log("msg", "member given back", "member", h.Member, "held", time.Since(h.Since).Round(time.Millisecond))
-			k.drop(h, journal.Entry{})
-			delete(k.failures, h.Member)
-		}
-	case h.Undo && st.Marks == h.Left.Marks && st.Admin == h.Left.Admin:
-		k.failed(h, to, sent)
-	case !h.Undo && st.Admin == h.To && st.Marks != "":
-		k.applied(h, st, snap)
-	case !h.Undo && st.Marks == h.Preimage.Marks && st.Admin == h.Preimage.Admin:
-		k.failed(h, to, sent)
-	default:
-		k.supersede(h, st)
+	case h.Mark == "" && h.Undo:
+		return h.Preimage.Admin, ""
+	case h.Undo:
+		return h.Preimage.Admin, h.Preimage.Marks
 	}
+	return h.To, h.Mark
 }
 
-// applied notes a member that was read back as we wanted it.
-func (k *keeper) applied(h *journal.Hold, st edge.State, snap edge.Snapshot) {
-	if h.Phase == journal.Intent { // a crash left it so
-		h.Phase = journal.Indeterminate
-		if k.put(h, journal.Entry{}) != nil {
-			return
-		}
+// reached says whether the member stands as the command in hand wants it.
+func reached(h *journal.Hold, st edge.State) bool {
+	switch {
+	case h.Undo:
+		return st.Marks == h.Preimage.Marks && st.Admin == h.Preimage.Admin
+	case h.Mark != "":
+		return st.Marks == h.Mark
+	case h.To == edge.Ready:
+		return st.Admin == edge.Ready
 	}
-	h.Phase, h.Left, h.Process, h.Since = journal.Applied, st, snap.Process, time.Now()
-	if k.put(h, journal.Entry{Event: "step", Admin: h.To.String(), Result: "applied", Detail: fmt.Sprintf("read back as %s (%s)", st.Admin, st.Marks)}) != nil {
-		return
-	}
-	k.count(h.Member, h.To, "applied")
-	level.Info(k.r.logger).Log("msg", "member taken out", "member", h.Member, "to", h.To, "policy", h.Policy, "reason", h.Reason)
-	h.Phase = journal.Holding
-	if k.put(h, journal.Entry{}) == nil {
-		delete(k.failures, h.Member)
-	}
+	return st.Is(h.To) && st.Marks != ""
 }
 
-// failed notes a command that changed nothing, by the device's own word. It is
-// tried again later, and later each time.
-func (k *keeper) failed(h *journal.Hold, to edge.Admin, sent error) {
-	detail := "the device took the command and did nothing"
-	if sent != nil {
-		detail = oneLine(sent)
+// unmoved says whether the member stands as before the command in hand.
+func unmoved(h *journal.Hold, st edge.State) bool {
+	before := h.Preimage
+	if h.Undo {
+		before = h.Left
 	}
-	f := k.failures[h.Member]
-	f.count++
-	f.until = time.Now().Add(min(time.Duration(1<<min(f.count, 7))*2*time.Second, 5*time.Minute))
-	k.failures[h.Member] = f
-	k.count(h.Member, to, "failed")
-	level.Error(k.r.logger).Log("msg", "step failed", "member", h.Member, "to", to, "tries", f.count, "err", detail)
-	undo := h.Undo
-	h.Phase = journal.Failed
-	if k.put(h, journal.Entry{Event: "step", Admin: to.String(), Result: "failed", Detail: detail}) != nil {
-		return
-	}
-	if !undo {
-		k.drop(h, journal.Entry{})
-		return
-	}
-	h.Phase, h.Undo, h.RetryAt = journal.Holding, false, f.until
-	_ = k.put(h, journal.Entry{}) // put has logged it, and the next round reads what stands
-}
-
-// supersede notes that somebody else changed the member: hands off (SAFETY.md I7).
-func (k *keeper) supersede(h *journal.Hold, st edge.State) {
-	h.Phase, h.Undo = journal.Superseded, false
-	h.Superseded = fmt.Sprintf("found %s (%s) at %s, we left %s (%s) at %s", st.Admin, st.Marks, st.Address, h.Left.Admin, h.Left.Marks, h.Left.Address)
-	if k.put(h, journal.Entry{Event: "step", Admin: h.To.String(), Result: "superseded", Detail: h.Superseded}) == nil {
-		k.count(h.Member, h.To, "superseded")
-		level.Warn(k.r.logger).Log("msg", "somebody changed it, hands off", "member", h.Member, "detail", h.Superseded)
-	}
-}
-
-// orphan ends a hold on something that isn't there.
-func (k *keeper) orphan(h *journal.Hold, why string) {
-	h.Phase = journal.Orphaned
-	if k.put(h, journal.Entry{Detail: why}) == nil {
-		level.Warn(k.r.logger).Log("msg", "hold ended", "member", h.Member, "reason", why)
-		k.drop(h, journal.Entry{})
-	}
-}
-
-// put and drop store a hold; what goes wrong is logged here, once.
-func (k *keeper) put(h *journal.Hold, e journal.Entry) error {
-	e.Config = k.set.hash
-	err := k.r.journal.Put(h, e)
-	if err != nil {
-		level.Error(k.r.logger).Log("msg", "not recorded", "member", h.Member, "phase", h.Phase, "err", err)
-	}
-	return err
-}
-
-func (k *keeper) drop(h *journal.Hold, e journal.Entry) {
-	e.Config = k.set.hash
-	if err := k.r.journal.Drop(h, e); err != nil {
-		level.Error(k.r.logger).Log("msg", "not recorded", "member", h.Member, "phase", h.Phase, "err", err)
-	}
+	return st.Marks == before.Marks && st.Admin == before.Admin
 }

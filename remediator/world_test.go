@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -176,6 +177,13 @@ type device struct {
 	dead    bool          // gives no answer at all
 	hang    time.Duration // before each answer
 	looking func()        // called before each look
+
+	every    time.Duration // above zero: it writes pools whole, and knows in and out only
+	version  int           // of its one pool
+	edit     func()        // somebody changes the pool between the decision and the write
+	orders   []int         // how many changes each order had
+	switches map[edge.Member]edge.State
+	along    map[edge.Member][]edge.Member
 }
 
 func newDevice(members ...edge.Member) *device {
@@ -202,29 +210,73 @@ func (d *device) Look(ctx context.Context) (edge.Snapshot, error) {
 	if d.dead {
 		return edge.Snapshot{}, errGone
 	}
-	return edge.Snapshot{Device: "edge1", Process: d.process, At: time.Now(), States: maps.Clone(d.states)}, nil
+	return edge.Snapshot{
+		Device: "edge1", Process: d.process, At: time.Now(), States: maps.Clone(d.states),
+		Switches: maps.Clone(d.switches), Versions: d.versions(), Along: d.along,
+	}, nil
 }
 
-// SetAdmin is [Device]'s.
-func (d *device) SetAdmin(ctx context.Context, m edge.Member, to edge.Admin) error {
+// Whole is [Device]'s.
+func (d *device) Whole() (time.Duration, bool) { return d.every, d.every > 0 }
+
+// Set is [Device]'s.
+func (d *device) Set(ctx context.Context, o edge.Order) (edge.Receipt, error) {
 	if err := d.pause(ctx); err != nil {
-		return err
+		return edge.Receipt{}, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.dead {
-		return errGone
+		return edge.Receipt{}, errGone
 	}
-	d.sent = append(d.sent, m.Name+" "+to.String())
-	if d.deaf {
-		return nil
+	if d.every > 0 {
+		if d.edit != nil {
+			d.edit()
+			d.edit, d.version = nil, d.version+1
+		}
+		if o.Version != d.versions()["shop"] {
+			return edge.Receipt{}, edge.ErrChanged
+		}
+		if err := o.Save(edge.Image{Device: "edge1", Pool: "shop", Object: "1", Bytes: []byte("before")}); err != nil {
+			return edge.Receipt{}, err
+		}
+		d.orders = append(d.orders, len(o.Changes))
 	}
-	d.put(m, to)
+	for _, c := range o.Changes {
+		what := c.To.String()
+		if c.Mark != "" {
+			what = c.Mark
+		}
+		d.sent = append(d.sent, c.Member.Name+" "+what)
+		if d.deaf {
+			continue
+		}
+		if st, ok := d.switches[c.Member]; ok {
+			st.Marks = c.Mark
+			d.switches[c.Member] = st
+			continue
+		}
+		d.put(c.Member, c.To)
+	}
 	if d.mute {
 		d.dead = true
-		return errGone
+		return edge.Receipt{Written: true}, errGone
+	}
+	return edge.Receipt{Written: true, After: d.after()}, nil
+}
+
+func (d *device) after() []byte {
+	if d.every > 0 {
+		return []byte("after")
 	}
 	return nil
+}
+
+func (d *device) versions() map[string]string {
+	if d.every == 0 {
+		return nil
+	}
+	return map[string]string{"shop": strconv.Itoa(d.version)}
 }
 
 func (d *device) pause(ctx context.Context) error {
@@ -245,6 +297,14 @@ func (d *device) pause(ctx context.Context) error {
 // put sets a state as HAProxy does; the caller holds the lock.
 func (d *device) put(m edge.Member, to edge.Admin) {
 	st := d.states[m]
+	if d.every > 0 {
+		st.OnOff, st.Admin, st.Marks, st.Serving = true, edge.Ready, "", to == edge.Ready
+		if to != edge.Ready {
+			st.Admin, st.Marks = edge.Maint, "DOWN"
+		}
+		d.states[m] = st
+		return
+	}
 	st.Admin, st.Marks = to, map[edge.Admin]string{edge.Ready: "", edge.Drain: "FDRAIN", edge.Maint: "FMAINT"}[to]
 	st.Serving = to == edge.Ready
 	d.states[m] = st

@@ -67,7 +67,7 @@ func TestEachMistakeHasItsLineAndWhatToWriteInstead(t *testing.T) {
 		{"policy_probe.yml", []string{`16: remediation.policies[0].probe: policy drain: there is no probe "shpo": write one of shop`}},
 		{"policy_probe_targets.yml", []string{`17: remediation.policies[0].probe: policy drain: probe "site" covers no members, only targets: write one that has members`}},
 		{"policy_prometheus.yml", []string{`16: remediation.policies[0].confirm: policy drain: prometheus needs remediation.prometheus: [{url: http://127.0.0.1:9090}]`}},
-		{"policy_to.yml", []string{`13: remediation.policies[0].to: policy drain: "away": write drain or maint`}},
+		{"policy_to.yml", []string{`13: remediation.policies[0].to: policy drain: "away": write drain, maint or bypass`}},
 		{"probe_device.yml", []string{`9: probes[0].members.device: "edge2" matches no device: write the name of one under devices, or a regular expression that matches some`}},
 		{"probe_module.yml", []string{`5: probes[0].module: there is no module "heatlh": write the name of one of health`}},
 		{"probe_nothing.yml", []string{`4: probes[0]: probes nothing: write targets, or members to take them from the devices`}},

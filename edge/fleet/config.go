@@ -5,11 +5,7 @@ import (
 	"regexp"
 	"time"
 
-	promconfig "github.com/prometheus/common/config"
-	"github.com/prometheus/common/model"
-
 	"github.com/sluice-project/sluice/edge"
-	"github.com/sluice-project/sluice/edge/haproxy"
 )
 
 // Configs is the section "devices".
@@ -21,13 +17,25 @@ type Config struct {
 	HAProxy *HAProxy `yaml:"haproxy,omitempty"`
 }
 
-// HAProxy says how to reach the stats socket of one HAProxy process.
-type HAProxy struct {
-	Address string         `yaml:"address"`
-	Timeout model.Duration `yaml:"timeout,omitempty"` // of one batch; 5s when left out
-	// TLSConfig is for a TCP address with something in front that ends TLS;
-	// HAProxy's own CLI has none.
-	TLSConfig *promconfig.TLSConfig `yaml:"tls_config,omitempty"`
+// A kind is one line of [Config.kinds]: the section of a device in the
+// configuration, and how its client is built.
+type kind struct {
+	name    string
+	section section
+	build   func(Config, Options) (client, error)
+}
+
+type section interface {
+	validate() edge.Mistakes
+	setDirectory(dir string)
+}
+
+// kinds are the sections that are there; one, where nothing is wrong.
+func (c Config) kinds() (out []kind) {
+	if c.HAProxy != nil {
+		out = append(out, kind{"haproxy", c.HAProxy, newHAProxy})
+	}
+	return out
 }
 
 var deviceName = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`)
@@ -50,45 +58,27 @@ func (c Configs) Validate() edge.Mistakes {
 		default:
 			seen[d.Name] = i
 		}
-		if d.HAProxy == nil {
+		kinds := d.kinds()
+		switch len(kinds) {
+		case 0:
 			m.Add("", "device %q is of no kind: add haproxy: {address: /run/haproxy/admin.sock}", d.Name)
-		} else {
-			m.Under("haproxy", d.HAProxy.validate())
+		case 1:
+		default:
+			m.Add(kinds[1].name, "device %q is %s already: one device has one kind", d.Name, kinds[0].name)
+		}
+		for _, k := range kinds {
+			m.Under(k.name, k.section.validate())
 		}
 		all.Under(fmt.Sprintf("[%d]", i), m)
 	}
 	return all
 }
 
-func (h *HAProxy) validate() (m edge.Mistakes) {
-	network, _, err := haproxy.ParseAddress(h.Address)
-	if err != nil {
-		m.Add("address", "%v", err)
-	}
-	if h.Timeout < 0 || time.Duration(h.Timeout) > maxTimeout {
-		m.Add("timeout", "%s: want more than 0 and at most %s", h.Timeout, model.Duration(maxTimeout))
-	}
-	if h.TLSConfig == nil {
-		return m
-	}
-	if network == "unix" {
-		m.Add("tls_config", "a unix socket has no TLS: leave it out")
-	}
-	if err := h.TLSConfig.Validate(); err != nil {
-		m.Add("tls_config", "%v", err)
-	}
-	return m
-}
-
 // SetDirectory makes relative paths relative to the configuration file's directory.
 func (c Configs) SetDirectory(dir string) {
 	for _, d := range c {
-		if d.HAProxy == nil {
-			continue
+		for _, k := range d.kinds() {
+			k.section.setDirectory(dir)
 		}
-		if network, path, err := haproxy.ParseAddress(d.HAProxy.Address); err == nil && network == "unix" {
-			d.HAProxy.Address = "unix@" + promconfig.JoinDir(dir, path)
-		}
-		d.HAProxy.TLSConfig.SetDirectory(dir)
 	}
 }

@@ -10,10 +10,7 @@ import (
 	"slices"
 	"time"
 
-	promconfig "github.com/prometheus/common/config"
-
 	"github.com/sluice-project/sluice/edge"
-	"github.com/sluice-project/sluice/edge/haproxy"
 )
 
 // A Call is one exchange with one device, for logs and counters.
@@ -40,7 +37,15 @@ type Fleet struct {
 // A Device is one configured device of any kind.
 type Device struct {
 	name, kind string
-	haproxy    *haproxy.Client
+	client     client
+}
+
+// A client is one kind's way to look and to set.
+type client interface {
+	look(ctx context.Context, device string) (edge.Snapshot, error)
+	// set is given one change or more, all of one pool of this device.
+	set(ctx context.Context, o edge.Order) (edge.Receipt, error)
+	whole() (every time.Duration, whole bool)
 }
 
 // ErrDevice says that a member is of another device, or of none.
@@ -54,36 +59,15 @@ func New(configs Configs, o Options) (*Fleet, error) {
 	}
 	f := &Fleet{}
 	for _, c := range configs {
-		client, err := newHAProxy(c, o)
+		kind := c.kinds()[0]
+		client, err := kind.build(c, o)
 		if err != nil {
 			return nil, fmt.Errorf("device %s: %w", c.Name, err)
 		}
-		f.devices = append(f.devices, &Device{name: c.Name, kind: "haproxy", haproxy: client})
+		f.devices = append(f.devices, &Device{name: c.Name, kind: kind.name, client: client})
 	}
 	slices.SortFunc(f.devices, func(a, b *Device) int { return cmp.Compare(a.name, b.name) })
 	return f, nil
-}
-
-func newHAProxy(c Config, o Options) (*haproxy.Client, error) {
-	opts := haproxy.Options{Address: c.HAProxy.Address, Timeout: time.Duration(c.HAProxy.Timeout)}
-	if c.HAProxy.TLSConfig != nil {
-		t, err := promconfig.NewTLSConfig(c.HAProxy.TLSConfig)
-		if err != nil {
-			return nil, fmt.Errorf("tls_config: %w", err)
-		}
-		if t.ServerName == "" {
-			if t.ServerName, err = haproxy.Host(c.HAProxy.Address); err != nil {
-				return nil, err
-			}
-		}
-		opts.TLS = t
-	}
-	if o.Trace != nil {
-		opts.Trace = func(k haproxy.Call) {
-			o.Trace(Call{c.Name, k.Operation, k.Transport, k.Command, k.Write, k.Duration, k.Err})
-		}
-	}
-	return haproxy.New(opts)
 }
 
 // Devices returns all devices, ordered by name.
@@ -113,27 +97,33 @@ func (d *Device) Name() string { return d.name }
 // Kind is the key that the device has in the configuration: "haproxy".
 func (d *Device) Kind() string { return d.kind }
 
-// HAProxy is the device's client, nil for other kinds; exporter/collect wants
-// more of a HAProxy than all kinds share.
-func (d *Device) HAProxy() *haproxy.Client { return d.haproxy }
-
 // Look reads everything that the device says of its members, in one exchange.
 func (d *Device) Look(ctx context.Context) (edge.Snapshot, error) {
-	r, err := d.haproxy.Read(ctx)
+	snap, err := d.client.look(ctx, d.name)
 	if err != nil {
 		return edge.Snapshot{}, fmt.Errorf("device %s: %w", d.name, err)
 	}
-	return r.Snapshot(d.name), nil
+	return snap, nil
 }
 
-// SetAdmin puts a member in a state. A nil error means that the device took the
-// command; look to see what it did.
-func (d *Device) SetAdmin(ctx context.Context, m edge.Member, to edge.Admin) error {
-	if m.Device != d.name {
-		return fmt.Errorf("device %s: set %s to %s: %w", d.name, m, to, ErrDevice)
+// Set carries out an order. A nil error means that the device took it; look to
+// see what it did.
+func (d *Device) Set(ctx context.Context, o edge.Order) (edge.Receipt, error) {
+	for _, c := range o.Changes {
+		if c.Member.Device != d.name || c.Member.In() != o.Changes[0].Member.In() {
+			return edge.Receipt{}, fmt.Errorf("device %s: set %s to %s: %w", d.name, c.Member, c.To, ErrDevice)
+		}
 	}
-	if err := d.haproxy.SetAdmin(ctx, m.Pool, m.Name, to); err != nil {
-		return fmt.Errorf("device %s: %w", d.name, err)
+	if len(o.Changes) == 0 {
+		return edge.Receipt{}, nil
 	}
-	return nil
+	r, err := d.client.set(ctx, o)
+	if err != nil {
+		return r, fmt.Errorf("device %s: %w", d.name, err)
+	}
+	return r, nil
 }
+
+// Whole says that the device writes a pool in one piece, so that all changes of
+// a pool make one order, and how much time lies between two orders at least.
+func (d *Device) Whole() (every time.Duration, whole bool) { return d.client.whole() }

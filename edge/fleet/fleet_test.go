@@ -98,7 +98,7 @@ func TestADeviceIsLookedAtAndSetByItsOwnMembersOnly(t *testing.T) {
 		t.Fatalf("%v %v", ok, other)
 	}
 	m := edge.Member{Device: "edge1", Pool: "shop", Name: "s1"}
-	if err := d.SetAdmin(t.Context(), m, edge.Drain); err != nil {
+	if _, err := d.Set(t.Context(), set(m)); err != nil {
 		t.Fatal(err)
 	}
 	snap, err := d.Look(t.Context())
@@ -106,7 +106,7 @@ func TestADeviceIsLookedAtAndSetByItsOwnMembersOnly(t *testing.T) {
 		t.Errorf("%+v, %v", snap, err)
 	}
 	m.Device = "edge2"
-	if err := d.SetAdmin(t.Context(), m, edge.Drain); !errors.Is(err, fleet.ErrDevice) {
+	if _, err := d.Set(t.Context(), set(m)); !errors.Is(err, fleet.ErrDevice) {
 		t.Errorf("another device's member: %v", err)
 	}
 	dead, _ := fl.Device("edge2")
@@ -116,4 +116,8 @@ func TestADeviceIsLookedAtAndSetByItsOwnMembersOnly(t *testing.T) {
 	if len(calls) != 4 || calls[0].Device != "edge1" || !calls[1].Write || calls[3].Err == nil {
 		t.Errorf("%+v", calls)
 	}
+}
+
+func set(m edge.Member) edge.Order {
+	return edge.Order{Changes: []edge.Change{{Member: m, To: edge.Drain}}}
 }

@@ -170,7 +170,7 @@ listen all
 		{Device: "edge1", Pool: "shop", Name: "app7"}:    edge.Drain,
 		{Device: "edge1", Pool: "resting", Name: "app8"}: edge.Maint,
 	} {
-		if err := admin.SetAdmin(t.Context(), m, to); err != nil {
+		if _, err := admin.Set(t.Context(), edge.Order{Changes: []edge.Change{{Member: m, To: to}}}); err != nil {
 			t.Fatal(err)
 		}
 	}

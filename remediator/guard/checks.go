@@ -2,6 +2,8 @@ package guard
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/sluice-project/sluice/edge"
@@ -22,10 +24,12 @@ func freeze(s Step, w World) (string, string) {
 // inventory: the member must be there by the device's word, and ruled by a
 // policy. Empty is not all (SAFETY.md I2, I21).
 func inventory(s Step, w World) (string, string) {
-	st, known := w.Snapshot.States[s.Member]
+	st, known := w.Snapshot.State(s.Member)
 	switch {
 	case w.Blind != "":
 		return "device_blind", "the device can't be read: " + w.Blind
+	case w.Snapshot.ReadOnly != "":
+		return "read_only", "no step can be taken on this device: " + w.Snapshot.ReadOnly
 	case w.Policy == nil:
 		return "no_policy", "no policy of that name selects it"
 	case len(w.Snapshot.Pool(s.Member.In())) == 0:
@@ -40,6 +44,11 @@ func inventory(s Step, w World) (string, string) {
 	for m, o := range w.Snapshot.States {
 		if o.Tracks == s.Member.Pool+"/"+s.Member.Name {
 			return "tracked", fmt.Sprintf("%s follows it and would be moved too", m)
+		}
+	}
+	for m, p := range w.Along {
+		if p == nil {
+			return "along", fmt.Sprintf("%s is the same object and would be moved too, and no policy of that name selects it", m)
 		}
 	}
 	return "", fmt.Sprintf("policy %s rules it, the device lists it at %s", w.Policy.Name, st.Address)
@@ -59,6 +68,13 @@ func foreign(s Step, w World) (string, string) {
 		return "taken_out", fmt.Sprintf("it is in %s (%s), and not by us", st.Admin, st.Marks)
 	case s.To != edge.Ready:
 		return "", "nobody has restricted it"
+	}
+	return asLeft(st, held, ours, w)
+}
+
+// asLeft: only what we left, and how we left it, is given back.
+func asLeft(st edge.State, held Held, ours bool, w World) (string, string) {
+	switch {
 	case !ours:
 		return "not_ours", "we don't hold it"
 	case held.Superseded:
@@ -76,7 +92,7 @@ func foreign(s Step, w World) (string, string) {
 // silence: a silence on the claim is a person's word for "hands off".
 func silence(s Step, w World) (string, string) {
 	for _, c := range w.Claims {
-		if c.Suppressed && s.To != edge.Ready {
+		if c.Suppressed && (s.To != edge.Ready || s.Bypass && !s.Back) {
 			return "silenced", "the claim is silenced or inhibited by " + c.By
 		}
 	}
@@ -86,7 +102,7 @@ func silence(s Step, w World) (string, string) {
 // agent: an agent check sets the same flags as we do, again and again; we would
 // fight with it.
 func agent(s Step, w World) (string, string) {
-	if w.Snapshot.States[s.Member].Agent && s.To != edge.Ready {
+	if w.Snapshot.States[s.Member].Agent && (s.To != edge.Ready || s.Bypass) {
 		return "agent_check", "an agent check on the member sets its state: the two would fight"
 	}
 	return "", "no agent sets its state"
@@ -102,15 +118,8 @@ func evidence(s Step, w World) (string, string) {
 	if s.To == edge.Ready {
 		return wellAgain(s, w)
 	}
-	if len(w.Claims) == 0 {
-		return "no_claim", "no claim is seen"
-	}
-	fresh := false
-	for _, c := range w.Claims {
-		fresh = fresh || w.Now.Sub(c.UpdatedAt) <= w.Policy.ClaimAge
-	}
-	if !fresh {
-		return "claim_stale", fmt.Sprintf("its source last confirmed the claim %s ago", age(w.Now, w.Claims[0].UpdatedAt))
+	if reason, detail := claimed(w); reason != "" {
+		return reason, detail
 	}
 	if w.Policy.Confirm == "none" {
 		return "", "a claim is seen; the policy asks for no second source"
@@ -127,6 +136,19 @@ func evidence(s Step, w World) (string, string) {
 		return "unknown", fmt.Sprintf("%s doesn't know: %s", e.Source, e.Detail)
 	}
 	return "", fmt.Sprintf("a claim is seen, and %s finds it bad: %s", e.Source, e.Detail)
+}
+
+// claimed: a claim that its source has confirmed lately.
+func claimed(w World) (string, string) {
+	if len(w.Claims) == 0 {
+		return "no_claim", "no claim is seen"
+	}
+	for _, c := range w.Claims {
+		if w.Now.Sub(c.UpdatedAt) <= w.Policy.ClaimAge {
+			return "", ""
+		}
+	}
+	return "claim_stale", fmt.Sprintf("its source last confirmed the claim %s ago", age(w.Now, w.Claims[0].UpdatedAt))
 }
 
 func wellAgain(s Step, w World) (string, string) {
@@ -153,56 +175,106 @@ func wellAgain(s Step, w World) (string, string) {
 	return "", fmt.Sprintf("well for %s, and no claim is seen", age(w.Now, held.GoodSince))
 }
 
-// budget: at most max_held members of a pool are out by us (SAFETY.md I3). Holds
-// are in the journal, so a restart brings no new budget.
+// budget: at most max_held members of a pool are out by us (SAFETY.md I3), in
+// every pool that the step moves. Holds are in the journal, so a restart brings
+// no new budget.
 func budget(s Step, w World) (string, string) {
 	if w.Policy == nil || s.To == edge.Ready {
 		return "", "gives back"
 	}
-	n := 0
-	for m := range w.Held {
-		if m.In() == s.Member.In() && m != s.Member {
-			n++
+	return everywhere(s, w, func(m edge.Member, p *Policy) (string, string) {
+		n := 0
+		for other := range w.Held {
+			if other.In() == m.In() && other != m {
+				n++
+			}
 		}
-	}
-	if n >= w.Policy.MaxHeld {
-		return "max_held", fmt.Sprintf("%d of the pool are held by us, max_held is %d", n, w.Policy.MaxHeld)
-	}
-	return "", fmt.Sprintf("%d of the pool are held by us, max_held is %d", n, w.Policy.MaxHeld)
+		detail := fmt.Sprintf("%d of the pool are held by us, max_held is %d", n, p.MaxHeld)
+		if n >= p.MaxHeld {
+			return "max_held", detail
+		}
+		return "", detail
+	})
 }
 
 // minServing: after the step enough others take new traffic, verified now
-// (SAFETY.md I1). Down for whatever reason is down, and unknown is not serving.
+// (SAFETY.md I1), in every pool that the step moves. Down for whatever reason is
+// down, and unknown is not serving. A share is a share of the members and, where
+// the device tells their weights, of the capacity too.
 func minServing(s Step, w World) (string, string) {
 	if w.Policy == nil || s.To == edge.Ready {
 		return "", "adds capacity"
 	}
-	left, base := Serving(s.Member, w)
-	need := w.Policy.MinServing.Of(base)
-	if left < need {
-		return "too_few_left", fmt.Sprintf("%d others would serve, min_serving %s of %d wants %d", left, w.Policy.MinServing, base, need)
+	return everywhere(s, w, func(m edge.Member, p *Policy) (string, string) {
+		left, base := Serving(m, w)
+		need := p.MinServing.Of(base.Members)
+		if left.Members < need {
+			return "too_few_left", fmt.Sprintf("%d others would serve, min_serving %s of %d wants %d", left.Members, p.MinServing, base.Members, need)
+		}
+		if p.MinServing.Percent > 0 && base.Weighed && left.Weight < p.MinServing.Of(base.Weight) {
+			return "too_few_left", fmt.Sprintf("%d others would serve with weight %d, min_serving %s of weight %d wants %d",
+				left.Members, left.Weight, p.MinServing, base.Weight, p.MinServing.Of(base.Weight))
+		}
+		return "", fmt.Sprintf("%d others serve, min_serving %s of %d wants %d", left.Members, p.MinServing, base.Members, need)
+	})
+}
+
+// everywhere judges the step in its own pool and in each that it moves along;
+// the first no counts.
+func everywhere(s Step, w World, judge func(edge.Member, *Policy) (string, string)) (string, string) {
+	reason, detail := judge(s.Member, w.Policy)
+	if reason != "" {
+		return reason, detail
 	}
-	return "", fmt.Sprintf("%d others serve, min_serving %s of %d wants %d", left, w.Policy.MinServing, base, need)
+	for _, m := range slices.SortedFunc(maps.Keys(w.Along), edge.Member.Compare) {
+		if w.Along[m] == nil {
+			continue // refused by inventory
+		}
+		if reason, here := judge(m, w.Along[m]); reason != "" {
+			return reason, fmt.Sprintf("in pool %s: %s", m.Pool, here)
+		}
+	}
+	return "", detail
+}
+
+// Capacity is how many members, and with how much configured weight.
+type Capacity struct {
+	Members, Weight int
+	Weighed         bool // the device tells the weight of each
 }
 
 // Serving counts the members of m's pool, m itself left out, that take new
 // traffic by the device's word and, where our own checks cover them, by a good
 // fresh result; base is what a share is a share of: members that are neither
 // backup nor out by the device's configuration or DNS, m included.
-func Serving(m edge.Member, w World) (left, base int) {
+func Serving(m edge.Member, w World) (left, base Capacity) {
+	base.Weighed = true
 	for _, st := range w.Snapshot.Pool(m.In()) {
 		if !st.Backup && !st.Settled {
-			base++
+			base.Members++
+			base.Weight += st.Share
+			base.Weighed = base.Weighed && st.Share > 0
 		}
-		if st.Member == m || !st.Serving {
-			continue
+		if st.Member != m && st.Serving && w.well(st.Member) != edge.No {
+			left.Members++
+			left.Weight += st.Share
 		}
-		if e, covered := w.Own[st.Member]; covered && (e.Answer != edge.Yes || w.Now.Sub(e.At) > w.Policy.MaxAge) {
-			continue
-		}
-		left++
 	}
+	left.Weighed = base.Weighed
 	return left, base
+}
+
+// well is what our own checks say of a member: Yes by a good fresh result, No by
+// anything else, Unknown when nothing covers it.
+func (w World) well(m edge.Member) edge.Answer {
+	e, covered := w.Own[m]
+	switch {
+	case !covered:
+		return edge.Unknown
+	case e.Answer == edge.Yes && w.Now.Sub(e.At) <= w.Policy.MaxAge:
+		return edge.Yes
+	}
+	return edge.No
 }
 
 func age(now, then time.Time) time.Duration { return now.Sub(then).Round(time.Millisecond) }

@@ -5,6 +5,7 @@
 package guard
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sluice-project/sluice/edge"
@@ -54,10 +55,16 @@ type Held struct {
 
 // A Step is what is asked for: To Drain or Maint takes a member out, To Ready
 // gives it back. ByHand is a person's order, which freeze and evidence don't stop.
+//
+// Bypass is the other way round: it brings a standby member in, or turns a
+// switch, because all regular members of the pool fail; Back ends that.
 type Step struct {
 	Member edge.Member `json:"member"`
 	To     edge.Admin  `json:"to"`
+	Mark   string      `json:"mark,omitempty"` // of a switch, instead of To
 	ByHand bool        `json:"by_hand,omitempty"`
+	Bypass bool        `json:"bypass,omitempty"`
+	Back   bool        `json:"back,omitempty"`
 }
 
 // A World is all that guards may look at.
@@ -71,6 +78,13 @@ type World struct {
 	Held     map[edge.Member]Held
 	Own      map[edge.Member]Evidence // of the pool's members; a member that nothing covers has none
 	AtMax    bool                     // the hold is at its hard end: good evidence suffices, without hold_down and claims
+
+	// Along are the members of other pools that the step moves too, each with the
+	// policy that rules it; nil when none does. The step is judged in every pool.
+	Along map[edge.Member]*Policy
+
+	Standby map[edge.Member]bool // of a bypass: what it brings in, which is no regular member of the pool
+	Lapsed  bool                 // the claim's last bypass came to its time limit, and the claim has not ended since
 }
 
 // A Refusal says which guard said no, by a word for metrics and a line for people.
@@ -101,15 +115,17 @@ func (d Decision) Allowed() bool { return d.Refusal == nil }
 // A check returns a reason and a line; the reason is empty when the step may go on.
 type check func(Step, World) (reason, detail string)
 
-// guards in their order (SAFETY.md, "Order of guards"): one line each, with all
-// the reasons that it can give.
-var guards = []struct {
+// A row is a guard with all the reasons that it can give.
+type row struct {
 	name    string
 	check   check
 	reasons []string
-}{
+}
+
+// guards in their order (SAFETY.md, "Order of guards"): one line each.
+var guards = []row{
 	{"freeze", freeze, []string{"frozen"}},
-	{"inventory", inventory, []string{"device_blind", "no_policy", "unknown_pool", "unknown_member", "device_stale", "tracking", "tracked"}},
+	{"inventory", inventory, []string{"device_blind", "read_only", "no_policy", "unknown_pool", "unknown_member", "device_stale", "tracking", "tracked", "along"}},
 	{"foreign", foreign, []string{"superseded", "taken_out", "not_ours", "other_process", "changed", "moved"}},
 	{"silence", silence, []string{"silenced"}},
 	{"agent", agent, []string{"agent_check"}},
@@ -118,26 +134,50 @@ var guards = []struct {
 	{"min_serving", minServing, []string{"too_few_left"}},
 }
 
+// bypassGuards judge the way round a pool, in and back.
+var bypassGuards = []row{
+	{"freeze", freeze, []string{"frozen"}},
+	{"inventory", inventory, nil},
+	{"foreign", foreignBypass, []string{"in_already"}},
+	{"silence", silence, nil},
+	{"agent", agent, nil},
+	{"evidence", allFailing, []string{"no_members", "not_all_failing", "standby_bad"}},
+	{"budget", timeLimit, []string{"time_limit"}},
+}
+
 // Reasons returns every refusal that guards can give, without details, so that
 // counters can start at zero.
 func Reasons() (out []Refusal) {
-	for _, g := range guards {
+	for _, g := range slices.Concat(guards, bypassGuards) {
 		for _, r := range g.reasons {
-			out = append(out, Refusal{Guard: g.name, Reason: r})
+			if one := (Refusal{Guard: g.name, Reason: r}); !slices.Contains(out, one) {
+				out = append(out, one)
+			}
 		}
 	}
-	return out
+	return append(out, Refusal{Guard: "foreign", Reason: "held"}, Refusal{Guard: "inventory", Reason: "other_object"})
 }
 
 // Decide asks all guards. It is a function of its arguments alone.
 func Decide(s Step, w World) Decision {
+	if s.Bypass {
+		return decide(s, w, bypassGuards)
+	}
+	return decide(s, w, guards)
+}
+
+func decide(s Step, w World, by []row) Decision {
 	d := Decision{Step: s}
-	for _, g := range guards {
+	for _, g := range by {
 		reason, detail := g.check(s, w)
-		d.Findings = append(d.Findings, Finding{g.name, reason == "", reason, detail})
-		if reason != "" && d.Refusal == nil {
-			d.Refusal = &Refusal{g.name, reason, detail}
-		}
+		d.add(g.name, reason, detail)
 	}
 	return d
+}
+
+func (d *Decision) add(guard, reason, detail string) {
+	d.Findings = append(d.Findings, Finding{guard, reason == "", reason, detail})
+	if reason != "" && d.Refusal == nil {
+		d.Refusal = &Refusal{guard, reason, detail}
+	}
 }

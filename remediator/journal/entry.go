@@ -26,6 +26,13 @@ type Entry struct {
 	Config string       `json:"config,omitempty"` // hash of the configuration in force
 	Actor  string       `json:"actor,omitempty"`  // a person or program by name; empty is the engine itself
 
+	Remediation string `json:"remediation,omitempty"` // the hold's, when left empty
+
+	// Before and After are the device's own object around a write, byte for byte,
+	// of devices that have whole ones. Entries of event "image" carry them.
+	Before []byte `json:"before,omitempty"`
+	After  []byte `json:"after,omitempty"`
+
 	Evidence json.RawMessage `json:"evidence,omitempty"`
 	Decision json.RawMessage `json:"decision,omitempty"` // what replay decides again
 }
@@ -37,12 +44,15 @@ type Query struct {
 	Member edge.Member // a part left empty matches any
 	Hold   string      // id
 	Event  string
-	Limit  int // the newest so many; 0 is no limit
+
+	Remediation string
+
+	Limit int // the newest so many; 0 is no limit
 }
 
 func (q Query) selects(e *Entry) bool {
 	switch {
-	case e.At.Before(q.Since), q.Hold != "" && e.Hold != q.Hold, q.Event != "" && e.Event != q.Event:
+	case e.At.Before(q.Since), !matches(q.Hold, e.Hold), !matches(q.Event, e.Event), !matches(q.Remediation, e.Remediation):
 		return false
 	case q.Member == edge.Member{}:
 		return true

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +22,20 @@ type Hold struct {
 	Member edge.Member `json:"member"`
 	Policy string      `json:"policy"`
 	To     edge.Admin  `json:"to"`
+	Mark   string      `json:"mark,omitempty"` // of a switch, instead of To: the device's own word that it got
 	Phase  Phase       `json:"phase"`
+
+	// Along are members of other pools that are the same object on the device:
+	// the one step moved them all, and each pool's budget counts it.
+	Along []edge.Member `json:"along,omitempty"`
+
+	// Bypass says that the member, or switch, was brought in as a way round a pool
+	// whose members all fail; giving it back puts it out again.
+	Bypass bool `json:"bypass,omitempty"`
+
+	// Remediation is shared by all steps that came of one claim while it lasted,
+	// on however many devices.
+	Remediation string `json:"remediation,omitempty"`
 
 	Preimage edge.State `json:"preimage"`       // as read just before the intent: what a release gives back (I8)
 	Left     edge.State `json:"left"`           // as read back after the step: anything else was somebody else (I7)
@@ -56,3 +70,6 @@ func holdID(n uint64) string { return "h" + strconv.FormatUint(n, 10) }
 func (h Hold) number() (uint64, error) {
 	return strconv.ParseUint(strings.TrimPrefix(h.ID, "h"), 10, 64)
 }
+
+// Holds says whether m is the hold's member, or moved along with it.
+func (h Hold) Holds(m edge.Member) bool { return h.Member == m || slices.Contains(h.Along, m) }

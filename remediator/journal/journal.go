@@ -207,59 +207,96 @@ func (j *Journal) Drop(h *Hold, e Entry) error {
 
 func (j *Journal) change(what string, h *Hold, to Phase, e Entry) error {
 	next := *h
-	next.Phase = to
 	err := j.update(what, func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketHolds)
-		key, err := holdKey(h.Member)
-		if err != nil {
-			return err
-		}
-		old, err := holdAt(b, key)
-		if err != nil {
-			return err
-		}
-		var from Phase
-		switch {
-		case h.ID == "" && old != nil:
-			return fmt.Errorf("%w, by %s", ErrHeld, old.ID)
-		case h.ID == "":
-			n, err := b.NextSequence()
-			if err != nil {
-				return err
-			}
-			next.ID, next.Rev = holdID(n), 0
-		case old == nil || old.ID != h.ID || old.Rev != h.Rev:
-			return ErrConflict
-		default:
-			from = old.Phase
-		}
-		if err := from.check(to); err != nil {
-			return err
-		}
-		next.Rev++
-		if from != to {
-			next.Changed = time.Now()
-		}
-		if to == Closed {
-			err = b.Delete(key)
-		} else {
-			err = put(b, key, next)
-		}
-		if err != nil || from == to && e.Event == "" {
-			return err
-		}
-		e.Hold, e.From, e.To = next.ID, from, to
-		e.Event = cmp.Or(e.Event, string(to))
-		e.Policy = cmp.Or(e.Policy, next.Policy)
-		if e.Member == nil {
-			e.Member = &next.Member
-		}
-		return appendEntry(tx, e)
+		var err error
+		next, err = change(tx, *h, to, e)
+		return err
 	})
 	if err == nil {
 		*h = next
 	}
 	return err
+}
+
+// PutAll is [Journal.Put] for several holds in one transaction: all or none. It
+// is for a write that changes several members at once. There is one entry for
+// each hold, or none at all.
+func (j *Journal) PutAll(holds []*Hold, entries []Entry) error {
+	if len(entries) == 0 {
+		entries = make([]Entry, len(holds))
+	}
+	next := make([]Hold, len(holds))
+	err := j.update(fmt.Sprintf("put %d holds", len(holds)), func(tx *bbolt.Tx) error {
+		for i, h := range holds {
+			if h.Phase == Closed {
+				return fmt.Errorf("hold on %s: closing is for Drop: %w", h.Member, ErrIllegal)
+			}
+			var err error
+			if next[i], err = change(tx, *h, h.Phase, entries[i]); err != nil {
+				return fmt.Errorf("hold on %s: %w", h.Member, err)
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		for i, h := range holds {
+			*h = next[i]
+		}
+	}
+	return err
+}
+
+// change writes one hold in phase to and the entry about it.
+func change(tx *bbolt.Tx, h Hold, to Phase, e Entry) (Hold, error) {
+	next := h
+	next.Phase = to
+	b := tx.Bucket(bucketHolds)
+	key, err := holdKey(h.Member)
+	if err != nil {
+		return h, err
+	}
+	old, err := holdAt(b, key)
+	if err != nil {
+		return h, err
+	}
+	var from Phase
+	switch {
+	case h.ID == "" && old != nil:
+		return h, fmt.Errorf("%w, by %s", ErrHeld, old.ID)
+	case h.ID == "":
+		n, err := b.NextSequence()
+		if err != nil {
+			return h, err
+		}
+		next.ID, next.Rev = holdID(n), 0
+	case old == nil || old.ID != h.ID || old.Rev != h.Rev:
+		return h, ErrConflict
+	default:
+		from = old.Phase
+	}
+	if err := from.check(to); err != nil {
+		return h, err
+	}
+	next.Rev++
+	if from != to {
+		next.Changed = time.Now()
+	}
+	if to == Closed {
+		err = b.Delete(key)
+	} else {
+		err = put(b, key, next)
+	}
+	if err != nil || from == to && e.Event == "" {
+		return next, err
+	}
+	e.Hold, e.From, e.To = next.ID, from, to
+	e.Event = cmp.Or(e.Event, string(to))
+	e.Policy = cmp.Or(e.Policy, next.Policy)
+	e.Remediation = cmp.Or(e.Remediation, next.Remediation)
+	if e.Member == nil {
+		e.Member = &next.Member
+	}
+	return next, appendEntry(tx, e)
 }
 
 // Append records entries that change no hold, all or none.

@@ -1,0 +1,103 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	promconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/edge/haproxy"
+)
+
+// HAProxy says how to reach the stats socket of one HAProxy process.
+type HAProxy struct {
+	Address string         `yaml:"address"`
+	Timeout model.Duration `yaml:"timeout,omitempty"` // of one batch; 5s when left out
+	// TLSConfig is for a TCP address with something in front that ends TLS;
+	// HAProxy's own CLI has none.
+	TLSConfig *promconfig.TLSConfig `yaml:"tls_config,omitempty"`
+}
+
+func (h *HAProxy) validate() (m edge.Mistakes) {
+	network, _, err := haproxy.ParseAddress(h.Address)
+	if err != nil {
+		m.Add("address", "%v", err)
+	}
+	if h.Timeout < 0 || time.Duration(h.Timeout) > maxTimeout {
+		m.Add("timeout", "%s: want more than 0 and at most %s", h.Timeout, model.Duration(maxTimeout))
+	}
+	if h.TLSConfig == nil {
+		return m
+	}
+	if network == "unix" {
+		m.Add("tls_config", "a unix socket has no TLS: leave it out")
+	}
+	if err := h.TLSConfig.Validate(); err != nil {
+		m.Add("tls_config", "%v", err)
+	}
+	return m
+}
+
+func (h *HAProxy) setDirectory(dir string) {
+	if network, path, err := haproxy.ParseAddress(h.Address); err == nil && network == "unix" {
+		h.Address = "unix@" + promconfig.JoinDir(dir, path)
+	}
+	h.TLSConfig.SetDirectory(dir)
+}
+
+func newHAProxy(c Config, o Options) (client, error) {
+	opts := haproxy.Options{Address: c.HAProxy.Address, Timeout: time.Duration(c.HAProxy.Timeout)}
+	if c.HAProxy.TLSConfig != nil {
+		t, err := promconfig.NewTLSConfig(c.HAProxy.TLSConfig)
+		if err != nil {
+			return nil, fmt.Errorf("tls_config: %w", err)
+		}
+		if t.ServerName == "" {
+			if t.ServerName, err = haproxy.Host(c.HAProxy.Address); err != nil {
+				return nil, err
+			}
+		}
+		opts.TLS = t
+	}
+	if o.Trace != nil {
+		opts.Trace = func(k haproxy.Call) {
+			o.Trace(Call{c.Name, k.Operation, k.Transport, k.Command, k.Write, k.Duration, k.Err})
+		}
+	}
+	h, err := haproxy.New(opts)
+	return haproxyClient{h}, err
+}
+
+// HAProxy is the device's client, nil for other kinds; exporter/collect wants
+// more of a HAProxy than all kinds share.
+func (d *Device) HAProxy() *haproxy.Client {
+	h, ok := d.client.(haproxyClient)
+	if !ok {
+		return nil
+	}
+	return h.Client
+}
+
+type haproxyClient struct{ *haproxy.Client }
+
+func (h haproxyClient) look(ctx context.Context, device string) (edge.Snapshot, error) {
+	r, err := h.Read(ctx)
+	if err != nil {
+		return edge.Snapshot{}, err
+	}
+	return r.Snapshot(device), nil
+}
+
+func (h haproxyClient) set(ctx context.Context, o edge.Order) (edge.Receipt, error) {
+	for i, c := range o.Changes { // each is a command of its own
+		if err := h.SetAdmin(ctx, c.Member.Pool, c.Member.Name, c.To); err != nil {
+			return edge.Receipt{Written: i > 0}, err
+		}
+	}
+	return edge.Receipt{Written: true}, nil
+}
+
+func (haproxyClient) whole() (time.Duration, bool) { return 0, false }

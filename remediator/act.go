@@ -1,0 +1,354 @@
+package remediator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-kit/log/level"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/guard"
+	"github.com/sluice-project/sluice/remediator/journal"
+)
+
+// An act is a change that all guards agreed to and that is about to be made:
+// record, act, verify, record.
+type act struct {
+	hold   *journal.Hold
+	entry  journal.Entry // of the intent
+	snap   edge.Snapshot // that was decided on
+	byHand bool          // a person asked: a freeze doesn't stop it
+}
+
+// pace returns how long a pool that is written whole has to be left alone still.
+func (k *keeper) pace(p edge.Pool) time.Duration {
+	every, whole := k.dev.Whole()
+	if !whole || k.wrote[p].IsZero() {
+		return 0
+	}
+	return max(0, every-time.Since(k.wrote[p]))
+}
+
+// do carries out an act now, or at the round's end together with the others of
+// its pool, where the device writes pools whole.
+func (k *keeper) do(ctx context.Context, a *act) {
+	if _, whole := k.dev.Whole(); whole {
+		p := a.hold.Member.In()
+		k.queue[p] = append(k.queue[p], a)
+		return
+	}
+	k.carryOut(ctx, []*act{a})
+}
+
+// flush carries out what the round has gathered: one order a pool.
+func (k *keeper) flush(ctx context.Context) {
+	pools := make([]edge.Pool, 0, len(k.queue))
+	for p := range k.queue {
+		pools = append(pools, p)
+	}
+	slices.SortFunc(pools, func(a, b edge.Pool) int { return strings.Compare(a.Name, b.Name) })
+	for _, p := range pools {
+		acts := k.queue[p]
+		delete(k.queue, p)
+		k.carryOut(ctx, acts)
+	}
+}
+
+// carryOut records all intents in one transaction, sends one order, and reads
+// back what became of it.
+func (k *keeper) carryOut(ctx context.Context, acts []*act) {
+	if k.record(acts, true) != nil {
+		return // never act without a record
+	}
+	acts = k.unlessFrozen(acts)
+	if len(acts) == 0 {
+		return
+	}
+	sent := k.send(ctx, acts)
+	if errors.Is(sent, edge.ErrChanged) {
+		for _, a := range acts {
+			k.unsent(a, sent)
+		}
+		return
+	}
+	for _, a := range acts {
+		if !a.hold.Undo {
+			a.hold.Phase = journal.Applying
+		}
+	}
+	if k.record(acts, false) != nil {
+		return // the next round reads back
+	}
+	k.verify(ctx, acts, sent)
+}
+
+// record puts all holds at once; with their entries where these are due.
+func (k *keeper) record(acts []*act, entries bool) error {
+	var holds []*journal.Hold
+	var es []journal.Entry
+	for _, a := range acts {
+		holds = append(holds, a.hold)
+		if entries {
+			a.entry.Config = k.set.hash
+			es = append(es, a.entry)
+		}
+	}
+	err := k.r.journal.PutAll(holds, es)
+	if err != nil {
+		level.Error(k.r.logger).Log("msg", "not recorded", "member", holds[0].Member, "holds", len(holds), "phase", holds[0].Phase, "err", err)
+	}
+	return err
+}
+
+// unlessFrozen is the last moment in which a freeze stops what nobody asked for
+// by hand.
+func (k *keeper) unlessFrozen(acts []*act) (going []*act) {
+	why := k.r.frozen()
+	for _, a := range acts {
+		switch {
+		case why == "" || a.byHand:
+			going = append(going, a)
+		case a.hold.Undo:
+			k.stays(a.hold, journal.Entry{Event: "refusal", Admin: a.entry.Admin, Result: "refused", Guard: "freeze", Reason: "frozen", Detail: why})
+		default:
+			k.drop(a.hold, journal.Entry{Event: "refusal", Admin: a.entry.Admin, Result: "refused", Guard: "freeze", Reason: "frozen", Detail: why})
+		}
+	}
+	return going
+}
+
+// stays goes back to holding, when a way back was not gone.
+func (k *keeper) stays(h *journal.Hold, e journal.Entry) {
+	h.Phase = journal.Failed
+	if k.put(h, e) == nil {
+		h.Phase, h.Undo = journal.Holding, false
+		_ = k.put(h, journal.Entry{}) // put has logged it, and the next round reads what stands
+	}
+}
+
+// unsent ends an act that the device's client didn't send, because somebody has
+// changed the pool since it was decided: it is planned again at once.
+func (k *keeper) unsent(a *act, why error) {
+	to, _ := k.goal(a.hold)
+	e := journal.Entry{Event: "step", Admin: to.String(), Result: "replanned", Detail: oneLine(why)}
+	k.count(a.hold.Member, to, "replanned")
+	level.Warn(k.r.logger).Log("msg", "changed under us, planned again", "member", a.hold.Member, "err", why)
+	k.replan = true
+	if a.hold.Undo {
+		k.stays(a.hold, e)
+		return
+	}
+	k.drop(a.hold, e)
+}
+
+// send gives one order, and finishes it even when we are told to stop.
+func (k *keeper) send(ctx context.Context, acts []*act) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
+	defer cancel()
+	pool := acts[0].hold.Member.In()
+	o := edge.Order{Version: acts[0].snap.Versions[pool.Name], Save: k.save}
+	for _, a := range acts {
+		to, mark := k.goal(a.hold)
+		o.Changes = append(o.Changes, edge.Change{Member: a.hold.Member, To: to, Mark: mark})
+	}
+	receipt, err := k.dev.Set(ctx, o)
+	k.written(pool, receipt, err)
+	return err
+}
+
+// save keeps an object as it was before a write, in the journal and, where there
+// is one, in the folder of snapshots. What can't be kept isn't changed.
+func (k *keeper) save(i edge.Image) error {
+	pool := edge.Member{Device: i.Device, Pool: i.Pool}
+	err := k.r.journal.Append(journal.Entry{Event: "image", Member: &pool, Before: i.Bytes, Config: k.set.hash, Detail: "object " + i.Object + " before the write"})
+	if err == nil && k.set.images != nil {
+		err = k.set.images.Save(i)
+	}
+	if err != nil {
+		return fmt.Errorf("keep the object as it was: %w", err)
+	}
+	return nil
+}
+
+// written notes that a pool was written, and what its object is now.
+func (k *keeper) written(p edge.Pool, receipt edge.Receipt, err error) {
+	if !receipt.Written || errors.Is(err, edge.ErrChanged) {
+		return
+	}
+	k.wrote[p] = time.Now()
+	if receipt.After == nil {
+		return
+	}
+	pool := edge.Member{Device: p.Device, Pool: p.Name}
+	k.r.record(journal.Entry{
+		Event: "image", Member: &pool, After: receipt.After,
+		Detail: fmt.Sprintf("after the write; %s between the last look and the write", receipt.Gap.Round(time.Microsecond)),
+	})
+}
+
+// remember reads from the journal what a keeper needs to know of the time before
+// it: when each pool was written last, and which bypasses came to their limit.
+func (k *keeper) remember() {
+	every, _ := k.dev.Whole()
+	images, err := k.r.journal.Entries(journal.Query{Event: "image", Since: time.Now().Add(-every), Member: edge.Member{Device: k.name}})
+	for _, e := range images {
+		k.wrote[e.Member.In()] = e.At
+	}
+	ended, err2 := k.r.journal.Entries(journal.Query{Member: edge.Member{Device: k.name}, Event: eventTimeLimit})
+	gone, err3 := k.r.journal.Entries(journal.Query{Member: edge.Member{Device: k.name}, Event: eventClaimEnded})
+	for _, e := range ended {
+		k.lapsed[*e.Member] = e.At
+	}
+	for _, e := range gone {
+		if !e.At.Before(k.lapsed[*e.Member]) {
+			delete(k.lapsed, *e.Member)
+		}
+	}
+	if err := errors.Join(err, err2, err3); err != nil {
+		level.Error(k.r.logger).Log("msg", "journal not read", "device", k.name, "err", err)
+	}
+}
+
+// verify reads back what became of an order; sent is what the device answered.
+// An order without an answer is neither success nor failure (SAFETY.md I10).
+func (k *keeper) verify(ctx context.Context, acts []*act, sent error) {
+	snap, err := k.lookBack(ctx)
+	for _, a := range acts {
+		h := a.hold
+		if err == nil {
+			k.settle(h, snap, sent)
+			continue
+		}
+		to, _ := k.goal(h)
+		h.Phase = journal.Indeterminate
+		if k.put(h, journal.Entry{Event: "step", Admin: to.String(), Result: "indeterminate", Detail: "the device can't be read back: " + oneLine(err)}) == nil {
+			k.count(h.Member, to, "indeterminate")
+			level.Error(k.r.logger).Log("msg", "outcome unknown", "member", h.Member, "to", to, "sent", sent, "err", err)
+		}
+	}
+}
+
+// settle decides by what is read what became of the command in hand.
+func (k *keeper) settle(h *journal.Hold, snap edge.Snapshot, sent error) {
+	st, known := snap.State(h.Member)
+	to, _ := k.goal(h)
+	switch {
+	case !known:
+		k.orphan(h, "the device doesn't list it any more")
+	case h.Undo && reached(h, st):
+		h.Phase = journal.Reverted
+		if k.put(h, journal.Entry{Event: "step", Admin: to.String(), Result: "applied", Detail: "given back, read back as it was before", Evidence: marshal(k.own[h.Member])}) == nil {
+			k.count(h.Member, to, "applied")
+			level.Info(k.r.logger).Log("msg", "member given back", "member", h.Member, "held", time.Since(h.Since).Round(time.Millisecond))
+			k.drop(h, journal.Entry{})
+			delete(k.failures, h.Member)
+		}
+	case unmoved(h, st):
+		k.failed(h, to, sent)
+	case !h.Undo && reached(h, st):
+		k.applied(h, st, snap)
+	default:
+		k.supersede(h, st)
+	}
+}
+
+// applied notes a member that was read back as we wanted it.
+func (k *keeper) applied(h *journal.Hold, st edge.State, snap edge.Snapshot) {
+	if h.Phase == journal.Intent { // a crash left it so
+		h.Phase = journal.Indeterminate
+		if k.put(h, journal.Entry{}) != nil {
+			return
+		}
+	}
+	h.Phase, h.Left, h.Process, h.Since = journal.Applied, st, snap.Process, time.Now()
+	detail := fmt.Sprintf("read back as %s (%s)", st.Admin, st.Marks)
+	if len(h.Along) > 0 {
+		detail += fmt.Sprintf(", and with it %v", h.Along)
+	}
+	if k.put(h, journal.Entry{Event: "step", Admin: h.To.String(), Result: "applied", Detail: detail}) != nil {
+		return
+	}
+	k.count(h.Member, h.To, "applied")
+	msg := "member taken out"
+	if h.Bypass {
+		msg = "bypass brought in"
+	}
+	level.Info(k.r.logger).Log("msg", msg, "member", h.Member, "to", h.To, "policy", h.Policy, "reason", h.Reason)
+	h.Phase = journal.Holding
+	if k.put(h, journal.Entry{}) == nil {
+		delete(k.failures, h.Member)
+	}
+}
+
+// failed notes a command that changed nothing, by the device's own word. It is
+// tried again later, and later each time.
+func (k *keeper) failed(h *journal.Hold, to edge.Admin, sent error) {
+	detail := "the device took the command and did nothing"
+	if sent != nil {
+		detail = oneLine(sent)
+	}
+	f := k.failures[h.Member]
+	f.count++
+	f.until = time.Now().Add(min(time.Duration(1<<min(f.count, 7))*2*time.Second, 5*time.Minute))
+	k.failures[h.Member] = f
+	k.count(h.Member, to, "failed")
+	level.Error(k.r.logger).Log("msg", "step failed", "member", h.Member, "to", to, "tries", f.count, "err", detail)
+	e := journal.Entry{Event: "step", Admin: to.String(), Result: "failed", Detail: detail}
+	if h.Undo {
+		h.RetryAt = f.until
+		k.stays(h, e)
+		return
+	}
+	h.Phase = journal.Failed
+	if k.put(h, e) == nil {
+		k.drop(h, journal.Entry{})
+	}
+}
+
+// supersede notes that somebody else changed the member: hands off (SAFETY.md I7).
+func (k *keeper) supersede(h *journal.Hold, st edge.State) {
+	h.Phase, h.Undo = journal.Superseded, false
+	h.Superseded = fmt.Sprintf("found %s (%s) at %s, we left %s (%s) at %s", st.Admin, st.Marks, st.Address, h.Left.Admin, h.Left.Marks, h.Left.Address)
+	if k.put(h, journal.Entry{Event: "step", Admin: h.To.String(), Result: "superseded", Detail: h.Superseded}) == nil {
+		k.count(h.Member, h.To, "superseded")
+		level.Warn(k.r.logger).Log("msg", "somebody changed it, hands off", "member", h.Member, "detail", h.Superseded)
+	}
+}
+
+// orphan ends a hold on something that isn't there.
+func (k *keeper) orphan(h *journal.Hold, why string) {
+	h.Phase = journal.Orphaned
+	if k.put(h, journal.Entry{Detail: why}) == nil {
+		level.Warn(k.r.logger).Log("msg", "hold ended", "member", h.Member, "reason", why)
+		k.drop(h, journal.Entry{})
+	}
+}
+
+// put and drop store a hold; what goes wrong is logged here, once.
+func (k *keeper) put(h *journal.Hold, e journal.Entry) error {
+	e.Config = k.set.hash
+	err := k.r.journal.Put(h, e)
+	if err != nil {
+		level.Error(k.r.logger).Log("msg", "not recorded", "member", h.Member, "phase", h.Phase, "err", err)
+	}
+	return err
+}
+
+func (k *keeper) drop(h *journal.Hold, e journal.Entry) {
+	e.Config = k.set.hash
+	if err := k.r.journal.Drop(h, e); err != nil {
+		level.Error(k.r.logger).Log("msg", "not recorded", "member", h.Member, "phase", h.Phase, "err", err)
+	}
+}
+
+// A Restoration is what came of a person's order to put an object back.
+type Restoration struct {
+	Decision guard.Decision `json:"decision"`
+	Written  bool           `json:"written"`
+	Result   string         `json:"result"`
+	Detail   string         `json:"detail"`
+}
