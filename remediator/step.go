@@ -43,6 +43,12 @@ func (k *keeper) world(snap edge.Snapshot, p *Policy, t *target, m edge.Member, 
 			held.GoodSince, held.GoodCount = c.goodSince, c.goodCount
 		}
 		k.hasHeld(&w, h.Member, h.Along, held)
+		if h.Bypass { // never a regular member, whatever the configuration says by now
+			if w.Standby == nil {
+				w.Standby = map[edge.Member]bool{}
+			}
+			w.Standby[h.Member] = true
+		}
 	}
 	states := maps.Clone(w.Snapshot.States)
 	for _, acts := range k.queue {

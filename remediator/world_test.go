@@ -42,6 +42,12 @@ var s1, s2, s3 = member("s1"), member("s2"), member("s3")
 // inWorld runs a test in virtual time.
 func inWorld(t *testing.T, change func(*Config), f func(*world)) {
 	t.Helper()
+	inWorldWith(t, func(*world) {}, change, f)
+}
+
+// inWorldWith is inWorld with a device that was prepared before anything runs.
+func inWorldWith(t *testing.T, prepare func(*world), change func(*Config), f func(*world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, path: filepath.Join(t.TempDir(), "sluice.db"), alerts: &alerts{firing: map[string]claims.Claim{}}}
 		w.device = newDevice(s1, s2, s3)
@@ -54,6 +60,7 @@ func inWorld(t *testing.T, change func(*Config), f func(*world)) {
 				Members: Members{Pool: "shop"},
 			}},
 		}
+		prepare(w)
 		if change != nil {
 			change(w.cfg)
 		}
@@ -119,6 +126,13 @@ func (w *world) recover(m edge.Member) {
 	w.probe.set(m, edge.Yes)
 	w.alerts.resolve(m)
 	w.r.Wake()
+}
+
+func (w *world) freeze() {
+	w.t.Helper()
+	if err := w.r.journal.SetFreeze(journal.Freeze{Reason: "as the test says", Actor: "test"}); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func (w *world) want(m edge.Member, marks string) {
@@ -386,6 +400,18 @@ func (a *alerts) claim(labels map[string]string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.firing[c.Key] = c
+}
+
+func (a *alerts) add(c claims.Claim) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.firing[c.Key] = c
+}
+
+func (a *alerts) drop(labels map[string]string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.firing, claims.Key(labels))
 }
 
 func (a *alerts) silence(m edge.Member) {
