@@ -11,7 +11,6 @@ import (
 	"github.com/go-kit/log/level"
 
 	"github.com/sluice-project/sluice/edge"
-	"github.com/sluice-project/sluice/remediator/guard"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
 
@@ -343,12 +342,4 @@ func (k *keeper) drop(h *journal.Hold, e journal.Entry) {
 	if err := k.r.journal.Drop(h, e); err != nil {
 		level.Error(k.r.logger).Log("msg", "not recorded", "member", h.Member, "phase", h.Phase, "err", err)
 	}
-}
-
-// A Restoration is what came of a person's order to put an object back.
-type Restoration struct {
-	Decision guard.Decision `json:"decision"`
-	Written  bool           `json:"written"`
-	Result   string         `json:"result"`
-	Detail   string         `json:"detail"`
 }

@@ -2,11 +2,13 @@ package remediator
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/claims"
+	"github.com/sluice-project/sluice/remediator/control"
 	"github.com/sluice-project/sluice/remediator/guard"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
@@ -42,6 +44,20 @@ func (e engine) Explain(ctx context.Context, labels map[string]string) (any, err
 		return nil, err
 	}
 	return x, nil
+}
+
+// Restore answers with whatever can be written as JSON. See [Remediator.Restore].
+func (e engine) Restore(ctx context.Context, p edge.Pool, object []byte, actor, reason string) (any, error) {
+	out, err := e.Remediator.Restore(ctx, p, object, actor, reason)
+	switch {
+	case errors.Is(err, ErrNoDevice):
+		return nil, control.NotFound(err)
+	case errors.Is(err, ErrNoObjects), errors.Is(err, ErrObject):
+		return nil, control.BadRequest(err)
+	case err != nil:
+		return nil, err
+	}
+	return out, nil
 }
 
 // Explain looks at the devices and asks the second source as a round would,

@@ -26,6 +26,9 @@ import (
 // maxBody bounds a request, in bytes. The largest is a set of labels to explain.
 const maxBody = 64 << 10
 
+// maxObject bounds a stored object that is put back, in bytes.
+const maxObject = 4 << 20
+
 // A Journal is the [journal.Journal], as far as people reach it.
 type Journal interface {
 	Freeze() (*journal.Freeze, error)
@@ -46,6 +49,9 @@ type Engine interface {
 	// Explain says what would be done now for an alert with these labels. The
 	// answer goes out as JSON. It changes nothing.
 	Explain(ctx context.Context, labels map[string]string) (any, error)
+	// Restore puts a stored object of a pool back, through guards and journal, and
+	// says what came of it. The answer goes out as JSON.
+	Restore(ctx context.Context, p edge.Pool, object []byte, actor, reason string) (any, error)
 }
 
 // Options of [Handler].
@@ -69,13 +75,14 @@ func Handler(o Options) http.Handler {
 		"/api/v1/freeze": {"GET": o.frozen, "POST": o.freeze, "DELETE": o.thaw},
 		"/api/v1/holds":  {"GET": o.holds},
 		"/api/v1/holds/{device}/{pool}/{member}/release": {"POST": o.release},
-		"/api/v1/steps":   {"GET": o.steps},
-		"/api/v1/explain": {"POST": o.explain},
+		"/api/v1/steps":                         {"GET": o.steps},
+		"/api/v1/explain":                       {"POST": o.explain},
+		"/api/v1/pools/{device}/{pool}/restore": {"POST": o.restore},
 	} {
 		mux.Handle(path, methods)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, nil, problem(http.StatusNotFound, "no such path: want freeze, holds, steps or explain below /api/v1/"))
+		reply(w, nil, problem(http.StatusNotFound, "no such path: want freeze, holds, steps, explain or pools below /api/v1/"))
 	})
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -103,7 +110,11 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply(w, nil, problem(http.StatusMethodNotAllowed, "method %s: use %s", r.Method, strings.Join(allow, " or ")))
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	limit := int64(maxBody)
+	if strings.HasSuffix(r.URL.Path, "/restore") {
+		limit = maxObject
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	data, err := serve(r)
 	reply(w, data, err)
 }
@@ -120,6 +131,10 @@ func (e *problemError) Error() string { return e.text }
 func problem(code int, format string, args ...any) error {
 	return &problemError{code, fmt.Sprintf(format, args...)}
 }
+
+// NotFound and BadRequest tell an [Engine]'s caller whose fault an error is.
+func NotFound(err error) error   { return problem(http.StatusNotFound, "%s", line(err)) }
+func BadRequest(err error) error { return problem(http.StatusBadRequest, "%s", line(err)) }
 
 type envelope struct {
 	Success    bool   `json:"success"`

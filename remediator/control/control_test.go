@@ -43,6 +43,14 @@ func (e *engine) Explain(_ context.Context, labels map[string]string) (any, erro
 	return map[string]string{"would": "drain"}, e.err
 }
 
+func (e *engine) Restore(_ context.Context, p edge.Pool, object []byte, actor, reason string) (any, error) {
+	if p.Device == "edge9" {
+		return nil, NotFound(errors.New("no such device"))
+	}
+	e.released = append(e.released, strings.Join([]string{p.String(), string(object), actor, reason}, "|"))
+	return map[string]string{"result": "applied"}, e.err
+}
+
 type api struct {
 	handler http.Handler
 	engine  *engine
@@ -343,4 +351,45 @@ func FuzzControl(f *testing.F) { // I21
 			t.Fatalf("%s %s %q: %s", method, path, body, w.Body)
 		}
 	})
+}
+
+func TestAnObjectIsPutBackByAPersonsWord(t *testing.T) {
+	a := newAPI(t)
+	object := strings.Repeat(" ", maxBody) + "{}" // larger than other requests may be
+	body, err := json.Marshal(map[string]string{"object": object, "reason": "wrong change"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{
+		"/api/v1/pools/waf1/shop%2Ffront/restore": http.StatusOK,
+		"/api/v1/pools/edge9/shop/restore":        http.StatusNotFound,
+	} {
+		w := httptest.NewRecorder()
+		a.handler.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, strings.NewReader(string(body))))
+		if w.Code != want {
+			t.Errorf("%s: %d, want %d: %s", path, w.Code, want, w.Body)
+		}
+	}
+	if len(a.engine.released) != 1 || !strings.HasPrefix(a.engine.released[0], "waf1/shop/front| ") || !strings.HasSuffix(a.engine.released[0], "|wrong change") {
+		t.Errorf("the engine heard %.60q", a.engine.released)
+	}
+	w := httptest.NewRecorder()
+	a.handler.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/api/v1/pools/waf1/shop/restore", strings.NewReader(`{"object": "{}"}`)))
+	if w.Code != http.StatusBadRequest {
+		t.Errorf("without a reason: %d", w.Code)
+	}
+}
+
+func TestImagesAreLeftOutUnlessAskedFor(t *testing.T) {
+	a := newAPI(t)
+	if err := a.journal.Append(journal.Entry{Event: "image", Before: []byte("old"), After: []byte("new"), Remediation: "r1"}, journal.Entry{Event: "other"}); err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]bool{"?remediation=r1": false, "?remediation=r1&images=1": true} {
+		w := httptest.NewRecorder()
+		a.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/steps"+query, nil))
+		if got := strings.Contains(w.Body.String(), `"before"`); got != want || !strings.Contains(w.Body.String(), `"count":1`) {
+			t.Errorf("%s: %s", query, w.Body)
+		}
+	}
 }

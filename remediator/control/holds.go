@@ -67,7 +67,8 @@ func (o Options) release(r *http.Request) (any, error) {
 
 // steps answers GET /api/v1/steps: the journal's entries, oldest first. Its
 // parameters are limit (the newest so many; 100), since (RFC 3339, or a length of
-// time before now), after (a seq), device, pool, member, hold and event.
+// time before now), after (a seq), device, pool, member, hold, event and
+// remediation. The objects around a write are left out unless images is 1.
 func (o Options) steps(r *http.Request) (any, error) {
 	q, err := query(r.URL.RawQuery, time.Now())
 	if err != nil {
@@ -76,6 +77,11 @@ func (o Options) steps(r *http.Request) (any, error) {
 	es, err := o.Journal.Entries(q)
 	if err != nil {
 		return nil, unavailable(err)
+	}
+	if r.URL.Query().Get("images") != "1" {
+		for i := range es {
+			es[i].Before, es[i].After = nil, nil
+		}
 	}
 	return struct {
 		Steps []journal.Entry `json:"steps"`
@@ -122,8 +128,14 @@ func query(raw string, now time.Time) (journal.Query, error) {
 			q.Hold = v
 		case "event":
 			q.Event = v
+		case "remediation":
+			q.Remediation = v
+		case "images":
+			if v != "1" && v != "0" {
+				bad = "1 or 0"
+			}
 		default:
-			known := []string{"after", "device", "event", "hold", "limit", "member", "pool", "since"}
+			known := []string{"after", "device", "event", "hold", "images", "limit", "member", "pool", "remediation", "since"}
 			return q, problem(http.StatusBadRequest, "%q: no such parameter: want one of %s", cut(name), strings.Join(known, ", "))
 		}
 		if bad != "" {
@@ -145,6 +157,22 @@ func (o Options) explain(r *http.Request) (any, error) {
 		return nil, problem(http.StatusBadRequest, `labels: want those of an alert, such as {"remediation": "drain", "device": "edge1", "pool": "shop", "member": "s1"}`)
 	}
 	return o.Engine.Explain(r.Context(), in.Labels)
+}
+
+// restore answers POST /api/v1/pools/{device}/{pool}/restore, which takes
+// {"object": "the stored object, as text", "reason": "why"}.
+func (o Options) restore(r *http.Request) (any, error) {
+	var in struct {
+		Object string `json:"object"`
+		Reason string `json:"reason"`
+	}
+	if err := read(r, &in); err != nil {
+		return nil, err
+	}
+	if in.Object == "" || in.Reason == "" {
+		return nil, problem(http.StatusBadRequest, `want {"object": "the stored object, as text", "reason": "why"}`)
+	}
+	return o.Engine.Restore(r.Context(), edge.Pool{Device: r.PathValue("device"), Name: r.PathValue("pool")}, []byte(in.Object), o.Actor(r), in.Reason)
 }
 
 // notNil makes an empty list [] in JSON and not null.
