@@ -318,10 +318,6 @@ func (s *Sim) get(id string) answer {
 	return a
 }
 
-// readOnly are the fields that a known client strips before it writes. What
-// the device does with them is a guess: it ignores them, or see [ReadOnlyField].
-var readOnly = []string{"id", "addresses", "last_modified"}
-
 // patch changes the fields that are named and no others; of backends the whole
 // list. Source: facts A1.4.
 func (s *Sim) patch(id, kind string, body []byte) answer {
@@ -371,6 +367,8 @@ func (u *upstream) patched(in object, strict bool) (*upstream, error) {
 	for _, f := range in {
 		switch f.name {
 		case "id", "addresses", "last_modified":
+			// Source: a known client strips these before it writes. What the
+			// device does with them is a guess: it ignores them, or refuses.
 			if strict {
 				return nil, errors.New(f.name + ": read-only")
 			}

@@ -11,7 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log" //nolint:depguard // only to keep net/http quiet
 	"math/big"
 	"net"
 	"net/http"
