@@ -116,7 +116,8 @@ func (r Reading) Snapshot(device string) edge.Snapshot {
 			Member: m, Address: srv.Address, Admin: srv.Admin.admin(), Marks: srv.Admin.String(),
 			Settled:  srv.Admin&ResolveMaint != 0 || srv.Admin&ConfigMaint != 0 && srv.Admin.Maint(),
 			Backup:   row.At(backup) == "1",
-			Weight:   int(number(row.At(weight))), // 0 to 256
+			Weight:   int(number(row.At(weight))), // 0 to 256; 0 while it drains
+			Share:    srv.UserWeight,              // stays while it drains
 			Check:    checked(row.At(check), srv.Op),
 			Agent:    srv.HasAgent(),
 			Tracks:   row.At(tracked),
