@@ -25,6 +25,11 @@ func downs(object string) (out string) {
 	return out
 }
 
+// has says whether part is in body; with no part, that body is empty unless it was cut.
+func has(body, part string, cut bool) bool {
+	return strings.Contains(body, part) && (part != "" || cut == (body != ""))
+}
+
 func TestFaults(t *testing.T) {
 	for _, c := range []struct {
 		fault             Fault
@@ -55,11 +60,11 @@ func TestFaults(t *testing.T) {
 			url := s.Start(t)
 			s.Misbehave(c.fault, -1)
 			status, body, err := call{method: "GET", path: "/upstreams/" + shop}.do(t, url)
-			if status != c.get || !strings.Contains(body, c.getBody) || (err != nil) != c.getCut {
+			if status != c.get || !has(body, c.getBody, c.getCut) || (err != nil) != c.getCut {
 				t.Errorf("GET: %d %q %v", status, body, err)
 			}
 			status, body, err = call{method: "PATCH", path: "/upstreams/" + shop, body: takeOut}.do(t, url)
-			if status != c.patch || !strings.Contains(body, c.patchIs) || (err != nil) != c.writeFail {
+			if status != c.patch || !has(body, c.patchIs, c.writeFail) || (err != nil) != c.writeFail {
 				t.Errorf("PATCH: %d %q %v", status, body, err)
 			}
 			wantEqual(t, downs(string(s.Object(shop))), c.after)
@@ -136,12 +141,10 @@ func TestReorderedBackendsAreTheSameOnes(t *testing.T) {
 		_, body := get(t, url, "/upstreams/"+shop)
 		got = append(got, downs(body))
 		addresses, backends, _ := strings.Cut(body, `"backends":`)
-		last := 0
 		for _, b := range []string{"192.0.2.11", "192.0.2.12", "192.0.2.13"} {
 			if !strings.Contains(addresses, b) || !strings.Contains(backends, b) {
 				t.Errorf("no %s in %s", b, body)
 			}
-			last += strings.Index(addresses, b) - strings.Index(addresses, "192.0.2.11")
 		}
 		if strings.Index(addresses, "192.0.2.11") < strings.Index(addresses, "192.0.2.12") !=
 			(strings.Index(backends, "192.0.2.11") < strings.Index(backends, "192.0.2.12")) {
