@@ -10,8 +10,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"log" //nolint:depguard // only to keep net/http quiet
 	"math/big"
 	"net"
 	"net/http"
@@ -51,11 +49,7 @@ func Serve(tb testing.TB, h http.Handler, conf *tls.Config) (address string) {
 	if conf != nil {
 		ln = tls.NewListener(ln, conf)
 	}
-	srv := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: time.Minute,
-		ErrorLog:          log.New(io.Discard, "", 0), // handshakes that a test wants to fail
-	}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(ln) }()
 	tb.Cleanup(func() {
