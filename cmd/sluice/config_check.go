@@ -6,9 +6,16 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 )
 
+// configCommand makes "sluice config", the parent of its subcommands, once.
+func configCommand(app *kingpin.Application) *kingpin.CmdClause {
+	if cmd := app.GetCommand("config"); cmd != nil {
+		return cmd
+	}
+	return app.Command("config", "Look at a configuration file, or make one from another program's.")
+}
+
 func addConfigCheck(app *kingpin.Application) (string, func(streams) error) {
-	parent := app.Command("config", "Look at a configuration file.")
-	cmd := parent.Command("check", "Print every mistake in the file, with its line and what to write instead. Exit 1 when there is one.")
+	cmd := configCommand(app).Command("check", "Print every mistake in the file, with its line and what to write instead. Exit 1 when there is one.")
 	file := cmd.Arg("FILE", "The configuration file.").Required().String()
 	return cmd.FullCommand(), func(std streams) error { return checkConfig(std, *file) }
 }
