@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"net/http"
 	"sync"
 	"time"
 
@@ -21,7 +22,7 @@ type deviceLog struct {
 	logger log.Logger
 
 	mu   sync.Mutex
-	away map[string]string // device -> why its last read failed
+	away map[string]string // device, and for HTTP what was read -> why the last read failed
 }
 
 func newDeviceLog(logger log.Logger) *deviceLog {
@@ -41,7 +42,7 @@ func (d *deviceLog) call(c fleet.Call) {
 		level.Info(d.logger).Log(append(line, "result", "answers again")...)
 	case c.Err == nil:
 		level.Debug(d.logger).Log(append(line, "result", "ok")...)
-	case refused(c.Err):
+	case refused(c.Err) && (c.Write || fresh || c.Method == ""):
 		level.Warn(d.logger).Log(append(line, "result", "refused", "err", c.Err)...)
 	case c.Write || fresh:
 		level.Error(d.logger).Log(append(line, "result", "failed", "err", c.Err)...)
@@ -57,12 +58,16 @@ func (d *deviceLog) note(c fleet.Call) (fresh bool) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	why, was := d.away[c.Device]
+	what := c.Device
+	if c.Method != "" {
+		what += " " + c.Command // an HTTP API may refuse one object and give the others
+	}
+	why, was := d.away[what]
 	if c.Err == nil {
-		delete(d.away, c.Device)
+		delete(d.away, what)
 		return was
 	}
-	d.away[c.Device] = c.Err.Error()
+	d.away[what] = c.Err.Error()
 	return why != c.Err.Error()
 }
 
@@ -73,5 +78,6 @@ func refused(err error) bool {
 			return true
 		}
 	}
-	return false
+	status := (*fleet.StatusError)(nil)
+	return errors.As(err, &status) && status.Code < http.StatusInternalServerError
 }

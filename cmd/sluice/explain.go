@@ -1,15 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net/http"
-	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -19,8 +15,6 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/go-kit/log"
 	"github.com/prometheus/alertmanager/pkg/labels"
-	promconfig "github.com/prometheus/common/config"
-	"github.com/prometheus/common/version"
 
 	"github.com/sluice-project/sluice/remediator"
 	"github.com/sluice-project/sluice/remediator/journal"
@@ -29,23 +23,21 @@ import (
 const (
 	// explainTime bounds an answer: it waits for the device and for a whole pool's probes.
 	explainTime = time.Minute
-	// mostAnswer bounds how much of an answer is read.
-	mostAnswer = 4 << 20
 	// journalLock is how long --offline waits for the journal.
 	journalLock = time.Second
 )
 
 type explainFlags struct {
-	labels, url, httpConfig, config, output string
-	offline                                 bool
+	labels, config, output string
+	remote                 *remote
+	offline                bool
 }
 
 func addExplain(app *kingpin.Application) (string, func(streams) error) {
 	cmd := app.Command("explain", "What the remediator would do now for an alert with these labels, guard by guard. Changes nothing.")
 	f := new(explainFlags)
 	cmd.Flag("labels", `The alert's labels: 'remediation="drain",device="edge1",pool="shop",member="app1"'.`).Required().StringVar(&f.labels)
-	cmd.Flag("remediator.url", "Where the remediator answers.").Default("http://127.0.0.1:11011").StringVar(&f.url)
-	cmd.Flag("http.config.file", "How to authenticate to it: basic_auth, authorization, tls_config, as in Prometheus.").StringVar(&f.httpConfig)
+	f.remote = addRemote(cmd)
 	cmd.Flag("offline", "Ask no remediator: open the journal and decide here, with fresh reads of the device.").BoolVar(&f.offline)
 	cmd.Flag("config.file", "The configuration file, for --offline.").Default("sluice.yml").StringVar(&f.config)
 	cmd.Flag("output", "text or json.").Default("text").EnumVar(&f.output, "text", "json")
@@ -99,52 +91,11 @@ func parseLabels(s string) (map[string]string, error) {
 
 // askRemediator asks the one that runs.
 func askRemediator(ctx context.Context, f *explainFlags, alert map[string]string) (*remediator.Explanation, error) {
-	base, err := url.Parse(f.url)
-	if err != nil || base.Host == "" || base.User != nil {
-		return nil, errors.New("--remediator.url: want one like http://127.0.0.1:11011; passwords go into --http.config.file")
+	var x remediator.Explanation
+	if err := f.remote.post(ctx, "/api/v1/explain", map[string]any{"labels": alert}, &x); err != nil {
+		return nil, fmt.Errorf("%w (--offline decides without it)", err)
 	}
-	client := http.DefaultClient
-	if f.httpConfig != "" {
-		c, _, err := promconfig.LoadHTTPConfigFile(f.httpConfig)
-		if err != nil {
-			return nil, fmt.Errorf("--http.config.file %s: %w", f.httpConfig, err)
-		}
-		if client, err = promconfig.NewClientFromConfig(*c, "explain"); err != nil {
-			return nil, fmt.Errorf("--http.config.file %s: %w", f.httpConfig, err)
-		}
-	}
-	body, err := json.Marshal(map[string]any{"labels": alert})
-	if err != nil {
-		return nil, fmt.Errorf("ask the remediator: %w", err)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base.JoinPath("/api/v1/explain").String(), bytes.NewReader(body))
-	if err != nil {
-		return nil, fmt.Errorf("ask the remediator: %w", err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", version.ComponentUserAgent("Sluice"))
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("ask the remediator: %w (does it run there? --offline decides without it)", err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, mostAnswer))
-	if err != nil {
-		return nil, fmt.Errorf("ask the remediator at %s: %w", base, err)
-	}
-	var answer struct {
-		Success bool                    `json:"success"`
-		Data    *remediator.Explanation `json:"data"`
-		Error   string                  `json:"error"`
-	}
-	if err := json.Unmarshal(text, &answer); err != nil || !answer.Success || answer.Data == nil {
-		why := answer.Error
-		if why == "" {
-			why = brief(string(text))
-		}
-		return nil, fmt.Errorf("the remediator at %s answered %s: %s", base, resp.Status, why)
-	}
-	return answer.Data, nil
+	return &x, nil
 }
 
 // decideHere does what the remediator would, in this process.
@@ -156,7 +107,7 @@ func decideHere(ctx context.Context, f *explainFlags, alert map[string]string) (
 	if l.Remediation == nil {
 		return nil, fmt.Errorf("%s has no section remediation: there is nothing to decide", f.config)
 	}
-	o, err := remediatorOptions(log.NewNopLogger(), l)
+	o, err := remediatorOptions(fleetOptions{logger: log.NewNopLogger()}, l)
 	if err != nil {
 		return nil, err
 	}

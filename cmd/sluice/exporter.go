@@ -22,11 +22,12 @@ func runExporter(logger log.Logger, l *loaded, flags *webFlags) error {
 	if err != nil {
 		return err
 	}
-	devices, err := newFleet(l, logger)
+	reg := newRegistry()
+	o := fleetOptions{logger: logger, calls: newAPICalls(reg)}
+	devices, err := newFleet(l, o)
 	if err != nil {
 		return err
 	}
-	reg := newRegistry()
 	x, err := exporter.New(exporter.Options{
 		Logger: logger, Registry: reg, Config: &l.Exporter, Fleet: devices, ExternalPath: external,
 	})
@@ -34,7 +35,7 @@ func runExporter(logger log.Logger, l *loaded, flags *webFlags) error {
 		return err
 	}
 	keep := newKeeper(l, logger, reg, func(l *loaded) error {
-		devices, err := newFleet(l, logger)
+		devices, err := newFleet(l, o)
 		if err != nil {
 			return err
 		}

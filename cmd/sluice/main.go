@@ -26,7 +26,7 @@ var errSaid = errors.New("the output says it")
 // sluice carries out one command line and returns the exit code: 0, or 1 when it
 // could not be done or the answer is no.
 func sluice(args []string, stdout, stderr io.Writer) int {
-	app := kingpin.New("sluice", "Watches the members of HAProxy pools, takes a failing one out when that is safe, and gives it back when it has proved healthy.")
+	app := kingpin.New("sluice", "Watches the members of HAProxy and PTAF pools, takes a failing one out when that is safe, and gives it back when it has proved healthy.")
 	app.Version(version.Print("sluice"))
 	app.VersionFlag.Help("Show the version and exit.")
 	app.HelpFlag.Short('h').Help("Show this help and exit.")
@@ -39,6 +39,8 @@ func sluice(args []string, stdout, stderr io.Writer) int {
 		addConfigCheck,
 		addExplain,
 		addProbe,
+		addPTAFGet,
+		addPTAFRestore,
 	} {
 		name, command := add(app)
 		commands[name] = command

@@ -129,7 +129,7 @@ func jobsOf(ctx context.Context, l *loaded, p *exporter.Probe) ([]job, error) {
 	if p.Members == nil {
 		return jobs, nil
 	}
-	f, err := newFleet(l, log.NewNopLogger())
+	f, err := newFleet(l, fleetOptions{logger: log.NewNopLogger()})
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/sluice-project/sluice/remediator"
+	"github.com/sluice-project/sluice/remediator/snapshots"
 )
 
 func addRemediator(app *kingpin.Application) (string, func(streams) error) {
@@ -51,11 +52,12 @@ type routes struct {
 }
 
 func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes) (err error) {
-	o, err := remediatorOptions(logger, l)
+	reg := newRegistry()
+	how := fleetOptions{logger: logger, calls: newAPICalls(reg)}
+	o, err := remediatorOptions(how, l)
 	if err != nil {
 		return err
 	}
-	reg := newRegistry()
 	o.Registerer, o.Authenticated = reg, w.authenticated
 	r, err := remediator.New(o)
 	if err != nil {
@@ -64,7 +66,7 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 	defer func() { err = errors.Join(err, r.Close()) }()
 
 	keep := newKeeper(l, logger, reg, func(l *loaded) error {
-		o, err := remediatorOptions(logger, l)
+		o, err := remediatorOptions(how, l)
 		if err != nil {
 			return err
 		}
@@ -92,8 +94,11 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 }
 
 // remediatorOptions builds what the remediator is made of, besides its metrics.
-func remediatorOptions(logger log.Logger, l *loaded) (remediator.Options, error) {
-	devices, err := newFleet(l, logger)
+func remediatorOptions(how fleetOptions, l *loaded) (remediator.Options, error) {
+	// Below mode auto nothing is written at all, not even to find out whether it
+	// could be.
+	how.write = how.calls != nil && l.Remediation != nil && l.Remediation.Mode == remediator.Auto
+	devices, err := newFleet(l, how)
 	if err != nil {
 		return remediator.Options{}, err
 	}
@@ -101,7 +106,11 @@ func remediatorOptions(logger log.Logger, l *loaded) (remediator.Options, error)
 	if err != nil {
 		return remediator.Options{}, err
 	}
-	return remediator.Options{
-		Config: l.Remediation, ConfigHash: l.hash, Devices: forRemediator(devices), Checks: checks, Logger: logger,
-	}, nil
+	o := remediator.Options{
+		Config: l.Remediation, ConfigHash: l.hash, Devices: forRemediator(devices), Checks: checks, Logger: how.logger,
+	}
+	if l.Remediation != nil {
+		o.Images = snapshots.New(l.Remediation.Snapshots)
+	}
+	return o, nil
 }

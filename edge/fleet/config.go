@@ -15,6 +15,7 @@ type Configs []Config
 type Config struct {
 	Name    string   `yaml:"name"`
 	HAProxy *HAProxy `yaml:"haproxy,omitempty"`
+	PTAF    *PTAF    `yaml:"ptaf,omitempty"`
 }
 
 // A kind is one line of [Config.kinds]: the section of a device in the
@@ -34,6 +35,9 @@ type section interface {
 func (c Config) kinds() (out []kind) {
 	if c.HAProxy != nil {
 		out = append(out, kind{"haproxy", c.HAProxy, newHAProxy})
+	}
+	if c.PTAF != nil {
+		out = append(out, kind{"ptaf", c.PTAF, newPTAF})
 	}
 	return out
 }
@@ -61,7 +65,7 @@ func (c Configs) Validate() edge.Mistakes {
 		kinds := d.kinds()
 		switch len(kinds) {
 		case 0:
-			m.Add("", "device %q is of no kind: add haproxy: {address: /run/haproxy/admin.sock}", d.Name)
+			m.Add("", "device %q is of no kind: add haproxy: {address: /run/haproxy/admin.sock}, or ptaf, or ptafpro, with its url", d.Name)
 		case 1:
 		default:
 			m.Add(kinds[1].name, "device %q is %s already: one device has one kind", d.Name, kinds[0].name)

@@ -17,8 +17,10 @@ import (
 type Call struct {
 	Device    string
 	Operation string // what it was for: "read", "set admin", ...
-	Transport string // unix, tcp, tcp4, tcp6, tls
-	Command   string // the exact bytes sent; no secrets are part of it
+	Transport string // unix, tcp, tcp4, tcp6, tls, http, https
+	Command   string // the exact bytes sent, or method and path; no secrets are part of it
+	Method    string // of HTTP; empty otherwise
+	Code      int    // of HTTP's answer; 0 when there was none
 	Write     bool   // it was meant to change something
 	Duration  time.Duration
 	Err       error
@@ -27,6 +29,7 @@ type Call struct {
 // Options are what the devices need beside their configuration.
 type Options struct {
 	Trace func(Call) // told of each exchange; may be nil
+	Write bool       // steps may be taken: a PTAF PRO is asked whether it can be written, by writing what stands there
 }
 
 // A Fleet is all configured devices.
@@ -127,3 +130,35 @@ func (d *Device) Set(ctx context.Context, o edge.Order) (edge.Receipt, error) {
 // Whole says that the device writes a pool in one piece, so that all changes of
 // a pool make one order, and how much time lies between two orders at least.
 func (d *Device) Whole() (every time.Duration, whole bool) { return d.client.whole() }
+
+// An objects client has whole objects, and takes one back as it was stored.
+type objects interface {
+	preview(pool string, object []byte) (after []edge.State, other string, err error)
+	restore(ctx context.Context, pool edge.Pool, object []byte, o edge.Order) (edge.Receipt, error)
+}
+
+// ErrNoObjects says that this kind of device has no whole objects.
+var ErrNoObjects = errors.New("this kind of device has no objects that could be put back")
+
+// Preview says how the members of a pool would stand with a stored object; other
+// says why it is no image of that pool, empty when it is one.
+func (d *Device) Preview(pool string, object []byte) (after []edge.State, other string, err error) {
+	c, ok := d.client.(objects)
+	if !ok {
+		return nil, "", fmt.Errorf("device %s: %s: %w", d.name, d.kind, ErrNoObjects)
+	}
+	return c.preview(pool, object)
+}
+
+// Restore puts a stored object of a pool back. The order's changes aren't looked at.
+func (d *Device) Restore(ctx context.Context, pool string, object []byte, o edge.Order) (edge.Receipt, error) {
+	c, ok := d.client.(objects)
+	if !ok {
+		return edge.Receipt{}, fmt.Errorf("device %s: %s: %w", d.name, d.kind, ErrNoObjects)
+	}
+	r, err := c.restore(ctx, edge.Pool{Device: d.name, Name: pool}, object, o)
+	if err != nil {
+		return r, fmt.Errorf("device %s: %w", d.name, err)
+	}
+	return r, nil
+}

@@ -64,7 +64,10 @@ func newHAProxy(c Config, o Options) (client, error) {
 	}
 	if o.Trace != nil {
 		opts.Trace = func(k haproxy.Call) {
-			o.Trace(Call{c.Name, k.Operation, k.Transport, k.Command, k.Write, k.Duration, k.Err})
+			o.Trace(Call{
+				Device: c.Name, Operation: k.Operation, Transport: k.Transport, Command: k.Command,
+				Write: k.Write, Duration: k.Duration, Err: k.Err,
+			})
 		}
 	}
 	h, err := haproxy.New(opts)

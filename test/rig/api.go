@@ -20,6 +20,13 @@ func (r *Rig) Steps(ctx context.Context, after uint64) ([]journal.Entry, error) 
 	return data.Steps, err
 }
 
+// Images returns the journal's entries of objects around a write, oldest first.
+func (r *Rig) Images(ctx context.Context) ([]journal.Entry, error) {
+	var data struct{ Steps []journal.Entry }
+	err := r.api(ctx, fmt.Sprintf("/api/v1/steps?limit=%d&event=image&images=1", mostSteps), &data)
+	return data.Steps, err
+}
+
 // Holds returns what the remediator holds.
 func (r *Rig) Holds(ctx context.Context) ([]journal.Hold, error) {
 	var data struct{ Holds []journal.Hold }

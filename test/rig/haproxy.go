@@ -56,6 +56,9 @@ backend {{.Pool}}
 {{- range .Members}}
     server {{.Name}} {{.Address}} weight 10
 {{- end}}
+{{- with .Standby}}
+    server {{.Name}} {{.Address}} weight 10 disabled
+{{- end}}
 {{- if .OwnChecks}}
 
 backend {{.Own}}
@@ -66,14 +69,14 @@ backend {{.Own}}
 {{- end}}
 `))
 
-func newHAProxy(dir string, members []*Member, ownChecks bool) (*HAProxy, error) {
+func newHAProxy(dir string, members []*Member, standby *Member, ownChecks bool) (*HAProxy, error) {
 	front, err := address()
 	if err != nil {
 		return nil, err
 	}
 	h := &HAProxy{Socket: filepath.Join(dir, "haproxy.sock"), Front: front}
 	err = h.configure(dir, haproxyConfig, map[string]any{
-		"Socket": h.Socket, "Front": front, "Members": members, "OwnChecks": ownChecks,
+		"Socket": h.Socket, "Front": front, "Members": members, "Standby": standby, "OwnChecks": ownChecks,
 		"Pool": Pool, "Own": Own, "HealthPath": healthPath,
 	})
 	return h, err

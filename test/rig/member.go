@@ -21,6 +21,8 @@ const (
 	Hang
 	// Fail answers 500.
 	Fail
+	// SickOnly answers 500 to health checks and 200 to everybody else.
+	SickOnly
 )
 
 // A Member is a toy server behind HAProxy, in our own process, so that it can
@@ -94,6 +96,12 @@ func (m *Member) Close() error { return m.Set(Refuse) }
 func (m *Member) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.mu.Lock()
 	behaviour, changed := m.behaviour, m.changed
+	if behaviour == SickOnly {
+		behaviour = Serve
+		if r.URL.Path == healthPath {
+			behaviour = Fail
+		}
+	}
 	if behaviour == Serve && r.URL.Path != healthPath {
 		m.served++
 	}
@@ -108,7 +116,7 @@ func (m *Member) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // no answer, not even a late one
 	case Fail:
 		http.Error(w, `{"db":"down"}`, http.StatusInternalServerError)
-	case Serve:
+	case Serve, SickOnly:
 		fmt.Fprintln(w, `{"db":"up"}`)
 	}
 }

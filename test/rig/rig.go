@@ -36,6 +36,8 @@ type Options struct {
 	Members   int  // toy members, named app1, app2, ...; 3
 	OwnChecks bool // also the pool Own: the same members under HAProxy's own checks
 	Wire      bool // put a Wire between Sluice and HAProxy
+	WAF       bool // a simulated PTAF too, in front of the same members
+	Standby   bool // one member more, that is out everywhere: a way round the pools
 
 	Interval     time.Duration // of the probe; 1s. Three bad results are a verdict
 	FastRetry    time.Duration // 250ms
@@ -51,6 +53,7 @@ type Options struct {
 	HoldDown   time.Duration // 1s
 	Query      string        // when set: confirm by Prometheus, with this query
 	Claims     []string      // entries of remediation.claims, each one line of YAML
+	Policies   []string      // further policies, each one line of YAML; {{.StandbyAddress}} stands for the standby's
 }
 
 func (o Options) withDefaults() Options {
@@ -76,7 +79,9 @@ type Rig struct {
 	Config string // sluice.yml
 
 	Members      []*Member
+	Standby      *Member // nil unless asked for
 	HAProxy      *HAProxy
+	WAF          *WAF  // nil unless asked for
 	Wire         *Wire // nil unless asked for
 	Exporter     *Sluice
 	Remediator   *Sluice
@@ -116,8 +121,18 @@ func (r *Rig) start(ctx context.Context, o Options) error {
 		}
 		r.Members = append(r.Members, m)
 	}
-	if r.HAProxy, err = newHAProxy(r.Dir, r.Members, o.OwnChecks); err != nil {
+	if o.Standby {
+		if r.Standby, err = NewMember("standby"); err != nil {
+			return err
+		}
+	}
+	if r.HAProxy, err = newHAProxy(r.Dir, r.Members, r.Standby, o.OwnChecks); err != nil {
 		return err
+	}
+	if o.WAF {
+		if r.WAF, err = newWAF(r.Members, r.Standby); err != nil {
+			return err
+		}
 	}
 	if r.Exporter, err = newSluice("exporter", binary, r.Dir, r.Config, o.LogLevel); err != nil {
 		return err
@@ -145,7 +160,7 @@ func (r *Rig) start(ctx context.Context, o Options) error {
 		}
 		socket = r.Wire.Socket
 	}
-	if err := writeSluiceConfig(r.Config, socket, r.Alertmanager.URL, r.Prometheus.URL, o); err != nil {
+	if err := r.writeConfig(socket, o); err != nil {
 		return err
 	}
 
@@ -169,8 +184,17 @@ func (r *Rig) Settle(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(up) != len(r.Members) {
+		if len(up) < len(r.Members) {
 			return fmt.Errorf("prometheus knows %d of %d members as healthy", len(up), len(r.Members))
+		}
+		if r.WAF != nil {
+			up, err := r.Prometheus.Vector(ctx, fmt.Sprintf(`sluice_probe_up{device=%q,pool=%q} == 1`, WAFDevice, WAFUpstream))
+			if err != nil {
+				return err
+			}
+			if len(up) < len(r.Members) {
+				return fmt.Errorf("prometheus knows %d of %d members behind the PTAF as healthy", len(up), len(r.Members))
+			}
 		}
 		known, err := r.Prometheus.API.AlertManagers(ctx)
 		if err == nil && len(known.Active) == 0 {
@@ -223,6 +247,12 @@ func (r *Rig) Stop() error {
 	}
 	if r.Wire != nil {
 		errs = append(errs, r.Wire.close())
+	}
+	if r.WAF != nil {
+		errs = append(errs, r.WAF.close())
+	}
+	if r.Standby != nil {
+		errs = append(errs, r.Standby.Close())
 	}
 	for _, m := range r.Members {
 		errs = append(errs, m.Close())

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -77,6 +78,15 @@ var sluiceConfig = template.Must(template.New("sluice.yml").Parse(`devices:
     haproxy:
       address: {{.Socket}}
       timeout: 1s
+{{- if .WAF}}
+  - name: {{.WAFDevice}}
+    ptaf:
+      url: {{.WAF.URL}}
+      upstreams: [{{.WAFUpstream}}]
+      timeout: 1s
+      min_write_interval: 2s
+      basic_auth: {username: {{.WAFUser}}, password: {{.WAFPassword}}}
+{{- end}}
 
 modules:
   health:
@@ -93,7 +103,7 @@ probes:
     fast_retry: {{.FastRetry}}
     fall: 3
     rise: 2
-    members: {device: {{.Device}}, pool: {{.Pool}}}
+    members: {device: '{{.Devices}}', pool: '{{.Pools}}'}
 
 remediation:
   mode: {{.Mode}}
@@ -103,13 +113,16 @@ remediation:
   policies:
     - name: drain
       to: {{.To}}
-      members: {device: {{.Device}}, pool: {{.Pool}}}
+      members: {device: '{{.Devices}}', pool: '{{.Pools}}'}
       min_serving: {{.MinServing}}
       max_held: {{.MaxHeld}}
       hold_down: {{.HoldDown}}
 {{- if .Query}}
       confirm: prometheus
       query: '{{.Query}}'
+{{- end}}
+{{- range .Policies}}
+    - {{.}}
 {{- end}}
 {{- range .Claims}}
 {{- if eq . (index $.Claims 0)}}
@@ -119,20 +132,32 @@ remediation:
 {{- end}}
 `))
 
-// writeSluiceConfig writes the configuration of exporter and remediator.
-func writeSluiceConfig(path, socket, alertmanager, prometheus string, o Options) error {
+// writeConfig writes the configuration of exporter and remediator.
+func (r *Rig) writeConfig(socket string, o Options) error {
+	devices, pools := Device, Pool
+	if r.WAF != nil {
+		devices += "|" + WAFDevice
+		pools += "|" + WAFUpstream
+	}
+	policies := slices.Clone(o.Policies)
+	for i, p := range policies {
+		if r.Standby != nil {
+			policies[i] = strings.ReplaceAll(p, "{{.StandbyAddress}}", r.Standby.Address)
+		}
+	}
 	var text strings.Builder
 	err := sluiceConfig.Execute(&text, map[string]any{
-		"Device": Device, "Pool": Pool, "HealthPath": healthPath, "Socket": socket,
-		"Alertmanager": alertmanager, "Prometheus": prometheus,
+		"Device": Device, "Devices": devices, "Pool": Pool, "Pools": pools, "HealthPath": healthPath, "Socket": socket,
+		"WAF": r.WAF, "WAFDevice": WAFDevice, "WAFUpstream": WAFUpstream, "WAFUser": wafUser, "WAFPassword": wafPassword,
+		"Alertmanager": r.Alertmanager.URL, "Prometheus": r.Prometheus.URL,
 		"Interval": duration(o.Interval), "FastRetry": duration(o.FastRetry), "ProbeTimeout": duration(o.ProbeTimeout),
 		"Mode": o.Mode, "Poll": duration(o.Poll), "To": o.To, "MinServing": o.MinServing, "MaxHeld": o.MaxHeld, "HoldDown": duration(o.HoldDown),
-		"Query": o.Query, "Claims": o.Claims,
+		"Query": o.Query, "Claims": o.Claims, "Policies": policies,
 	})
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, []byte(text.String()), 0o600)
+	return os.WriteFile(r.Config, []byte(text.String()), 0o600)
 }
 
 func duration(d time.Duration) string { return model.Duration(d).String() }

@@ -1,0 +1,162 @@
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	promconfig "github.com/prometheus/common/config"
+
+	"github.com/sluice-project/sluice/edge"
+)
+
+// HTTP says how to reach a device by HTTP: prometheus/common's client settings,
+// and the certificate's own sum where no CA has signed it.
+type HTTP struct {
+	// PinSHA256 is the SHA-256 of the certificate that the device shows, in hex.
+	// Without a CA in tls_config it stands for one; with a CA both must be right.
+	PinSHA256 string                      `yaml:"pin_sha256,omitempty"`
+	Client    promconfig.HTTPClientConfig `yaml:",inline"`
+}
+
+// ErrPin says that a device showed another certificate than the one pinned.
+var ErrPin = errors.New("the certificate is not the pinned one")
+
+func (h *HTTP) setDirectory(dir string) { h.Client.SetDirectory(dir) }
+
+func (h *HTTP) validate() (m edge.Mistakes) {
+	if err := h.Client.Validate(); err != nil {
+		m.Add("", "%v", err)
+	}
+	if _, err := h.pin(); err != nil {
+		m.Add("pin_sha256", "%v", err)
+	}
+	if h.PinSHA256 != "" && h.Client.TLSConfig.InsecureSkipVerify {
+		m.Add("tls_config.insecure_skip_verify", "leave it out: pin_sha256 says which certificate is right")
+	}
+	return m
+}
+
+// pin is the pinned sum; nil when there is none. Colons and case don't matter,
+// so that what "openssl x509 -fingerprint -sha256" prints can be pasted.
+func (h *HTTP) pin() ([]byte, error) {
+	if h.PinSHA256 == "" {
+		return nil, nil
+	}
+	b, err := hex.DecodeString(strings.ReplaceAll(h.PinSHA256, ":", ""))
+	if err != nil || len(b) != sha256.Size {
+		return nil, fmt.Errorf("want %d hex digits, as \"openssl x509 -noout -fingerprint -sha256\" prints them", 2*sha256.Size)
+	}
+	return b, nil
+}
+
+// validateURL wants a whole address without a user, query or fragment.
+func validateURL(text, example string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return fmt.Errorf("%q: write the whole address, such as %s", cut(text), example)
+	case u.User != nil:
+		return errors.New("holds a user: leave it out, credentials stand beside it")
+	case u.RawQuery != "" || u.Fragment != "":
+		return errors.New("holds a query or fragment: leave it out")
+	}
+	return nil
+}
+
+func cut(s string) string {
+	if i := strings.LastIndexByte(s, '@'); i >= 0 {
+		s = "..." + s[i:] // what stands before may be a password
+	}
+	return fmt.Sprintf("%.80s", s)
+}
+
+// client builds the HTTP client of one device. Each of its calls is told to
+// o.Trace; redirects are not followed, whatever the settings say: a management
+// API has none, and credentials are not to be carried elsewhere.
+func (h *HTTP) client(device string, o Options) (*http.Client, error) {
+	pin, err := h.pin()
+	if err != nil {
+		return nil, err
+	}
+	settings := h.Client
+	settings.FollowRedirects = false
+	rt, err := promconfig.NewRoundTripperFromConfig(settings, "sluice", promconfig.WithUserAgent("Sluice"),
+		promconfig.WithNewTLSConfigFunc(func(ctx context.Context, c *promconfig.TLSConfig, opts ...promconfig.TLSConfigOption) (*tls.Config, error) {
+			t, err := promconfig.NewTLSConfigWithContext(ctx, c, opts...)
+			if err == nil && pin != nil {
+				t.InsecureSkipVerify = c.CA == "" && c.CAFile == ""
+				t.VerifyConnection = pinned(pin)
+			}
+			return t, err
+		}))
+	if err != nil {
+		return nil, err
+	}
+	if o.Trace != nil {
+		rt = &traced{device: device, next: rt, trace: o.Trace}
+	}
+	return &http.Client{Transport: rt, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, nil
+}
+
+func pinned(pin []byte) func(tls.ConnectionState) error {
+	return func(s tls.ConnectionState) error {
+		if len(s.PeerCertificates) == 0 {
+			return ErrPin
+		}
+		if sum := sha256.Sum256(s.PeerCertificates[0].Raw); !bytes.Equal(sum[:], pin) {
+			return fmt.Errorf("%w: it has the SHA-256 %s", ErrPin, hex.EncodeToString(sum[:]))
+		}
+		return nil
+	}
+}
+
+// traced tells of each call to a device. Its time is until the answer begins.
+type traced struct {
+	device string
+	next   http.RoundTripper
+	trace  func(Call)
+}
+
+// RoundTrip is http.RoundTripper's.
+func (t *traced) RoundTrip(r *http.Request) (*http.Response, error) {
+	start := time.Now()
+	answer, err := t.next.RoundTrip(r)
+	c := Call{
+		Device: t.device, Operation: strings.ToLower(r.Method), Transport: r.URL.Scheme, Method: r.Method,
+		Command: r.Method + " " + withoutToken(r.URL.Path), Duration: time.Since(start), Err: err,
+		Write: r.Method != http.MethodGet && r.Method != http.MethodHead && !strings.Contains(r.URL.Path, "/auth/"),
+	}
+	if err == nil {
+		c.Code = answer.StatusCode
+		if c.Code >= http.StatusBadRequest {
+			c.Err = &StatusError{c.Code}
+		}
+	}
+	t.trace(c)
+	return answer, err
+}
+
+// withoutToken hides what PTAF PRO wants in the path when a session ends: DELETE
+// /auth/refresh_tokens/TOKEN.
+func withoutToken(path string) string {
+	const before = "/refresh_tokens/"
+	if i := strings.Index(path, before); i >= 0 {
+		return path[:i+len(before)] + "..."
+	}
+	return path
+}
+
+// A StatusError is an answer that is no success, for logs and counters. What the
+// device said beside it, the client's own error tells.
+type StatusError struct{ Code int }
+
+func (e *StatusError) Error() string { return fmt.Sprintf("HTTP status %d", e.Code) }
