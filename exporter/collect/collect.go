@@ -6,6 +6,7 @@ package collect
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -17,13 +18,17 @@ import (
 
 // kinds has one line for each kind of device.
 var kinds = map[string]kind{
-	"haproxy": {readHAProxy, haproxyFamilies},
+	"haproxy": {read: readHAProxy, families: haproxyFamilies},
 }
 
-// A kind is how devices of one kind are read, and the families that only they have.
+// A kind is how devices of one kind are read, and the families of their own.
+// Kinds that say the same share a family by its name.
 type kind struct {
 	read     func(ctx context.Context, d *fleet.Device) (edge.Snapshot, answer, error)
 	families []family
+	// up is 1 for a device that answered and 0 for one that didn't, for who looks
+	// for a kind's own name; nameless where there is none.
+	up family
 }
 
 // A family is the header of one metric.
@@ -180,25 +185,59 @@ func All(ctx context.Context, collectors []*Collector) []Outcome {
 func Write(w *promtext.Writer, outcomes []Outcome) {
 	writeDevices(w, outcomes)
 	writeMembers(w, outcomes)
-	for _, name := range kindNames() {
-		for i, f := range kinds[name].families {
-			w.Family(f.name, f.kind, f.help)
-			for _, o := range outcomes {
-				if o.Look != nil && o.Device.Kind() == name {
-					o.Look.own.series(w, i)
-				}
+	for _, f := range allFamilies {
+		w.Family(f.name, f.kind, f.help)
+		for _, o := range outcomes {
+			switch i, has := f.of[o.Device.Kind()]; {
+			case !has:
+			case i == upFamily:
+				w.Flag(promtext.Labels(edge.LabelDevice, o.Device.Name()), "", o.Look != nil)
+			case o.Look != nil:
+				o.Look.own.series(w, i)
 			}
 		}
 	}
 }
 
-func kindNames() []string {
-	var names []string
-	for name := range kinds {
-		names = append(names, name)
+// allFamilies are those of all kinds, each once.
+var allFamilies = merged(kinds)
+
+// A mergedFamily is a family with its number in each kind that has it.
+type mergedFamily struct {
+	family
+	of map[string]int
+}
+
+const upFamily = -1 // the number of [kind.up]
+
+// merged puts the families of all kinds in one line. All series of a name must be
+// written together, so that a family of two kinds stands where the first has it.
+func merged(kinds map[string]kind) []mergedFamily {
+	var all []mergedFamily
+	add := func(kind string, i int, f family) {
+		end := len(all) // where a line of this name goes
+		for at, m := range all {
+			if m.name != f.name {
+				continue
+			}
+			if _, taken := m.of[kind]; !taken {
+				m.of[kind] = i
+				return
+			}
+			end = at + 1 // a kind may have several lines of a name
+		}
+		all = slices.Insert(all, end, mergedFamily{f, map[string]int{kind: i}})
 	}
-	slices.Sort(names)
-	return names
+	for _, name := range slices.Sorted(maps.Keys(kinds)) {
+		k := kinds[name]
+		if k.up.name != "" {
+			add(name, upFamily, k.up)
+		}
+		for i, f := range k.families {
+			add(name, i, f)
+		}
+	}
+	return all
 }
 
 func writeDevices(w *promtext.Writer, outcomes []Outcome) {
