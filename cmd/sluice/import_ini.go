@@ -11,6 +11,7 @@ import (
 // names of sections count by case, keys don't; "=" or ":" stands between key and
 // value; a line that begins with "#" or ";" is a comment, the same later in a
 // line is not; a line that is indented deeper than its key goes on with the value.
+// Unlike there, spaces around a section's name don't count.
 // Source: Python's library reference, configparser, "Supported INI File Structure".
 type iniFile []iniSection
 

@@ -37,6 +37,7 @@ func sluice(args []string, stdout, stderr io.Writer) int {
 		addExporter,
 		addRemediator,
 		addConfigCheck,
+		addConfigImport,
 		addExplain,
 		addProbe,
 		addPTAFGet,
