@@ -18,6 +18,9 @@ import (
 // mostAnswer bounds how much of a remediator's answer is read, in bytes.
 const mostAnswer = 4 << 20
 
+// errNoRemediator says that nobody answered.
+var errNoRemediator = errors.New("does it run there?")
+
 // A remote is the remediator that runs: it owns the journal, so that what concerns
 // holds is asked of it.
 type remote struct{ url, httpConfig string }
@@ -53,7 +56,7 @@ func (r *remote) post(ctx context.Context, path string, in, out any) error {
 	req.Header.Set("User-Agent", version.ComponentUserAgent("Sluice"))
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask the remediator: %w (does it run there?)", err)
+		return fmt.Errorf("ask the remediator: %w (%w)", err, errNoRemediator)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, mostAnswer))

@@ -22,7 +22,7 @@ func TestEachMistakeHasItsLineAndWhatToWriteInstead(t *testing.T) {
 		}},
 		{"confirm_none_by_webhook.yml", []string{`11: remediation.policies[0].confirm: policy drain: none without alertmanagers would act on a webhook alone: configure alertmanagers, or confirm: probe`}},
 		{"device_address.yml", []string{`3: devices[0].haproxy.address: address "ipv4@192.0.2.1:99999": port is not 1 to 65535: want a socket's path, ipv4@HOST:PORT, ipv6@[HOST]:PORT or HOST:PORT`}},
-		{"device_kind.yml", []string{`2: devices[0]: device "edge1" is of no kind: add haproxy: {address: /run/haproxy/admin.sock}`}},
+		{"device_kind.yml", []string{`2: devices[0]: device "edge1" is of no kind: add haproxy: {address: /run/haproxy/admin.sock}, or ptaf, or ptafpro, with its url`}},
 		{"device_name.yml", []string{`2: devices[0].name: "edge 1": want letters, digits, '.', ':', '_' or '-', at most 64`}},
 		{"device_timeout.yml", []string{`5: devices[0].haproxy.timeout: "5 seconds" is not a duration: write one like 500ms, 30s, 1h30m or 90d`}},
 		{"device_tls.yml", []string{`5: devices[0].haproxy.tls_config: a unix socket has no TLS: leave it out`}},

@@ -92,10 +92,11 @@ func parseLabels(s string) (map[string]string, error) {
 // askRemediator asks the one that runs.
 func askRemediator(ctx context.Context, f *explainFlags, alert map[string]string) (*remediator.Explanation, error) {
 	var x remediator.Explanation
-	if err := f.remote.post(ctx, "/api/v1/explain", map[string]any{"labels": alert}, &x); err != nil {
-		return nil, fmt.Errorf("%w (--offline decides without it)", err)
+	err := f.remote.post(ctx, "/api/v1/explain", map[string]any{"labels": alert}, &x)
+	if errors.Is(err, errNoRemediator) {
+		return nil, fmt.Errorf("%w --offline decides without it", err)
 	}
-	return &x, nil
+	return &x, err
 }
 
 // decideHere does what the remediator would, in this process.
