@@ -12,6 +12,9 @@ import (
 	"github.com/sluice-project/sluice/test/rig"
 )
 
+// devices are those behind which a member stands: HAProxy and the PTAF.
+const devices = 2
+
 // A diary reads what the remediator enters in its journal.
 type diary struct {
 	rig  *rig.Rig
@@ -32,23 +35,25 @@ func (d *diary) read(ctx context.Context) ([]journal.Entry, error) {
 	return entries, err
 }
 
-// follow puts the entries on the screen until the step that ends the scene has
-// been read back.
+// follow puts the entries on the screen until the steps that end the scene, one
+// on each device, have been read back.
 func (d *diary) follow(ctx context.Context, s *screen) error {
+	done := map[string]bool{}
 	_, err := rig.Every(ctx, 50*time.Millisecond, func(ctx context.Context) error {
 		entries, err := d.read(ctx)
 		if err != nil {
 			return err
 		}
-		done := false
 		for _, e := range entries {
 			for _, text := range tell(e) {
-				s.saw(e.At, "remediator", "%s", text)
+				s.saw(e.At, "remediator", "%s: %s", e.Member.Device, text)
 			}
-			done = done || e.Result == "applied"
+			if e.Result == "applied" {
+				done[e.Member.Device] = true
+			}
 		}
-		if !done {
-			return fmt.Errorf("the journal has no step that was read back")
+		if len(done) < devices {
+			return fmt.Errorf("the journal has steps that were read back on %d of %d devices", len(done), devices)
 		}
 		return nil
 	})

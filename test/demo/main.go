@@ -1,6 +1,7 @@
 // Command demo shows the closed loop at work: three toy members behind a real
-// HAProxy, a real Prometheus and Alertmanager, and Sluice. It kills a member and
-// prints what each part sees, when; then it brings the member back.
+// HAProxy and a simulated PTAF at once, a real Prometheus and Alertmanager, and
+// Sluice. It kills a member and prints what each part sees, when; then it brings
+// the member back.
 //
 //	make demo                      goes on until Ctrl-C
 //	make demo DEMO_ARGS=--once     one death, one return; exit code 0 or 1
@@ -35,8 +36,8 @@ func demo(binary string, once bool) (err error) {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	s := newScreen(os.Stdout)
-	s.say("Starting three members, HAProxy, exporter, Alertmanager, remediator, Prometheus ...")
-	r, err := rig.Start(ctx, rig.Options{Sluice: binary, MinServing: "50%", HoldDown: 2 * time.Second})
+	s.say("Starting three members, HAProxy, a simulated PTAF, exporter, Alertmanager, remediator, Prometheus ...")
+	r, err := rig.Start(ctx, rig.Options{Sluice: binary, WAF: true, MinServing: "50%", HoldDown: 2 * time.Second})
 	if err != nil {
 		return unlessInterrupted(ctx, err)
 	}
@@ -61,10 +62,12 @@ func show(ctx context.Context, s *screen, r *rig.Rig, once bool) error {
 	addresses(s, r)
 	traffic := rig.StartTraffic(ctx, r.HAProxy.Front, 20*time.Millisecond)
 	defer traffic.Stop()
+	behindWAF := rig.StartTraffic(ctx, r.WAF.Front, 20*time.Millisecond)
+	defer behindWAF.Stop()
 	enter := lines(ctx)
 	for round := 1; ; round++ {
 		victim := r.Members[round%len(r.Members)]
-		if err := act(ctx, s, r, traffic, victim); err != nil {
+		if err := act(ctx, s, r, []clients{{"HAProxy", traffic}, {"PTAF", behindWAF}}, victim); err != nil {
 			return err
 		}
 		if once {
@@ -84,6 +87,8 @@ func addresses(s *screen, r *rig.Rig) {
 	s.say("\nTo look at, while this runs:")
 	for _, a := range [][2]string{
 		{"the site, through HAProxy", "http://" + r.HAProxy.Front + "/"},
+		{"the site, through PTAF", "http://" + r.WAF.Front + "/"},
+		{"PTAF's API (" + rig.WAFUser + ", " + rig.WAFPassword + ")", r.WAF.URL + "/upstreams"},
 		{"exporter", r.Exporter.URL + "/"},
 		{"remediator", r.Remediator.URL + "/"},
 		{"its journal", r.Remediator.URL + "/api/v1/steps"},
@@ -92,7 +97,7 @@ func addresses(s *screen, r *rig.Rig) {
 		{"HAProxy's socket", r.HAProxy.Socket},
 		{"configuration and logs", r.Dir},
 	} {
-		s.say("  %-26s %s", a[0], a[1])
+		s.say("  %-38s %s", a[0], a[1])
 	}
 }
 

@@ -16,19 +16,25 @@ const (
 	calm       = 2 * time.Second // how long clients are watched after a change
 )
 
+// clients send requests through one device.
+type clients struct {
+	through string
+	*rig.Traffic
+}
+
 // act kills a member, shows how it is taken out, brings it back and shows how
 // it is given back.
-func act(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, victim *rig.Member) error {
-	if err := death(ctx, s, r, traffic, victim); err != nil {
+func act(ctx context.Context, s *screen, r *rig.Rig, all []clients, victim *rig.Member) error {
+	if err := death(ctx, s, r, all, victim); err != nil {
 		return fmt.Errorf("after the death of %s: %w", victim.Name, err)
 	}
-	if err := recovery(ctx, s, r, traffic, victim); err != nil {
+	if err := recovery(ctx, s, r, all, victim); err != nil {
 		return fmt.Errorf("after the return of %s: %w", victim.Name, err)
 	}
 	return r.Quiet(ctx, backWithin)
 }
 
-func death(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, victim *rig.Member) error {
+func death(ctx context.Context, s *screen, r *rig.Rig, all []clients, victim *rig.Member) error {
 	book := &diary{rig: r}
 	if err := book.skip(ctx); err != nil {
 		return err
@@ -43,7 +49,14 @@ func death(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, vic
 	ctx, cancel := context.WithTimeout(ctx, outWithin)
 	defer cancel()
 	g, watch := errgroup.WithContext(ctx)
-	var out time.Time
+	var out, down time.Time
+	g.Go(func() (err error) {
+		down, err = rig.Every(watch, 10*time.Millisecond, r.WAF.Want(victim, true))
+		if err == nil {
+			s.saw(down, "PTAF", "%s is DOWN: one PATCH, read back; the object as it was is kept", victim.Address)
+		}
+		return err
+	})
 	g.Go(func() error {
 		return r.WatchFailure(watch, victim.Name, start, func(h rig.Hop, at time.Time) {
 			switch h {
@@ -71,35 +84,41 @@ func death(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, vic
 		}
 		return err
 	})
-	g.Go(func() error {
-		_, err := rig.Every(watch, 25*time.Millisecond, func(context.Context) error {
-			failed := rig.Failed(traffic.Since(start))
-			if len(failed) == 0 {
+	for _, c := range all {
+		g.Go(func() error {
+			_, err := rig.Every(watch, 25*time.Millisecond, func(context.Context) error {
+				visits := c.Since(start)
+				if failed := rig.Failed(visits); len(failed) > 0 {
+					s.saw(failed[0].Start.Add(failed[0].Took), "clients", "first error through %s: %v", c.through, failed[0].Err)
+					return nil
+				}
+				if c.through != "HAProxy" && len(visits) > 100 {
+					return nil // the WAF's proxy goes on to the next member when one refuses
+				}
 				return fmt.Errorf("no client has met an error")
-			}
-			first := failed[0]
-			s.saw(first.Start.Add(first.Took), "clients", "first error: %v", first.Err)
-			return nil
+			})
+			return err
 		})
-		return err
-	})
+	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
 	if err := wait(ctx, calm); err != nil {
 		return err
 	}
-	all := traffic.Since(start)
-	after := traffic.Since(out)
-	s.saw(time.Now(), "clients", "%d of %d requests failed until the drain, %d of %d since",
-		len(rig.Failed(all))-len(rig.Failed(after)), len(all)-len(after), len(rig.Failed(after)), len(after))
-	if failed := rig.Failed(after); len(failed) > 0 {
-		return fmt.Errorf("a request failed %v after the drain: %w", failed[0].Start.Sub(out), failed[0].Err)
+	for i, since := range []time.Time{out, down} {
+		c := all[i]
+		visits, after := c.Since(start), c.Since(since)
+		s.saw(time.Now(), "clients", "through %s: %d of %d requests failed until then, %d of %d since", c.through,
+			len(rig.Failed(visits))-len(rig.Failed(after)), len(visits)-len(after), len(rig.Failed(after)), len(after))
+		if failed := rig.Failed(after); len(failed) > 0 {
+			return fmt.Errorf("a request through %s failed %v after the member was out: %w", c.through, failed[0].Start.Sub(since), failed[0].Err)
+		}
 	}
 	return nil
 }
 
-func recovery(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, victim *rig.Member) error {
+func recovery(ctx context.Context, s *screen, r *rig.Rig, all []clients, victim *rig.Member) error {
 	book := &diary{rig: r}
 	if err := book.skip(ctx); err != nil {
 		return err
@@ -143,25 +162,34 @@ func recovery(ctx context.Context, s *screen, r *rig.Rig, traffic *rig.Traffic, 
 		}
 		return err
 	})
+	g.Go(func() error {
+		at, err := rig.Every(watch, 10*time.Millisecond, r.WAF.Want(victim, false))
+		if err == nil {
+			s.saw(at, "PTAF", "%s is up again, and the object as it was before", victim.Address)
+		}
+		return err
+	})
 	if err := g.Wait(); err != nil {
 		return err
 	}
 	if err := wait(ctx, calm); err != nil {
 		return err
 	}
-	all := traffic.Since(start)
-	answered := 0
-	for _, v := range traffic.Since(back) {
-		if v.Member == victim.Name {
-			answered++
+	for _, c := range all {
+		visits := c.Since(start)
+		answered := 0
+		for _, v := range c.Since(back) {
+			if v.Member == victim.Name {
+				answered++
+			}
 		}
-	}
-	s.saw(time.Now(), "clients", "%d of %d requests failed; %s has answered %d of them", len(rig.Failed(all)), len(all), victim.Name, answered)
-	switch failed := rig.Failed(all); {
-	case len(failed) > 0:
-		return fmt.Errorf("a request failed after its return: %w", failed[0].Err)
-	case answered == 0:
-		return fmt.Errorf("%s is ready but gets no traffic", victim.Name)
+		s.saw(time.Now(), "clients", "through %s: %d of %d requests failed; %s has answered %d of them", c.through, len(rig.Failed(visits)), len(visits), victim.Name, answered)
+		switch failed := rig.Failed(visits); {
+		case len(failed) > 0:
+			return fmt.Errorf("a request through %s failed after its return: %w", c.through, failed[0].Err)
+		case answered == 0:
+			return fmt.Errorf("%s is ready but gets no traffic through %s", victim.Name, c.through)
+		}
 	}
 	return nil
 }

@@ -148,7 +148,7 @@ func (r *Rig) writeConfig(socket string, o Options) error {
 	var text strings.Builder
 	err := sluiceConfig.Execute(&text, map[string]any{
 		"Device": Device, "Devices": devices, "Pool": Pool, "Pools": pools, "HealthPath": healthPath, "Socket": socket,
-		"WAF": r.WAF, "WAFDevice": WAFDevice, "WAFUpstream": WAFUpstream, "WAFUser": wafUser, "WAFPassword": wafPassword,
+		"WAF": r.WAF, "WAFDevice": WAFDevice, "WAFUpstream": WAFUpstream, "WAFUser": WAFUser, "WAFPassword": WAFPassword,
 		"Alertmanager": r.Alertmanager.URL, "Prometheus": r.Prometheus.URL,
 		"Interval": duration(o.Interval), "FastRetry": duration(o.FastRetry), "ProbeTimeout": duration(o.ProbeTimeout),
 		"Mode": o.Mode, "Poll": duration(o.Poll), "To": o.To, "MinServing": o.MinServing, "MaxHeld": o.MaxHeld, "HoldDown": duration(o.HoldDown),

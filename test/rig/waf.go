@@ -19,9 +19,10 @@ const (
 	WAFUpstream = "shop-front"
 )
 
+// The user that its API wants.
 const (
-	wafUser     = "sluice"
-	wafPassword = "not-a-real-password"
+	WAFUser     = "sluice"
+	WAFPassword = "not-a-real-password"
 )
 
 // A WAF is a simulated PTAF 3.x in our own process: its API, and the proxy
@@ -54,7 +55,7 @@ func newWAF(members []*Member, standby *Member) (*WAF, error) {
 		u.Backends = append(u.Backends, b)
 	}
 	w := &WAF{Sim: ptaftest.New(ptaftest.Options{
-		Username: wafUser, Password: wafPassword, Upstreams: []ptaftest.Upstream{u},
+		Username: WAFUser, Password: WAFPassword, Upstreams: []ptaftest.Upstream{u},
 		Gateways: []ptaftest.Gateway{{ID: "64f0c0ffee0123456789abce", Name: "node1", Active: true, Address: "127.0.0.1"}},
 	})}
 	api, err := w.serve(w.Sim)

@@ -146,6 +146,12 @@ func (r *Rig) Quiet(ctx context.Context, within time.Duration) error {
 			if err := r.HAProxy.Want(m.Name, AdminReady)(ctx); err != nil {
 				return err
 			}
+			if r.WAF == nil {
+				continue
+			}
+			if err := r.WAF.Want(m, false)(ctx); err != nil {
+				return err
+			}
 		}
 		firing, err := r.Prometheus.Vector(ctx, `ALERTS{remediation!="",alertname!="Watchdog"}`)
 		if err != nil {
