@@ -19,6 +19,7 @@ import (
 // kinds has one line for each kind of device.
 var kinds = map[string]kind{
 	"haproxy": {read: readHAProxy, families: haproxyFamilies},
+	"ptaf":    {read: readPTAF, families: familiesOf(ptafLines), up: ptafUp},
 }
 
 // A kind is how devices of one kind are read, and the families of their own.
