@@ -107,7 +107,7 @@ func TestAWrongConfigINIIsToldByLineWithoutItsValues(t *testing.T) {
 		{"a section without a name", "[ ]\n", "f:1: this section has no name: write one, such as [global]"},
 		{"a section twice", "[global]\n[upstream]\n[global]\n", "f:3: this section stands here a second time: keep one"},
 		{"a key twice", "[global]\nip_mgmt = canary\nIP_MGMT = canary\n", "f:3: this key stands here a second time in its section: keep one"},
-		{"no section upstream", good[:strings.Index(good, "[upstream]")], "f:1: there is no section [upstream]: is this the script's config.ini?"},
+		{"no section upstream", strings.SplitN(good, "[upstream]", 2)[0], "f:1: there is no section [upstream]: is this the script's config.ini?"},
 		{"a key is missing", line("healthcheck_host", ""), "f:8: upstream.healthcheck_host: is missing: write the name that the check asks for, such as shop.example.com"},
 		{"a key is misspelt", line("healthcheck_host", "healtcheck_host = canary"), "f:11: upstream.healtcheck_host: unknown key: write healthcheck_host"},
 		{"a value is missing", line("ip_mgmt", "ip_mgmt ="), "f:4: global.ip_mgmt: is empty: write the address of the PTAF's management, such as 192.0.2.10"},
