@@ -81,8 +81,17 @@ func newKeeper(r *Remediator, set *settings, name string, dev Device) *keeper {
 func (k *keeper) run(ctx context.Context) {
 	defer k.unwatch(nil)
 	k.remember()
+	k.greet(ctx)
 	for ctx.Err() == nil {
 		k.wait(ctx, k.round(ctx))
+	}
+}
+
+// greet looks at the device once, before anything is claimed: whether a step can
+// be taken there at all is to be known before it is needed.
+func (k *keeper) greet(ctx context.Context) {
+	if _, err := k.look(ctx); err != nil && ctx.Err() == nil {
+		level.Warn(k.r.logger).Log("msg", "device can't be read", "device", k.name, "err", err)
 	}
 }
 
@@ -186,7 +195,11 @@ func sorted(targets map[edge.Member]*target) []edge.Member {
 func (k *keeper) look(ctx context.Context) (edge.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	return k.dev.Look(ctx)
+	snap, err := k.dev.Look(ctx)
+	if err == nil {
+		k.r.noteReadOnly(k.name, snap.ReadOnly)
+	}
+	return snap, err
 }
 
 // lookBack reads what became of a command, also when we are told to stop.

@@ -71,6 +71,7 @@ var (
 	descWatchdog = desc("watchdog_age_seconds", "Time since the Watchdog alert was last seen; since the start while it never was.")
 	descClaims   = desc("claims", "Claims that are seen now.")
 	descBlind    = desc("claim_source_blind", "1 while what this source doesn't show doesn't count.", "source")
+	descReadOnly = desc("device_read_only", "1 while no step can be taken on this device: a right is missing, or no node is the active one.", "device")
 	descAge      = desc("evidence_age_seconds", "Age of the last evidence on a member that is claimed or held.", "device", "pool", "member")
 )
 
@@ -80,7 +81,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe is prometheus.Collector's.
 func (r *Remediator) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descHolds, descFrozen, descMode, descWatchdog, descClaims, descBlind, descAge} {
+	for _, d := range []*prometheus.Desc{descHolds, descFrozen, descMode, descWatchdog, descClaims, descBlind, descReadOnly, descAge} {
 		ch <- d
 	}
 }
@@ -114,6 +115,9 @@ func (r *Remediator) Collect(ch chan<- prometheus.Metric) {
 		last = r.started
 	}
 	gauge(descWatchdog, max(now.Sub(last), 0).Seconds())
+	for device, why := range r.readOnly {
+		gauge(descReadOnly, truth(why != ""), device)
+	}
 	for m, at := range r.heard {
 		gauge(descAge, max(now.Sub(at), 0).Seconds(), m.Device, m.Pool, m.Name)
 	}

@@ -91,6 +91,7 @@ type Remediator struct {
 	said     map[string]string // what was last recorded of a subject, so that it is recorded when it changes
 	watchdog time.Time
 	episodes map[string]string         // key of a claim -> the remediation that its steps belong to
+	readOnly map[string]string         // device -> why no step can be taken there; "" when one can
 	heard    map[edge.Member]time.Time // when the last evidence on a member came
 }
 
@@ -109,7 +110,7 @@ func New(o Options) (*Remediator, error) {
 	r := &Remediator{
 		logger: o.Logger, started: time.Now(),
 		hint: make(chan struct{}, 1), apply: make(chan struct{}, 1),
-		said: map[string]string{}, episodes: map[string]string{}, heard: map[edge.Member]time.Time{}, keepers: map[string]*keeper{},
+		said: map[string]string{}, episodes: map[string]string{}, readOnly: map[string]string{}, heard: map[edge.Member]time.Time{}, keepers: map[string]*keeper{},
 	}
 	if err := r.openJournal(o); err != nil {
 		return nil, err
@@ -295,6 +296,20 @@ func (r *Remediator) frozen() string {
 		return fmt.Sprintf("%s (by %s)", f.Reason, f.Actor)
 	}
 	return fmt.Sprintf("%s (by %s, until %s)", f.Reason, f.Actor, f.Until.UTC().Format(time.RFC3339))
+}
+
+// noteReadOnly keeps, and tells when it changes, why a device can't be written.
+func (r *Remediator) noteReadOnly(device, why string) {
+	r.mu.Lock()
+	was := r.readOnly[device]
+	r.readOnly[device] = why
+	r.mu.Unlock()
+	switch {
+	case why != "" && why != was:
+		level.Warn(r.logger).Log("msg", "can't act on this device", "device", device, "reason", why)
+	case why == "" && was != "":
+		level.Info(r.logger).Log("msg", "can act on this device again", "device", device)
+	}
 }
 
 // A Status is the remediator at a glance, for its page.

@@ -16,6 +16,7 @@ type Config struct {
 	Name    string   `yaml:"name"`
 	HAProxy *HAProxy `yaml:"haproxy,omitempty"`
 	PTAF    *PTAF    `yaml:"ptaf,omitempty"`
+	PTAFPro *PTAFPro `yaml:"ptafpro,omitempty"`
 }
 
 // A kind is one line of [Config.kinds]: the section of a device in the
@@ -38,6 +39,9 @@ func (c Config) kinds() (out []kind) {
 	}
 	if c.PTAF != nil {
 		out = append(out, kind{"ptaf", c.PTAF, newPTAF})
+	}
+	if c.PTAFPro != nil {
+		out = append(out, kind{"ptafpro", c.PTAFPro, newPTAFPro})
 	}
 	return out
 }
