@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -101,9 +102,7 @@ func (h *HTTP) client(device string, o Options) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Trace != nil {
-		rt = &traced{device: device, next: rt, trace: o.Trace}
-	}
+	rt = &traced{device: device, next: rt, trace: o.Trace}
 	return &http.Client{Transport: rt, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, nil
 }
 
@@ -119,7 +118,8 @@ func pinned(pin []byte) func(tls.ConnectionState) error {
 	}
 }
 
-// traced tells of each call to a device. Its time is until the answer begins.
+// traced tells of each call to a device, and explains what went wrong with it.
+// Its time is until the answer begins.
 type traced struct {
 	device string
 	next   http.RoundTripper
@@ -130,6 +130,12 @@ type traced struct {
 func (t *traced) RoundTrip(r *http.Request) (*http.Response, error) {
 	start := time.Now()
 	answer, err := t.next.RoundTrip(r)
+	if err != nil {
+		err = helped(err)
+	}
+	if t.trace == nil {
+		return answer, err
+	}
 	c := Call{
 		Device: t.device, Operation: strings.ToLower(r.Method), Transport: r.URL.Scheme, Method: r.Method,
 		Command: r.Method + " " + withoutToken(r.URL.Path), Duration: time.Since(start), Err: err,
@@ -143,6 +149,18 @@ func (t *traced) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	t.trace(c)
 	return answer, err
+}
+
+// helped says what to do about a certificate that isn't trusted: devices of these
+// kinds show one that signed itself.
+func helped(err error) error {
+	if unknown := (x509.UnknownAuthorityError{}); errors.As(err, &unknown) {
+		return fmt.Errorf("%w: give it as tls_config.ca_file, or its SHA-256 as pin_sha256", err)
+	}
+	if host := (x509.HostnameError{}); errors.As(err, &host) {
+		return fmt.Errorf("%w: give the name that it has as tls_config.server_name", err)
+	}
+	return err
 }
 
 // withoutToken hides what PTAF PRO wants in the path when a session ends: DELETE
