@@ -73,7 +73,8 @@ func apiError(method, path string, answer *http.Response, body []byte) *APIError
 	if e.Status/100 == 3 {
 		e.Text = "redirects are not followed: check the URL"
 		if to, err := url.Parse(answer.Header.Get("Location")); err == nil && to.Host+to.Path != "" {
-			e.Text = line("sends us to " + to.Scheme + "://" + to.Host + to.Path + ": redirects are not followed, check the URL")
+			bare := url.URL{Scheme: to.Scheme, Host: to.Host, Path: to.Path} // a query may hold a token
+			e.Text = line("sends us to " + bare.String() + ": redirects are not followed, check the URL")
 		}
 	}
 	return e
