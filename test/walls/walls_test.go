@@ -51,6 +51,24 @@ var walls = []wall{
 		withTests: true,
 	},
 	{
+		name: "nor does one of PTAF",
+		of:   "edge/ptaf/...", forbids: []string{"edge/fleet", "edge/ptafpro/...", "edge/haproxy/..."},
+		withTests: true,
+	},
+	{
+		name: "nor one of PTAF PRO",
+		of:   "edge/ptafpro/...", forbids: []string{"edge/fleet", "edge/ptaf/...", "edge/haproxy/..."},
+		withTests: true,
+	},
+	{
+		name: "a simulator is an independent reading",
+		of:   "edge/ptaf/ptaftest", forbids: []string{"edge/ptaf"},
+	},
+	{
+		name: "and so is the other",
+		of:   "edge/ptafpro/ptafprotest", forbids: []string{"edge/ptafpro"},
+	},
+	{
 		name: "clients neither log nor count",
 		of:   "edge/...", forbids: []string{"log", "log/slog", "github.com/go-kit/log/...", "github.com/prometheus/client_golang/..."},
 		direct: true,
@@ -67,11 +85,11 @@ var walls = []wall{
 	},
 	{
 		name: "the remediator knows no client and no fleet",
-		of:   "remediator/...", forbids: []string{"edge/haproxy/...", "edge/fleet"},
+		of:   "remediator/...", forbids: []string{"edge/haproxy/...", "edge/ptaf/...", "edge/ptafpro/...", "edge/fleet"},
 	},
 	{
 		name: "a guard knows edge and nothing else of ours",
-		of:   "remediator/guard", forbids: []string{"edge/haproxy/...", "edge/fleet", "remediator/...", "exporter/...", "test/..."},
+		of:   "remediator/guard", forbids: []string{"edge/haproxy/...", "edge/ptaf/...", "edge/ptafpro/...", "edge/fleet", "remediator/...", "exporter/...", "test/..."},
 	},
 	{
 		name: "a guard asks nobody",
@@ -80,7 +98,7 @@ var walls = []wall{
 	},
 	{
 		name: "test code stays out of the program",
-		of:   "cmd/...", forbids: []string{"test/...", "edge/haproxy/haproxytest", "testing"},
+		of:   "cmd/...", forbids: []string{"test/...", "edge/haproxy/haproxytest", "edge/ptaf/ptaftest", "edge/ptafpro/ptafprotest", "testing"},
 	},
 }
 
