@@ -199,20 +199,24 @@ func (c *Client) tidy(ctx context.Context, err error) error {
 const tries = 3
 
 // call makes a call with a token. One that was refused for its token did nothing
-// and is made again with another, writes too.
+// and is made again with another, writes too; sent says that it may have done
+// something.
 func (c *Client) call(ctx context.Context, method, path string, body any) (raw []byte, sent bool, err error) {
 	for try := range tries {
-		token, err := c.session.token(ctx)
-		if err != nil {
-			return nil, sent, err
+		token, terr := c.session.token(ctx)
+		if terr != nil {
+			return nil, false, terr
 		}
 		sent = true
 		raw, err = c.do(ctx, request{method: method, path: path, bearer: token, body: body})
-		if !tokenRefused(err) || !c.session.refused(token, try > 0) || try == tries-1 {
+		if !tokenRefused(err) {
 			return raw, sent, err
 		}
+		if sent = false; try == tries-1 || !c.session.refused(token, try > 0) {
+			break
+		}
 	}
-	panic("unreachable")
+	return nil, sent, err
 }
 
 // get reads, again after what may pass.

@@ -116,13 +116,13 @@ func errorText(body []byte, secrets ...string) string {
 			text = html.UnescapeString(tags.ReplaceAllString(text, " "))
 		}
 	}
-	return oneLine(hide(text, secrets))
+	return cut(hide(plain(text), secrets))
 }
 
 // words are the texts of a decoded error. Of objects with known keys only those
 // count; of others all, with their names, which are fields of what was sent.
 func words(v any, depth int) (out []string) {
-	if depth > 4 || len(out) > 20 {
+	if depth > 4 {
 		return nil
 	}
 	switch v := v.(type) {
@@ -169,7 +169,9 @@ func hide(text string, secrets []string) string {
 }
 
 // oneLine makes foreign words fit into an error: one line, printable, short.
-func oneLine(text string) string {
+func oneLine(text string) string { return cut(plain(text)) }
+
+func plain(text string) string {
 	text = strings.ToValidUTF8(text, "?")
 	text = strings.Map(func(r rune) rune {
 		switch {
@@ -180,7 +182,10 @@ func oneLine(text string) string {
 		}
 		return r
 	}, text)
-	text = strings.Join(strings.Fields(text), " ")
+	return strings.Join(strings.Fields(text), " ")
+}
+
+func cut(text string) string {
 	if utf8.RuneCountInString(text) > maxText {
 		text = string([]rune(text)[:maxText]) + " ..."
 	}
