@@ -20,6 +20,7 @@ import (
 var kinds = map[string]kind{
 	"haproxy": {read: readHAProxy, families: haproxyFamilies},
 	"ptaf":    {read: readPTAF, families: familiesOf(ptafLines), up: ptafUp},
+	"ptafpro": {read: readPTAFPro, families: familiesOf(ptafProLines), up: ptafUp},
 }
 
 // A kind is how devices of one kind are read, and the families of their own.

@@ -1,6 +1,10 @@
 package collect
 
 import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -74,5 +78,30 @@ func TestSharedFamiliesMeanTheSame(t *testing.T) {
 				t.Errorf("%s and another kind (-other +this):\n%s", name, diff)
 			}
 		}
+	}
+}
+
+// The page lists our own names for what a PTAF says; those of calls are counted
+// elsewhere.
+func TestMetricsOfPTAFAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listed, written []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `(ptaf_\\w+)` \\|").FindAllStringSubmatch(string(page), -1) {
+		if !strings.HasPrefix(m[1], "ptaf_api_") {
+			listed = append(listed, m[1])
+		}
+	}
+	for _, f := range allFamilies {
+		if strings.HasPrefix(f.name, "ptaf_") {
+			written = append(written, f.name)
+		}
+	}
+	slices.Sort(listed)
+	slices.Sort(written)
+	if diff := cmp.Diff(written, listed); diff != "" {
+		t.Errorf("docs/metrics.md (-written +listed):\n%s", diff)
 	}
 }

@@ -45,7 +45,8 @@ func wantSound(tb testing.TB, text string) {
 			}
 			seen[rest] = true
 		}
-		if strings.HasPrefix(strings.TrimPrefix(strings.TrimPrefix(line, "# HELP "), "# TYPE "), "sluice_") {
+		rest := strings.TrimPrefix(strings.TrimPrefix(line, "# HELP "), "# TYPE ")
+		if strings.HasPrefix(rest, "sluice_") || strings.HasPrefix(rest, "ptaf_") {
 			ours.WriteString(line)
 		}
 	}
