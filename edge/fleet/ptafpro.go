@@ -172,8 +172,17 @@ func (p *ptafProClient) set(ctx context.Context, o edge.Order) (edge.Receipt, er
 	p.mu.Lock()
 	last := p.last
 	p.mu.Unlock()
+	if last.At.IsZero() {
+		if _, err := p.look(ctx, o.Changes[0].Member.Device); err != nil {
+			return edge.Receipt{}, err
+		}
+		return p.set(ctx, o)
+	}
 	var all edge.Receipt
-	for _, c := range o.Changes {
+	for i, c := range o.Changes {
+		if i > 0 {
+			o.Version = "" // the write before has made it another
+		}
 		receipt, err := p.setOne(ctx, last, c, o)
 		all.Written = all.Written || receipt.Written
 		all.Before, all.After, all.Gap = receipt.Before, receipt.After, max(all.Gap, receipt.Gap)
@@ -191,7 +200,7 @@ func (p *ptafProClient) setOne(ctx context.Context, last ptafpro.Reading, c edge
 		id, ok = last.Application(c.Member)
 	}
 	if !ok {
-		return edge.Receipt{}, fmt.Errorf("set %s: %w", c.Member, errUnread)
+		return edge.Receipt{}, fmt.Errorf("set %q: %w", c.Member, errUnread)
 	}
 	if o.Save != nil {
 		w.Save = func(object []byte) error {

@@ -132,10 +132,10 @@ func problem(code int, format string, args ...any) error {
 	return &problemError{code, fmt.Sprintf(format, args...)}
 }
 
-// NotFound: what was asked for is not there.
+// NotFound says that what was asked for is not there.
 func NotFound(err error) error { return problem(http.StatusNotFound, "%s", line(err)) }
 
-// BadRequest: what was asked for is wrong.
+// BadRequest says that what was asked for is wrong.
 func BadRequest(err error) error { return problem(http.StatusBadRequest, "%s", line(err)) }
 
 type envelope struct {
