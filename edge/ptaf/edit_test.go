@@ -28,7 +28,8 @@ func TestOnlyTheValueOfDownIsReplaced(t *testing.T) {
 		{"absent is added before blanks", "[ {\n \"address\" : \"a\"\n } ]", map[string]bool{"a:80": true}, "[ {\n \"address\" : \"a\",\"down\":true\n } ]"},
 		{"the second twin", `[{"address":"a","down":false},{"address":"a","down":false}]`, map[string]bool{"a:80#2": true}, `[{"address":"a","down":false},{"address":"a","down":true}]`},
 		{
-			"all other bytes stay", ` [ {"x" : 1.0e0,"y":"\u0041\"}{,","down" :` + "\t" + `false ,"address":"a","z":{"down":false,"q":[ [],{} ,"]"]},"n":-0.0} ] `, map[string]bool{"a:80": true},
+			"all other bytes stay", ` [ {"x" : 1.0e0,"y":"\u0041\"}{,","down" :` + "\t" + `false ,"address":"a","z":{"down":false,"q":[ [],{} ,"]"]},"n":-0.0} ] `,
+			map[string]bool{"a:80": true},
 			` [ {"x" : 1.0e0,"y":"\u0041\"}{,","down" :` + "\t" + `true ,"address":"a","z":{"down":false,"q":[ [],{} ,"]"]},"n":-0.0} ] `,
 		},
 		{"an escaped name", `[{"address":"a","d\u006fwn":false}]`, map[string]bool{"a:80": true}, `[{"address":"a","d\u006fwn":true}]`},
@@ -111,7 +112,7 @@ func value(depth int) *rapid.Generator[string] {
 		case 1:
 			var all [][2]string
 			for i := range rapid.IntRange(0, 3).Draw(t, "fields") {
-				all = append(all, [2]string{fmt.Sprintf(`"%s%d"`, rapid.SampledFrom([]string{"down", "address", "é", `\n`}).Draw(t, "name"), i), value(depth - 1).Draw(t, "value")})
+				all = append(all, [2]string{fmt.Sprintf(`"%s%d"`, rapid.SampledFrom([]string{"down", "address", "é", `\n`}).Draw(t, "name"), i), value(depth-1).Draw(t, "value")})
 			}
 			return write(t, all)
 		}
@@ -161,8 +162,11 @@ func upstreamWith(t *rapid.T, backends *rapid.Generator[string]) string {
 		list = append(list, blank.Draw(t, "blank")+backends.Draw(t, "backend")+blank.Draw(t, "blank"))
 	}
 	return write(t, [][2]string{
-		{`"id"`, `"64f0c0ffee0123456789abcd"`}, {`"name"`, `"shop"`},
-		{`"backends"`, "[" + strings.Join(list, ",") + "]"}, {`"last_modified"`, scalar.Draw(t, "last_modified")}, {`"x"`, value(2).Draw(t, "x")},
+		{`"id"`, `"64f0c0ffee0123456789abcd"`},
+		{`"name"`, `"shop"`},
+		{`"backends"`, "[" + strings.Join(list, ",") + "]"},
+		{`"last_modified"`, scalar.Draw(t, "last_modified")},
+		{`"x"`, value(2).Draw(t, "x")},
 	})
 }
 

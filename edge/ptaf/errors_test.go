@@ -67,8 +67,8 @@ func TestAnErrorSaysWhatWasAskedAndHelps(t *testing.T) {
 			wantErr(t, c.err, c.is)
 		}
 		for _, other := range []error{ErrCredentials, ErrForbidden, ErrNotFound} {
-			if other != c.is && errors.Is(c.err, other) {
-				t.Errorf("%v is %v", c.err, other)
+			if errors.Is(c.err, other) != errors.Is(c.is, other) {
+				t.Errorf("%v: is it %v?", c.err, other)
 			}
 		}
 	}
