@@ -118,6 +118,7 @@ func errorText(body []byte) string {
 		return line(html.UnescapeString(m[1]))
 	}
 	if page.MatchString(text) {
+		text = text[:min(len(text), 4<<10)] // tag looks far ahead, again for each <style>
 		text = html.UnescapeString(tag.ReplaceAllString(text, " "))
 	}
 	return line(text)

@@ -30,6 +30,7 @@ func TestTheTextOfAnError(t *testing.T) {
 		{"text", "no such upstream\nask the administrator\n", "no such upstream ask the administrator"},
 		{"a page with a title", "<!DOCTYPE html>\n<html><head><TITLE>\n502 Bad\tGateway &amp; more </TITLE></head><body>secret</body>", "502 Bad Gateway & more"},
 		{"a page without one", "<html><head><style>a{}</style></head><body><h1>Sorry</h1><p>later</body></html>", "Sorry later"},
+		{"a page of nothing but styles", "<html>" + strings.Repeat("<style>", 1<<20), ""},
 		{"control characters", "a\x00b\x1b[31mc\u0085d\u2028e\u202ef", "a b [31mc d e f"},
 		{"no UTF-8", "a\xff\xfeb", "a?b"},
 		{"what we sent, repeated", "bad header: Authorization: Basic bm90LWEtcmVhbC1wYXNzd29yZA== in request", "bad header: Authorization: Basic ... in request"},

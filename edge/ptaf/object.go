@@ -1,0 +1,118 @@
+package ptaf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// An Object is an upstream as the device gave it.
+type Object struct {
+	ID, Name string
+	Raw      []byte // byte for byte
+	Upstream Upstream
+
+	at time.Time // when it was there
+}
+
+// object reads one upstream by its id.
+func (c *Client) object(ctx context.Context, n *node, id string) (Object, error) {
+	path := "/upstreams/" + id // isID holds: nothing to escape
+	raw, err := c.get(ctx, n, path)
+	o := Object{ID: id, Raw: raw, at: time.Now()}
+	if err != nil {
+		return o, err
+	}
+	if o.Upstream, err = ParseUpstream(raw); err == nil && o.Upstream.ID != id {
+		err = fmt.Errorf("%w: it is of the upstream %s", ErrAnswer, o.Upstream.ID)
+	}
+	if err != nil {
+		return o, &callError{"GET", path, err}
+	}
+	o.Name = o.Upstream.Name
+	return o, nil
+}
+
+// Get reads one upstream, by its name or id, from the active node; from the first
+// that answers where it isn't known which that is. It returns [ErrNoUpstream] or
+// [ErrAmbiguous] when the list says so.
+func (c *Client) Get(ctx context.Context, upstream string) (Object, error) {
+	o, err := c.getFrom(ctx, upstream)
+	if err != nil {
+		return Object{}, fmt.Errorf("get upstream %s: %w", quote(upstream), err)
+	}
+	return o, nil
+}
+
+func (c *Client) getFrom(ctx context.Context, upstream string) (Object, error) {
+	nodes := c.nodes
+	if n, err := c.active(ctx); err == nil {
+		nodes = []*node{n}
+	}
+	var looks []look
+	for _, n := range nodes {
+		id, err := c.find(ctx, n, upstream)
+		if err == nil {
+			return c.object(ctx, n, id)
+		}
+		if errors.Is(err, ErrNoUpstream) || errors.Is(err, ErrAmbiguous) || len(nodes) == 1 {
+			return Object{}, err
+		}
+		looks = append(looks, look{err: err})
+	}
+	return Object{}, c.all(looks)
+}
+
+// find is the id of an upstream by its name or id. An id comes before a name.
+func (c *Client) find(ctx context.Context, n *node, upstream string) (id string, err error) {
+	list, err := c.list(ctx, n)
+	if err != nil {
+		return "", err
+	}
+	return pick(list, upstream)
+}
+
+func pick(list []listed, upstream string) (id string, err error) {
+	var found []string
+	for _, e := range list {
+		if e.ID == upstream {
+			found = []string{e.ID}
+			break
+		}
+		if e.Name == upstream {
+			found = append(found, e.ID)
+		}
+	}
+	switch {
+	case len(found) == 0 || upstream == "":
+		return "", ErrNoUpstream
+	case len(found) > 1:
+		return "", ErrAmbiguous
+	case !isID.MatchString(found[0]):
+		return "", fmt.Errorf("%w: its id is %s", ErrAnswer, quote(found[0]))
+	}
+	return found[0], nil
+}
+
+// active finds the node to write to. One alone isn't asked: see [judge].
+func (c *Client) active(ctx context.Context) (*node, error) {
+	if len(c.nodes) == 1 {
+		return c.nodes[0], nil
+	}
+	words := make([]word, len(c.nodes))
+	var wait sync.WaitGroup
+	for i, n := range c.nodes {
+		wait.Go(func() { words[i], _ = c.word(ctx, n) }) // who doesn't tell isn't the active one
+	}
+	wait.Wait()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	_, to, why := judge(c.nodes, words)
+	if to < 0 {
+		return nil, fmt.Errorf("%w: %s", ErrReadOnly, why)
+	}
+	return c.nodes[to], nil
+}
