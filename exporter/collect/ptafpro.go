@@ -3,7 +3,9 @@ package collect
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/edge/fleet"
@@ -28,7 +30,13 @@ var ptafProLines = []line[*ptafProAnswer]{
 		}
 	}},
 	{"backends.enabled", upstreamBackendsDown, (*ptafProAnswer).backendsDown},
-	{"", upstreamRefused, func(a *ptafProAnswer, w *promtext.Writer) { writeRefused(w, a.name, a.Refused) }},
+	{"", upstreamRefused, func(a *ptafProAnswer, w *promtext.Writer) {
+		refused := maps.Clone(a.Refused)
+		maps.DeleteFunc(refused, func(name, _ string) bool {
+			return strings.HasPrefix(name, applicationPrefix) || name == allApplications
+		})
+		writeRefused(w, a.name, refused)
+	}},
 
 	{"backends.enabled", backendDown, ofEntries(func(e ptafProEntry) (float64, bool) { return bit(e.enabled == edge.No), e.enabled != edge.Unknown })},
 	{"traffic_profiles.backends.weight", backendWeight, ofEntries(func(e ptafProEntry) (float64, bool) { return number(e.Weight) })},
@@ -40,7 +48,21 @@ var ptafProLines = []line[*ptafProAnswer]{
 		}
 	}},
 	{"applications.protection_mode", ptafGauge("application_protection_mode", "What PTAF does about attacks on the application: 1 for the mode in force."), (*ptafProAnswer).modes},
+	{"", ptafGauge("application_refused", "1 for an application whose protection is not switched: its name occurs twice."), func(a *ptafProAnswer, w *promtext.Writer) {
+		for _, name := range slices.Sorted(maps.Keys(a.Refused)) {
+			if app, ok := strings.CutPrefix(name, applicationPrefix); ok {
+				w.Flag(promtext.Labels("device", a.name, "application", app), "", true)
+			}
+		}
+	}},
 }
+
+// Names in Reading.Refused that are of no upstream. That a user may not see
+// applications at all is a choice, and no reason for an alarm.
+const (
+	applicationPrefix = "application:"
+	allApplications   = "applications"
+)
 
 var protectionModes = []string{ptafpro.ActiveDetection, ptafpro.ActivePrevention, ptafpro.Passive}
 
