@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/test/loopback"
 )
 
@@ -37,6 +38,8 @@ type Options struct {
 	OwnChecks bool // also the pool Own: the same members under HAProxy's own checks
 	Wire      bool // put a Wire between Sluice and HAProxy
 	WAF       bool // a simulated PTAF too, in front of the same members
+	WAFPro    bool // a simulated PTAF PRO too
+	ReadOnly  bool // the PTAF PRO refuses to switch backends
 	Standby   bool // one member more, that is out everywhere: a way round the pools
 
 	Interval     time.Duration // of the probe; 1s. Three bad results are a verdict
@@ -81,8 +84,9 @@ type Rig struct {
 	Members      []*Member
 	Standby      *Member // nil unless asked for
 	HAProxy      *HAProxy
-	WAF          *WAF  // nil unless asked for
-	Wire         *Wire // nil unless asked for
+	WAF          *WAF    // nil unless asked for
+	WAFPro       *WAFPro // nil unless asked for
+	Wire         *Wire   // nil unless asked for
 	Exporter     *Sluice
 	Remediator   *Sluice
 	Webhooks     *Tap // between Alertmanager and remediator
@@ -134,6 +138,11 @@ func (r *Rig) start(ctx context.Context, o Options) error {
 			return err
 		}
 	}
+	if o.WAFPro {
+		if r.WAFPro, err = newWAFPro(r.Members, r.Standby, o.ReadOnly); err != nil {
+			return err
+		}
+	}
 	if r.Exporter, err = newSluice("exporter", binary, r.Dir, r.Config, o.LogLevel); err != nil {
 		return err
 	}
@@ -180,20 +189,13 @@ func (r *Rig) start(ctx context.Context, o Options) error {
 // 2.42, which looks for its Alertmanagers five seconds after its start.
 func (r *Rig) Settle(ctx context.Context) error {
 	return Await(ctx, readyWithin, "the loop to be closed", func(ctx context.Context) error {
-		up, err := r.Prometheus.Vector(ctx, fmt.Sprintf(`sluice_probe_up{device=%q,pool=%q} == 1`, Device, Pool))
-		if err != nil {
-			return err
-		}
-		if len(up) < len(r.Members) {
-			return fmt.Errorf("prometheus knows %d of %d members as healthy", len(up), len(r.Members))
-		}
-		if r.WAF != nil {
-			up, err := r.Prometheus.Vector(ctx, fmt.Sprintf(`sluice_probe_up{device=%q,pool=%q} == 1`, WAFDevice, WAFUpstream))
+		for _, p := range r.pools() {
+			up, err := r.Prometheus.Vector(ctx, fmt.Sprintf(`sluice_probe_up{device=%q,pool=%q} == 1`, p.Device, p.Name))
 			if err != nil {
 				return err
 			}
 			if len(up) < len(r.Members) {
-				return fmt.Errorf("prometheus knows %d of %d members behind the PTAF as healthy", len(up), len(r.Members))
+				return fmt.Errorf("prometheus knows %d of %d members of %s as healthy", len(up), len(r.Members), p)
 			}
 		}
 		known, err := r.Prometheus.API.AlertManagers(ctx)
@@ -202,6 +204,18 @@ func (r *Rig) Settle(ctx context.Context) error {
 		}
 		return err
 	})
+}
+
+// pools are all that Sluice looks after.
+func (r *Rig) pools() []edge.Pool {
+	out := []edge.Pool{{Device: Device, Name: Pool}}
+	if r.WAF != nil {
+		out = append(out, edge.Pool{Device: WAFDevice, Name: WAFUpstream})
+	}
+	if r.WAFPro != nil {
+		out = append(out, edge.Pool{Device: WAFProDevice, Name: WAFProProfile}, edge.Pool{Device: WAFProDevice, Name: WAFProOther})
+	}
+	return out
 }
 
 // Member returns the member of that name.
@@ -250,6 +264,9 @@ func (r *Rig) Stop() error {
 	}
 	if r.WAF != nil {
 		errs = append(errs, r.WAF.close())
+	}
+	if r.WAFPro != nil {
+		errs = append(errs, r.WAFPro.close())
 	}
 	if r.Standby != nil {
 		errs = append(errs, r.Standby.Close())

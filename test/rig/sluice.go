@@ -87,6 +87,13 @@ var sluiceConfig = template.Must(template.New("sluice.yml").Parse(`devices:
       min_write_interval: 2s
       basic_auth: {username: {{.WAFUser}}, password: {{.WAFPassword}}}
 {{- end}}
+{{- if .WAFPro}}
+  - name: {{.WAFProDevice}}
+    ptafpro:
+      url: {{.WAFPro.URL}}
+      timeout: 1s
+      login: {username: {{.WAFUser}}, password: {{.WAFPassword}}}
+{{- end}}
 
 modules:
   health:
@@ -134,10 +141,10 @@ remediation:
 
 // writeConfig writes the configuration of exporter and remediator.
 func (r *Rig) writeConfig(socket string, o Options) error {
-	devices, pools := Device, Pool
-	if r.WAF != nil {
-		devices += "|" + WAFDevice
-		pools += "|" + WAFUpstream
+	var devices, pools []string
+	for _, p := range r.pools() {
+		devices = append(devices, p.Device)
+		pools = append(pools, p.Name)
 	}
 	policies := slices.Clone(o.Policies)
 	for i, p := range policies {
@@ -147,8 +154,8 @@ func (r *Rig) writeConfig(socket string, o Options) error {
 	}
 	var text strings.Builder
 	err := sluiceConfig.Execute(&text, map[string]any{
-		"Device": Device, "Devices": devices, "Pool": Pool, "Pools": pools, "HealthPath": healthPath, "Socket": socket,
-		"WAF": r.WAF, "WAFDevice": WAFDevice, "WAFUpstream": WAFUpstream, "WAFUser": WAFUser, "WAFPassword": WAFPassword,
+		"Device": Device, "Devices": strings.Join(slices.Compact(devices), "|"), "Pool": Pool, "Pools": strings.Join(pools, "|"), "HealthPath": healthPath, "Socket": socket,
+		"WAF": r.WAF, "WAFDevice": WAFDevice, "WAFUpstream": WAFUpstream, "WAFPro": r.WAFPro, "WAFProDevice": WAFProDevice, "WAFUser": WAFUser, "WAFPassword": WAFPassword,
 		"Alertmanager": r.Alertmanager.URL, "Prometheus": r.Prometheus.URL,
 		"Interval": duration(o.Interval), "FastRetry": duration(o.FastRetry), "ProbeTimeout": duration(o.ProbeTimeout),
 		"Mode": o.Mode, "Poll": duration(o.Poll), "To": o.To, "MinServing": o.MinServing, "MaxHeld": o.MaxHeld, "HoldDown": duration(o.HoldDown),
