@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"slices"
 	"time"
 )
 
@@ -105,29 +106,47 @@ func walk(panels []panel, visit func(panel)) {
 	}
 }
 
-// Queries returns the queries of all boards, panel by panel.
+// special are the boards about what not everybody has.
+var special = []string{"ptaf.json"}
+
+// Queries returns the queries of the boards that show something wherever Sluice
+// runs, panel by panel.
 func Queries() ([]Query, error) {
 	names, err := fs.Glob(files, "*.json") // sorted
 	if err != nil {
 		return nil, err
 	}
+	var all []Query
+	for _, name := range names {
+		if slices.Contains(special, name) {
+			continue
+		}
+		queries, err := Of(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, queries...)
+	}
+	return all, nil
+}
+
+// Of returns the queries of one board, such as "ptaf.json".
+func Of(name string) ([]Query, error) {
 	boards, err := read()
 	if err != nil {
 		return nil, err
 	}
 	var queries []Query
-	for _, name := range names {
-		walk(boards[name].Panels, func(p panel) {
-			for _, t := range p.Targets {
-				queries = append(queries, Query{name, p.Title, t.RefID, t.Expr, t.Instant})
-			}
-		})
-	}
+	walk(boards[name].Panels, func(p panel) {
+		for _, t := range p.Targets {
+			queries = append(queries, Query{name, p.Title, t.RefID, t.Expr, t.Instant})
+		}
+	})
 	return queries, nil
 }
 
-// grafana matches a variable: $name or ${name}.
-var grafana = regexp.MustCompile(`\$(?:\{(\w+)\}|(\w+))`)
+// grafana matches a variable: $name or ${name}. $1 is label_replace's.
+var grafana = regexp.MustCompile(`\$(?:\{([a-zA-Z_]\w*)\}|([a-zA-Z_]\w*))`)
 
 // Resolve puts values in place of Grafana's variables, as Grafana does for a
 // viewer who chose "All" everywhere: a variable of the board stands for

@@ -23,11 +23,22 @@ func boards(t *testing.T) map[string]board {
 	return all
 }
 
+// queries are those of all boards.
 func queries(t *testing.T) []Query {
 	t.Helper()
 	all, err := Queries()
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, name := range special {
+		of, err := Of(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(of) == 0 {
+			t.Fatalf("%s asks nothing", name)
+		}
+		all = append(all, of...)
 	}
 	if len(all) == 0 {
 		t.Fatal("the boards ask nothing")
@@ -162,8 +173,11 @@ func TestQueriesUseDocumentedMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	var known []string
-	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(string(page), -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (\\w+) \\|").FindAllStringSubmatch(string(page), -1) {
 		known = append(known, m[1])
+		if m[2] == "histogram" {
+			known = append(known, m[1]+"_bucket", m[1]+"_sum", m[1]+"_count")
+		}
 	}
 	if len(known) == 0 {
 		t.Fatal("docs/metrics.md lists no metrics")
@@ -195,6 +209,7 @@ func TestResolve(t *testing.T) {
 	for name, tt := range map[string]struct{ expr, want string }{
 		"a query without variables stays":   {`sum(a)`, `sum(a)`},
 		"a variable of the board means all": {`a{pool=~"$pool",device=~"${device}"}`, `a{pool=~".*",device=~".*"}`},
+		"a group of a regexp stays":         {`label_replace(a, "b", "$1", "c", "(.*)")`, `label_replace(a, "b", "$1", "c", "(.*)")`},
 		"an interval is the given one":      {`rate(a[$__rate_interval]) + b offset ${__range}`, `rate(a[10000ms]) + b offset 10000ms`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -205,7 +220,7 @@ func TestResolve(t *testing.T) {
 		})
 	}
 	for _, q := range queries(t) {
-		if got := q.Resolve(time.Minute); strings.Contains(got, "$") {
+		if got := q.Resolve(time.Minute); grafana.MatchString(got) || strings.Contains(got, "${") {
 			t.Errorf("%v: a variable is left: %s", q, got)
 		}
 	}

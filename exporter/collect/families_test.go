@@ -28,19 +28,23 @@ func TestKindsShareFamiliesByName(t *testing.T) {
 	}{
 		"one kind keeps its order": {
 			map[string]kind{"a": {families: named("x", "y")}},
-			[]string{"x", "y"}, []at{{"a": 0}, {"a": 1}},
+			[]string{"x", "y"},
+			[]at{{"a": 0}, {"a": 1}},
 		},
 		"a family of two stands where the first has it": {
 			map[string]kind{"a": {families: named("x", "y")}, "b": {families: named("z", "x")}},
-			[]string{"x", "y", "z"}, []at{{"a": 0, "b": 1}, {"a": 1}, {"b": 0}},
+			[]string{"x", "y", "z"},
+			[]at{{"a": 0, "b": 1}, {"a": 1}, {"b": 0}},
 		},
 		"lines of one name stay together": {
 			map[string]kind{"a": {families: named("x", "y")}, "b": {families: named("z", "x", "x")}},
-			[]string{"x", "x", "y", "z"}, []at{{"a": 0, "b": 1}, {"b": 2}, {"a": 1}, {"b": 0}},
+			[]string{"x", "x", "y", "z"},
+			[]at{{"a": 0, "b": 1}, {"b": 2}, {"a": 1}, {"b": 0}},
 		},
 		"whether a device is up comes first": {
 			map[string]kind{"a": {families: named("x"), up: up}, "b": {families: named("x"), up: up}},
-			[]string{"up", "x"}, []at{{"a": upFamily, "b": upFamily}, {"a": 0, "b": 0}},
+			[]string{"up", "x"},
+			[]at{{"a": upFamily, "b": upFamily}, {"a": 0, "b": 0}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

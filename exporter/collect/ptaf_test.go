@@ -2,6 +2,7 @@ package collect
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -102,7 +103,7 @@ func wantGolden(tb testing.TB, name, got string) {
 // The tables name fields as the API does.
 func TestPTAFLinesAreFromFieldsOfTheAPI(t *testing.T) {
 	sim := ptaftest.New(ptaftest.Options{Upstreams: []ptaftest.Upstream{shop()}, Gateways: []ptaftest.Gateway{{Name: "gw1"}}})
-	ask := httptest.NewRequest("GET", "/api/waf/v2/gateways", nil)
+	ask := httptest.NewRequest(http.MethodGet, "/api/waf/v2/gateways", nil)
 	ask.SetBasicAuth("sluice", "not-a-real-password")
 	answer := httptest.NewRecorder()
 	sim.ServeHTTP(answer, ask)

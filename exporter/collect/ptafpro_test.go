@@ -25,13 +25,15 @@ func tenant() ptafprotest.Options {
 			}},
 			{Name: "staff-8443", Balancer: "EXTERNAL_BALANCER", Backends: []ptafprotest.Entry{{Backend: "192.0.2.12:8080", Weight: new(1)}}},
 			{Name: "empty-80"},
-			{Name: "twin"}, {Name: "twin"},
+			{Name: "twin"},
+			{Name: "twin"},
 		},
 		Applications: []ptafprotest.Application{
 			{Name: "shop", Hosts: []string{"shop.example.com"}, Profiles: []string{"public-443"}},
 			{Name: "intranet", ProtectionMode: ptafpro.Passive, Profiles: []string{"staff-8443"}},
 			{Name: "lab", ProtectionMode: "SOMETHING_NEW", Profiles: []string{"staff-8443"}},
-			{Name: "twin", Profiles: []string{"empty-80"}}, {Name: "twin", ProtectionMode: ptafpro.ActiveDetection, Profiles: []string{"empty-80"}},
+			{Name: "twin", Profiles: []string{"empty-80"}},
+			{Name: "twin", ProtectionMode: ptafpro.ActiveDetection, Profiles: []string{"empty-80"}},
 		},
 	}
 }
