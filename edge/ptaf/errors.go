@@ -127,7 +127,7 @@ func errorText(body []byte) string {
 var (
 	title = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title`)
 	page  = regexp.MustCompile(`(?is)^\s*(<!doctype|<html|<head|<body|<\?xml)`)
-	tag   = regexp.MustCompile(`(?s)<(style|script)\b.*?</(style|script)>|<[^>]*>`)
+	tag   = regexp.MustCompile(`(?s)<(style|script)\b.*?</(style|script)>|<[^>]*(>|$)`)
 )
 
 // words makes a text of what an error's JSON has.
