@@ -358,6 +358,25 @@ func TestReorderedBackendsAreFoundByIdentity(t *testing.T) {
 	}
 }
 
+func TestTheListIsSentAsItWasReadLast(t *testing.T) {
+	s := newSim()
+	spell := func(number string) {
+		s.Touch("shop-front", func(u *ptaftest.Upstream) {
+			u.Backends[2].Extra = map[string]any{"slow_start": json.RawMessage(number)}
+		})
+	}
+	spell("1.5")
+	o, _ := options(t, s.Start(t))
+	_, err := newClient(t, o).Change(t.Context(), "shop-front", takeOut, ptaf.Write{Save: func([]byte) error {
+		spell("15e-1") // means the same, so nothing has changed
+		return nil
+	}})
+	wantErr(t, err, nil)
+	if body := string(s.Writes()[0].Body); !strings.Contains(body, `"slow_start":15e-1`) {
+		t.Errorf("of another time: %s", body)
+	}
+}
+
 func TestTheRightTwinIsTakenOut(t *testing.T) {
 	s := newSim(ptaftest.Upstream{Name: "twins", Backends: []ptaftest.Backend{
 		{Address: "192.0.2.11", Weight: 1}, {Address: "192.0.2.11", Weight: 2}, {Address: "192.0.2.11", Weight: 3},
