@@ -196,7 +196,7 @@ func TestATenantIsChosenByIDByNameOrByItsMark(t *testing.T) {
 			if c.err == nil {
 				return
 			}
-			if c.err == ptafpro.ErrNoTenant && !strings.Contains(err.Error(), "main, shop, twin, twin") {
+			if errors.Is(c.err, ptafpro.ErrNoTenant) && !strings.Contains(err.Error(), "main, shop, twin, twin") {
 				t.Errorf("the error doesn't say which there are: %v", err)
 			}
 			_, _ = client.Read(t.Context()) // refused again

@@ -116,13 +116,15 @@ func TestWhatIsAsWantedIsNotWritten(t *testing.T) {
 
 func TestAPoolThatChangedSinceTheDecisionIsNotWritten(t *testing.T) {
 	for name, edit := range map[string]func(*ptafprotest.Sim){
-		"the backend itself":         func(s *ptafprotest.Sim) { s.Set("backend", two, "protocol", "HTTP") },
-		"another backend of it":      func(s *ptafprotest.Sim) { s.Edit(one, false) },
-		"the profile":                func(s *ptafprotest.Sim) { s.Set("profile", "public-443", "backends", []any{}) },
-		"an application on it":       func(s *ptafprotest.Sim) { s.SetMode("blog", "PASSIVE") },
-		"the profile's place":        func(s *ptafprotest.Sim) { s.Remove("profile", "public-443") },
-		"a backend, which is gone":   func(s *ptafprotest.Sim) { s.Remove("backend", one) },
-		"a weight":                   func(s *ptafprotest.Sim) { s.Set("profile", "public-443", "backends", []any{map[string]any{"id": "x", "weight": 2}}) },
+		"the backend itself":       func(s *ptafprotest.Sim) { s.Set("backend", two, "protocol", "HTTP") },
+		"another backend of it":    func(s *ptafprotest.Sim) { s.Edit(one, false) },
+		"the profile":              func(s *ptafprotest.Sim) { s.Set("profile", "public-443", "backends", []any{}) },
+		"an application on it":     func(s *ptafprotest.Sim) { s.SetMode("blog", "PASSIVE") },
+		"the profile's place":      func(s *ptafprotest.Sim) { s.Remove("profile", "public-443") },
+		"a backend, which is gone": func(s *ptafprotest.Sim) { s.Remove("backend", one) },
+		"a weight": func(s *ptafprotest.Sim) {
+			s.Set("profile", "public-443", "backends", []any{map[string]any{"id": "x", "weight": 2}})
+		},
 		"who shares a backend of it": func(s *ptafprotest.Sim) { s.Set("profile", "partners", "backends", []any{}) },
 	} {
 		t.Run(name, func(t *testing.T) {

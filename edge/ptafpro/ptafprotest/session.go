@@ -223,8 +223,11 @@ func (s *Sim) tenantID(nameOrID string) string {
 func (s *Sim) tenantFields() (out []object) {
 	for _, t := range s.tenants {
 		out = append(out, object{
-			{"id", encode(t.ID)}, {"name", encode(t.Name)}, {"description", encode("")},
-			{"is_default", encode(t.Default)}, {"is_active", encode(true)},
+			{"id", encode(t.ID)},
+			{"name", encode(t.Name)},
+			{"description", encode("")},
+			{"is_default", encode(t.Default)},
+			{"is_active", encode(true)},
 		})
 	}
 	return out
