@@ -60,14 +60,18 @@ func (k *keeper) flush(ctx context.Context) {
 // carryOut records all intents in one transaction, sends one order, and reads
 // back what became of it.
 func (k *keeper) carryOut(ctx context.Context, acts []*act) {
+	undo := acts[0].hold.Undo
+	k.passes(undo, "decided")
 	if k.record(acts, true) != nil {
 		return // never act without a record
 	}
+	k.passes(undo, "recorded")
 	acts = k.unlessFrozen(acts)
 	if len(acts) == 0 {
 		return
 	}
 	sent := k.send(ctx, acts)
+	k.passes(undo, "sent")
 	if errors.Is(sent, edge.ErrChanged) {
 		for _, a := range acts {
 			k.unsent(a, sent)
@@ -82,6 +86,7 @@ func (k *keeper) carryOut(ctx context.Context, acts []*act) {
 	if k.record(acts, false) != nil {
 		return // the next round reads back
 	}
+	k.passes(undo, "sent_noted")
 	k.verify(ctx, acts, sent)
 }
 
@@ -216,6 +221,7 @@ func (k *keeper) remember() {
 // An order without an answer is neither success nor failure (SAFETY.md I10).
 func (k *keeper) verify(ctx context.Context, acts []*act, sent error) {
 	snap, err := k.lookBack(ctx)
+	k.passes(acts[0].hold.Undo, "read_back")
 	for _, a := range acts {
 		h := a.hold
 		if err == nil {
@@ -241,6 +247,7 @@ func (k *keeper) settle(h *journal.Hold, snap edge.Snapshot, sent error) {
 	case h.Undo && reached(h, st):
 		h.Phase = journal.Reverted
 		if k.put(h, journal.Entry{Event: "step", Admin: to.String(), Result: "applied", Detail: "given back, read back as it was before", Evidence: marshal(k.own[h.Member])}) == nil {
+			k.passes(true, "outcome")
 			k.count(h.Member, to, "applied")
 			level.Info(k.r.logger).Log("msg", "member given back", "member", h.Member, "held", time.Since(h.Since).Round(time.Millisecond))
 			k.drop(h, journal.Entry{})
@@ -271,6 +278,7 @@ func (k *keeper) applied(h *journal.Hold, st edge.State, snap edge.Snapshot) {
 	if k.put(h, journal.Entry{Event: "step", Admin: h.To.String(), Result: "applied", Detail: detail}) != nil {
 		return
 	}
+	k.passes(false, "outcome")
 	k.count(h.Member, h.To, "applied")
 	msg := "member taken out"
 	if h.Bypass {

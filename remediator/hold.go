@@ -174,6 +174,7 @@ func (k *keeper) tendHolding(ctx context.Context, h *journal.Hold, t *target) ti
 		if k.put(h, journal.Entry{Evidence: marshal(k.own[h.Member])}) != nil {
 			return 0
 		}
+		k.r.passes("release_pending.noted")
 	}
 	if wait := time.Duration(p.HoldDown) - now.Sub(c.goodSince); wait > 0 {
 		return wait

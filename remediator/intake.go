@@ -34,6 +34,7 @@ func (r *Remediator) Hint(_ context.Context, m webhook.Message) error {
 	if err := r.journal.SaveHints(claims.Hints(m, now)); err != nil {
 		return err
 	}
+	r.passes("hint.saved")
 	for _, a := range m.Alerts {
 		switch {
 		case a.Result == webhook.Invalid:
@@ -55,6 +56,7 @@ func (r *Remediator) readClaims(ctx context.Context, set *settings) {
 	if ctx.Err() != nil {
 		return
 	}
+	r.passes("claims.read")
 	for _, b := range v.Blind {
 		level.Debug(r.logger).Log("msg", "claim source blind", "source", b)
 	}

@@ -68,6 +68,7 @@ type Options struct {
 	Logger      log.Logger
 	Registerer  prometheus.Registerer // nil: metrics of its own that nobody sees
 	JournalLock time.Duration         // how long another process may keep the journal; zero: 1 s
+	Failpoint   func(name string)     // for tests of crashes: called at each of [Failpoints]
 }
 
 // ErrUnauthenticated says that a webhook anybody could send would be a claim.
@@ -80,6 +81,8 @@ type Remediator struct {
 	journal *journal.Journal // nil when there is none that can be used
 	broken  error            // why; the remediator is frozen then
 	started time.Time
+
+	failpoint func(string)
 
 	hint  chan struct{} // read the claims now
 	apply chan struct{} // settings were replaced
@@ -108,7 +111,7 @@ func New(o Options) (*Remediator, error) {
 		o.JournalLock = time.Second
 	}
 	r := &Remediator{
-		logger: o.Logger, started: time.Now(),
+		logger: o.Logger, started: time.Now(), failpoint: o.Failpoint,
 		hint: make(chan struct{}, 1), apply: make(chan struct{}, 1),
 		said: map[string]string{}, episodes: map[string]string{}, readOnly: map[string]string{}, heard: map[edge.Member]time.Time{}, keepers: map[string]*keeper{},
 	}
