@@ -1,10 +1,10 @@
-// Command ptafsim runs a simulated PTAF 3.x by hand, to try Sluice's
-// configuration, dashboards and commands without a device. It has one upstream,
-// shop-front, prints what to put into sluice.yml and then each call that comes.
-// Nothing is kept; Ctrl-C ends it.
+// Command ptafsim runs a simulated PTAF 3.x or PTAF PRO by hand, to try Sluice's
+// configuration, dashboards and commands without a device. It prints what to put
+// into sluice.yml and then each call that comes. Nothing is kept; Ctrl-C ends it.
 //
 //	go run ./test/ptafsim                                  plain HTTP on 127.0.0.1:8443
 //	go run ./test/ptafsim --tls                            with a self-signed certificate, and its pin
+//	go run ./test/ptafsim --pro                            a PTAF PRO; --tls and --fault go with it too
 //	go run ./test/ptafsim --fault=not-kept --fault=slow    misbehaving until the end
 //	go run ./test/ptafsim --backend=127.0.0.1:8081 --backend=127.0.0.1:8082 --front.listen-address=127.0.0.1:8080
 //
@@ -16,6 +16,11 @@
 //	curl -u sluice:not-a-real-password -X PATCH -H 'Content-Type: application/json' \
 //	    -d '{"backends": [{"address": "192.0.2.11", "port": 8080, "down": true}]}' \
 //	    http://127.0.0.1:8443/api/waf/v2/upstreams/64f0c0ffee0123456789abcd
+//
+// And on the PTAF PRO:
+//
+//	curl -H 'Authorization: Bearer not-a-real-token' -X PATCH -H 'Content-Type: application/json' \
+//	    -d '{"enabled": false}' http://127.0.0.1:8443/api/ptaf/v4/config/backends/0f5b2a4e-0000-4000-8000-000000000001
 package main
 
 import (
@@ -36,6 +41,9 @@ import (
 
 	"github.com/alecthomas/kingpin/v2"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/sluice-project/sluice/edge/ptaf/ptaftest"
+	"github.com/sluice-project/sluice/edge/ptafpro/ptafprotest"
 )
 
 func main() {
@@ -51,7 +59,7 @@ func main() {
 // settings are what the flags say.
 type settings struct {
 	listen, front string
-	tls           bool
+	tls, pro      bool
 	faults        []string
 	backends      []string
 }
@@ -62,19 +70,20 @@ type device struct {
 	front http.Handler // nil: it has none
 	base  string       // path of the API
 
-	username, password string
-	config             func(url, tls string) string // an entry of devices in sluice.yml; tls is a line of its own, or empty
+	credentials [][2]string                  // what to log in with, and what it is called
+	config      func(url, tls string) string // an entry of devices in sluice.yml; tls is a line of its own, or empty
 }
 
 func ptafsim(ctx context.Context, args []string, out io.Writer) error {
-	app := kingpin.New("ptafsim", "Simulates the management API of a PTAF 3.x, and the proxy behind it.")
+	app := kingpin.New("ptafsim", "Simulates the management API of a PTAF 3.x, and the proxy behind it, or that of a PTAF PRO.")
 	app.HelpFlag.Short('h')
 	var o settings
 	app.Flag("web.listen-address", "Address of the API.").Default("127.0.0.1:8443").StringVar(&o.listen)
-	app.Flag("front.listen-address", "Address of the proxy that shares traffic among the backends; none when left out.").StringVar(&o.front)
+	app.Flag("front.listen-address", "Address of the proxy that shares traffic among the backends; none when left out. PTAF 3.x only.").StringVar(&o.front)
 	app.Flag("tls", "Serve the API with a self-signed certificate.").BoolVar(&o.tls)
-	app.Flag("backend", "host:port of a member of shop-front, instead of the samples. Repeatable.").StringsVar(&o.backends)
-	app.Flag("fault", "Misbehave: "+faultNames()+". Repeatable.").StringsVar(&o.faults)
+	app.Flag("pro", "Be a PTAF PRO.").BoolVar(&o.pro)
+	app.Flag("backend", "host:port of a member, instead of the samples. Repeatable.").StringsVar(&o.backends)
+	app.Flag("fault", "Misbehave. PTAF 3.x: "+strings.Join(ptaftest.Faults(), ", ")+". PTAF PRO: "+strings.Join(ptafprotest.Faults(), ", ")+". Repeatable.").StringsVar(&o.faults)
 	if _, err := app.Parse(args); err != nil {
 		return err
 	}
@@ -98,13 +107,14 @@ func serve(ctx context.Context, d device, o settings, out *lines) error {
 		if err != nil {
 			return errors.Join(err, ln.Close())
 		}
-		ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+		ln = ptaftest.TLS(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
 		scheme, pin = "https", fmt.Sprintf("pin_sha256: %x", sha256.Sum256(cert.Certificate[0]))
 	}
 	url := scheme + "://" + address + d.base
 	out.say("API       %s", url)
-	out.say("user      %s", d.username)
-	out.say("password  %s", d.password)
+	for _, c := range d.credentials {
+		out.say("%-9s %s", c[0], c[1])
+	}
 
 	g, ctx := errgroup.WithContext(ctx)
 	if o.front != "" {

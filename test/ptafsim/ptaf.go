@@ -16,11 +16,11 @@ const (
 	password = "not-a-real-password"
 )
 
-func faultNames() string { return strings.Join(ptaftest.Faults(), ", ") }
-
-// newDevice makes the simulator that the settings ask for. Another kind of
-// device would be chosen here.
+// newDevice makes the simulator that the settings ask for.
 func newDevice(o settings) (device, error) {
+	if o.pro {
+		return newPro(o)
+	}
 	members, err := backends(o.backends)
 	if err != nil {
 		return device{}, err
@@ -42,7 +42,7 @@ func newDevice(o settings) (device, error) {
 	}
 	return device{
 		api: sim, front: sim.Front(pool), base: ptaftest.Base,
-		username: username, password: password, config: config,
+		credentials: [][2]string{{"user", username}, {"password", password}}, config: config,
 	}, nil
 }
 

@@ -47,7 +47,7 @@ func Serve(tb testing.TB, h http.Handler, conf *tls.Config) (address string) {
 	}
 	address = ln.Addr().String()
 	if conf != nil {
-		ln = tls.NewListener(ln, conf)
+		ln = TLS(ln, conf)
 	}
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
 	done := make(chan error, 1)
@@ -59,6 +59,22 @@ func Serve(tb testing.TB, h http.Handler, conf *tls.Config) (address string) {
 		}
 	})
 	return address
+}
+
+// TLS is [tls.NewListener], but whoever serves from it doesn't tell of failed
+// handshakes: [http.Server] would print each of a client that doesn't trust us.
+func TLS(ln net.Listener, conf *tls.Config) net.Listener { return unseen{tls.NewListener(ln, conf)} }
+
+type unseen struct{ net.Listener }
+
+// Accept hides what kind of connection it is. The handshake is then done by the
+// first read, and its error ends the connection like any other read's.
+func (l unseen) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return struct{ net.Conn }{c}, nil
 }
 
 // SelfSigned makes a certificate for hosts, names or addresses, that is its own CA.
