@@ -58,7 +58,7 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 	if err != nil {
 		return err
 	}
-	o.Registerer, o.Authenticated = reg, w.authenticated
+	o.Registerer, o.Authenticated, o.Failpoint = reg, w.authenticated, failpoint()
 	r, err := remediator.New(o)
 	if err != nil {
 		return err
