@@ -219,7 +219,9 @@ func (w *site) steps() []journal.Entry {
 	w.t.Helper()
 	answer := httptest.NewRecorder()
 	w.r.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/v1/steps?limit=10000&images=1", nil))
-	var got struct{ Data struct{ Steps []journal.Entry } }
+	var got struct {
+		Data struct{ Steps []journal.Entry }
+	}
 	if err := json.Unmarshal(answer.Body.Bytes(), &got); err != nil || answer.Code != http.StatusOK {
 		w.t.Fatalf("steps: %d %v %s", answer.Code, err, answer.Body)
 	}
