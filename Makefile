@@ -49,6 +49,11 @@ race: deps ## the same tests under the race detector (wants a C compiler)
 .PHONY: lint
 lint: $(LINT) ## style, likely bugs, and the walls between packages
 	$(LINT) run ./...
+	$(GO) run ./test/safety -check
+
+.PHONY: docs
+docs: ## docs/safety.md: which tests guard which invariant
+	$(GO) run ./test/safety
 
 .PHONY: fmt
 fmt: $(LINT) ## format all Go files

@@ -185,6 +185,7 @@ func TestI20ADeviceThatSaysYesAndDoesNothingIsAFailure(t *testing.T) {
 	})
 }
 
+// I9, I17
 func TestARestartedDeviceIsPlannedAgain(t *testing.T) {
 	t.Run("still bad: drained again", func(t *testing.T) {
 		inWorld(t, nil, func(w *world) {
@@ -243,6 +244,7 @@ func TestI14ClaimsThatVanishReleaseNothing(t *testing.T) {
 	})
 }
 
+// I14
 func TestAClaimThatIsSeenHoldsUpTheRelease(t *testing.T) {
 	inWorld(t, nil, func(w *world) {
 		w.fail(s1)
@@ -276,6 +278,7 @@ func TestI19AFreezeStopsStepsBothWaysAndAPersonStillReleases(t *testing.T) {
 	})
 }
 
+// I7
 func TestSilenceOnTheClaimMeansHandsOff(t *testing.T) {
 	inWorld(t, nil, func(w *world) {
 		w.probe.set(s1, edge.No)
@@ -288,6 +291,7 @@ func TestSilenceOnTheClaimMeansHandsOff(t *testing.T) {
 	})
 }
 
+// I23
 func TestCarefulModesSendNothingAndSayWhatTheyWouldDo(t *testing.T) {
 	for mode, result := range map[string]string{DryRun: "drain dry_run", Observe: "drain observed"} {
 		t.Run(mode, func(t *testing.T) {
@@ -390,6 +394,7 @@ func TestI21OddLabelsAreRecordedAndReachNoDevice(t *testing.T) {
 	})
 }
 
+// I6, I23
 func TestADeviceThatIsDeadIsARefusalAndNoStep(t *testing.T) {
 	inWorld(t, nil, func(w *world) {
 		w.device.change(func() { w.device.dead = true })

@@ -7,6 +7,7 @@ import (
 	"testing"
 )
 
+// I11
 func TestEachFailpointIsPassedSomewhere(t *testing.T) {
 	marks := regexp.MustCompile(`\.passes\((?:[a-zA-Z.\[\]0-9]+, )?"([a-z_.]+)"\)`)
 	var passed []string

@@ -116,6 +116,7 @@ func TestI19AJournalThatCannotBeReadMeansFrozen(t *testing.T) {
 	}
 }
 
+// I2
 func TestWithoutASectionNothingIsDone(t *testing.T) {
 	r, err := New(Options{})
 	if err != nil {

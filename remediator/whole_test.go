@@ -77,6 +77,7 @@ func TestAPoolThatIsWrittenWholeIsLeftAloneForAWhile(t *testing.T) {
 	})
 }
 
+// I3, I18
 func TestARestartIsNoWayRoundThePaceOfWrites(t *testing.T) {
 	inWorldWith(t, whole, twoAtOnce, func(w *world) {
 		w.fail(s1)
@@ -289,6 +290,7 @@ func TestABypassIsBroughtInWhenAllMembersFailAndEndsWhenTheyServeAgain(t *testin
 	})
 }
 
+// I13
 func TestABypassEndsAtItsTimeLimitAndIsNotBegunAgainForTheSameClaim(t *testing.T) {
 	inWorldWith(t, withStandby, withBypass, func(w *world) {
 		w.failPool()
@@ -307,6 +309,7 @@ func TestABypassEndsAtItsTimeLimitAndIsNotBegunAgainForTheSameClaim(t *testing.T
 	})
 }
 
+// I6
 func TestNoBypassWhile(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(*world)
@@ -347,6 +350,7 @@ func TestI7APersonWhoEndsABypassIsLeftAlone(t *testing.T) {
 	})
 }
 
+// I8, I12
 func TestABypassTurnsASwitchAndBack(t *testing.T) {
 	protection := member("application:shop")
 	inWorldWith(t, func(w *world) {

@@ -163,6 +163,7 @@ func TestOneLinePerRequest(t *testing.T) {
 	}
 }
 
+// I22
 func TestRequestsWithoutAPasswordAreRefusedAndLogged(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("open-canary"), bcrypt.MinCost)
 	if err != nil {
@@ -187,6 +188,7 @@ func TestRequestsWithoutAPasswordAreRefusedAndLogged(t *testing.T) {
 	}
 }
 
+// I22
 func TestOnlyCheckedIdentitiesCountAsAuthentication(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := certificate(t, dir)

@@ -76,6 +76,7 @@ func TestPathsAreRelativeToTheFile(t *testing.T) {
 	}
 }
 
+// I21
 func TestADeviceIsLookedAtAndSetByItsOwnMembersOnly(t *testing.T) {
 	f := haproxytest.NewFake(haproxytest.Version{Major: 2, Minor: 6}, haproxytest.Server{Backend: "shop", Name: "s1", Address: "192.0.2.1:80", Op: 2})
 	socket := filepath.Join(t.TempDir(), "s")

@@ -162,6 +162,7 @@ func TestI21NothingIsSentForANameThatTheDeviceDoesNotList(t *testing.T) {
 	}
 }
 
+// I2, I10
 func TestFaultsAreErrorsAndNeverHalfAnAnswer(t *testing.T) {
 	for _, c := range []struct {
 		name  string

@@ -111,6 +111,7 @@ func TestWhatIsSoAlreadyIsNotWritten(t *testing.T) {
 	}
 }
 
+// I7, I11
 func TestNothingIsSentWhen(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -156,6 +157,7 @@ func TestNothingIsSentWhen(t *testing.T) {
 	}
 }
 
+// I9, I10
 func TestAWriteIsNeverSentTwice(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -246,6 +248,7 @@ func TestAnAnswerToAWriteMayBeEmpty(t *testing.T) {
 	wantEqual(t, string(r.After), string(s.Object("shop-front")))
 }
 
+// I20
 func TestWhatIsTakenAndNotKeptIsNoticed(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -271,6 +274,7 @@ func TestWhatIsTakenAndNotKeptIsNoticed(t *testing.T) {
 	}
 }
 
+// I10
 func TestAWriteThatCannotBeReadBackSaysSo(t *testing.T) {
 	s := newSim()
 	o, tr := options(t, s.Start(t))
@@ -290,7 +294,7 @@ func TestAWriteThatCannotBeReadBackSaysSo(t *testing.T) {
 // This is the window that the API leaves open, of the length that Receipt.Gap
 // tells: the list is written whole, so an edit of it that comes between the last
 // look and the write is gone, and what is read back is what was written. Only a
-// lock or a version on the device could show it; it has none.
+// lock or a version on the device could show it; it has none. (I7: the one gap that there is)
 func TestAnEditOfTheListInTheGapIsLostAndNobodyCanTell(t *testing.T) {
 	s := newSim()
 	s.Misbehave(ptaftest.ConcurrentEdit, 1) // 192.0.2.12 is given back

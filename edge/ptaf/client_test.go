@@ -260,6 +260,7 @@ func TestACredentialThatIsRefusedInTheMiddleIsAnError(t *testing.T) {
 	wantErr(t, err, ptaf.ErrCredentials)
 }
 
+// I2
 func TestTheListWithoutTheObjectsIsAnError(t *testing.T) {
 	s := newSim()
 	o, tr := options(t, s.Start(t))

@@ -181,6 +181,7 @@ func flips(t *rapid.T, u Upstream) (there, back map[string]bool) {
 	return there, back
 }
 
+// I8, I12: what a write changed, the next one puts back.
 func TestThereAndBackLeavesEveryByte(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		raw := []byte(upstreamWith(t, backend("true", "false")))
@@ -212,7 +213,7 @@ func TestThereAndBackLeavesEveryByte(t *testing.T) {
 }
 
 // Where down was absent, null, a string or a number, a write leaves a real
-// boolean behind: the meaning comes back, these bytes don't.
+// boolean behind: the meaning comes back, these bytes don't. (I12)
 func TestThereAndBackLeavesTheMeaning(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		raw := []byte(upstreamWith(t, backend("", "null", "true", "false", `"True"`, `"False"`, "0", "1.0")))

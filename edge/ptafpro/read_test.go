@@ -324,6 +324,7 @@ func TestReadsAreTriedAgainAfterWhatPasses(t *testing.T) {
 	}
 }
 
+// I2
 func TestAListIsNotEmptyBecauseItIsMissing(t *testing.T) {
 	for _, body := range []string{`{}`, `{"items": null}`, `{"items": {}}`, `null`, `"x"`, `7`, `{"message": "gone"}`, `[`, `[1]`, `[{}]`} {
 		if b, _, err := ptafpro.ParseBackends([]byte(body)); err == nil {

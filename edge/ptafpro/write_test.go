@@ -38,6 +38,7 @@ func ready(t *testing.T, sim *ptafprotest.Sim) (*ptafpro.Client, ptafpro.Reading
 	return c, r
 }
 
+// I12
 func TestABackendIsTakenOutAndGivenBack(t *testing.T) {
 	sim := ptafprotest.New(world())
 	sim.Misbehave(ptafprotest.ExtraFields, -1)
@@ -71,6 +72,7 @@ func TestABackendIsTakenOutAndGivenBack(t *testing.T) {
 	}
 }
 
+// I8, I12
 func TestProtectionModeGoesThereAndBack(t *testing.T) {
 	sim := ptafprotest.New(world())
 	sim.Misbehave(ptafprotest.EmptyWriteAnswer, -1)
@@ -114,6 +116,7 @@ func TestWhatIsAsWantedIsNotWritten(t *testing.T) {
 	}
 }
 
+// I7
 func TestAPoolThatChangedSinceTheDecisionIsNotWritten(t *testing.T) {
 	for name, edit := range map[string]func(*ptafprotest.Sim){
 		"the backend itself":       func(s *ptafprotest.Sim) { s.Set("backend", two, "protocol", "HTTP") },
@@ -176,6 +179,7 @@ func TestAVersionOfAnotherKindIsRefused(t *testing.T) {
 	}
 }
 
+// I7
 func TestAnEditBetweenTheTwoLooksStopsTheWrite(t *testing.T) {
 	sim := ptafprotest.New(world())
 	c, r := ready(t, sim)
@@ -197,6 +201,7 @@ func TestAnEditBetweenTheTwoLooksStopsTheWrite(t *testing.T) {
 	}
 }
 
+// I11
 func TestWhatCannotBeSavedIsNotWritten(t *testing.T) {
 	sim := ptafprotest.New(world())
 	c, r := ready(t, sim)
@@ -277,6 +282,7 @@ func TestEachFaultOfAWriteIsTold(t *testing.T) {
 	}
 }
 
+// I10
 func TestAWriteThatCannotBeReadBackSaysSo(t *testing.T) {
 	sim := ptafprotest.New(world())
 	o := tap(func(r *http.Request) (*http.Response, error) {

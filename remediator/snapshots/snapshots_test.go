@@ -19,6 +19,7 @@ func files(t *testing.T, dir string) []string {
 	return found
 }
 
+// I11
 func TestAnObjectIsKeptByteForByte(t *testing.T) {
 	dir := t.TempDir()
 	object := "{\"name\": \"shop\",\n \"odd\":1.0e0}\xff"
@@ -61,6 +62,7 @@ func TestTheNewestStayAndNothingElseIsTouched(t *testing.T) {
 	}
 }
 
+// I21
 func TestNoNameLeavesItsFolder(t *testing.T) {
 	for name, want := range map[string]string{
 		"shop":                   "shop",
@@ -80,6 +82,7 @@ func TestNoNameLeavesItsFolder(t *testing.T) {
 	}
 }
 
+// I11
 func TestAFolderThatCanNotBeWrittenIsSaid(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

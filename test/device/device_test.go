@@ -79,6 +79,7 @@ func TestAllMembersAreThereReadyAndServing(t *testing.T) {
 	})
 }
 
+// I8, I12: on every kind of device the way back leads to where it began.
 func TestOutAndBackLeavesEverythingAsItWas(t *testing.T) {
 	for _, to := range []edge.Admin{edge.Drain, edge.Maint} {
 		onEach(t, func(t *testing.T, d *Device) {
