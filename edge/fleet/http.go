@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -144,16 +145,34 @@ func (t *traced) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err == nil {
 		c.Code = answer.StatusCode
 		if c.Code >= http.StatusBadRequest {
-			c.Err = &StatusError{c.Code}
+			c.Err = refusal(r, c.Code)
 		}
 	}
 	t.trace(c)
 	return answer, err
 }
 
-// helped says what to do about a certificate that isn't trusted: devices of these
-// kinds show one that signed itself.
+// refusal is the error of an answer that is no success, with what to do about it
+// where the status alone tells.
+func refusal(r *http.Request, code int) error {
+	err := &StatusError{code}
+	switch login := strings.HasSuffix(r.URL.Path, "/auth/refresh_tokens"); {
+	case code == http.StatusUnauthorized && r.Header.Get("Authorization") != "": // PTAF PRO's; others get theirs further down
+		return fmt.Errorf("%w: the token is wrong or has expired", err)
+	case code == http.StatusUnauthorized, code == http.StatusUnprocessableEntity && login: // source of 422: facts A2.4
+		return fmt.Errorf("%w: check username and password", err)
+	case code == http.StatusForbidden:
+		return fmt.Errorf("%w: the user lacks the right for this", err)
+	}
+	return err
+}
+
+// helped says what to do about a device that can't be reached, and about a
+// certificate that isn't trusted: devices of these kinds show one that signed itself.
 func helped(err error) error {
+	if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" {
+		return fmt.Errorf("%w: check the url, and that the device can be reached from here", err)
+	}
 	if unknown := (x509.UnknownAuthorityError{}); errors.As(err, &unknown) {
 		return fmt.Errorf("%w: give it as tls_config.ca_file, or its SHA-256 as pin_sha256", err)
 	}

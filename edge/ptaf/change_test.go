@@ -122,7 +122,7 @@ func TestNothingIsSentWhen(t *testing.T) {
 		want     error
 		says     string
 	}{
-		{"the upstream isn't there", nil, "gone", takeOut, ptaf.Write{}, ptaf.ErrNoUpstream, `change upstream "gone": no such upstream`},
+		{"the upstream isn't there", nil, "gone", takeOut, ptaf.Write{}, ptaf.ErrNoUpstream, `change upstream "gone": no such upstream: there are `},
 		{"its name is there twice", nil, "twice", takeOut, ptaf.Write{}, ptaf.ErrAmbiguous, "rename all but one"},
 		{"the backend isn't there", nil, "shop-front", map[string]bool{"192.0.2.11:8080": true, "192.0.2.11:80": true}, ptaf.Write{}, ptaf.ErrNoBackend, `backend "192.0.2.11:80"`},
 		{"there are no backends", nil, "empty", takeOut, ptaf.Write{}, ptaf.ErrNoBackend, "no such backend"},

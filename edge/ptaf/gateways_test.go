@@ -132,6 +132,18 @@ func TestOneIsPickedByNameOrID(t *testing.T) {
 		wantErr(t, err, c.want)
 		wantEqual(t, id, c.id)
 	}
+	for _, c := range []struct {
+		list []listed
+		want string
+	}{
+		{list[:3], "no such upstream: there are shop, twice, twice"},
+		{nil, "no such upstream: there are none"},
+		{[]listed{{"1", "a\nb"}}, "no such upstream: there are a b"},
+	} {
+		if _, err := pick(c.list, "gone"); err == nil || err.Error() != c.want {
+			t.Errorf("%v, want %s", err, c.want)
+		}
+	}
 }
 
 func TestDivergingUpstreamsAreNamed(t *testing.T) {

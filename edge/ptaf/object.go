@@ -1,9 +1,12 @@
 package ptaf
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -75,8 +78,9 @@ func (c *Client) find(ctx context.Context, n *node, upstream string) (id string,
 }
 
 func pick(list []listed, upstream string) (id string, err error) {
-	var found []string
+	var found, names []string
 	for _, e := range list {
+		names = append(names, e.Name)
 		if e.ID == upstream {
 			found = []string{e.ID}
 			break
@@ -87,7 +91,8 @@ func pick(list []listed, upstream string) (id string, err error) {
 	}
 	switch {
 	case len(found) == 0 || upstream == "":
-		return "", ErrNoUpstream
+		slices.Sort(names)
+		return "", fmt.Errorf("%w: there are %s", ErrNoUpstream, cmp.Or(line(strings.Join(names, ", ")), "none"))
 	case len(found) > 1:
 		return "", ErrAmbiguous
 	case !isID.MatchString(found[0]):
