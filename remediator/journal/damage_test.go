@@ -217,8 +217,8 @@ func TestWhatIsNoJournalIsRefusedAndLeft(t *testing.T) { // I19
 
 func TestAValueOfANewerVersionIsRefused(t *testing.T) {
 	j := openNew(t)
-	ok(t, j.update("forge", func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketState).Put(keyFreeze, []byte(`{"v":2,"crc32c":0,"data":{}}`))
+	ok(t, j.update("forge", func(tx txn) error {
+		return tx.put(bucketState, keyFreeze, []byte(`{"v":2,"crc32c":0,"data":{}}`))
 	}))
 	ok(t, j.Close())
 	_, err := Open(j.Path(), time.Second)

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"go.etcd.io/bbolt"
 )
 
 // A Freeze stops every automatic step until it is lifted or ends. It is durable
@@ -32,7 +30,7 @@ var keyFreeze = []byte("freeze")
 // caller that gets an error doesn't know, and must act as if frozen.
 func (j *Journal) Freeze() (*Freeze, error) {
 	var f *Freeze
-	err := j.view("read the freeze", func(tx *bbolt.Tx) (err error) {
+	err := j.view("read the freeze", func(tx txn) (err error) {
 		f, err = freezeIn(tx)
 		return err
 	})
@@ -43,7 +41,8 @@ func (j *Journal) Freeze() (*Freeze, error) {
 }
 
 // SetFreeze freezes, in place of a freeze that is there. At is now when zero.
-// It is durable when SetFreeze returns, and entered.
+// It is durable when SetFreeze returns, and entered. It isn't fenced: people may
+// stop all replicas at any of them (I19).
 func (j *Journal) SetFreeze(f Freeze) error {
 	now := time.Now()
 	switch {
@@ -55,8 +54,8 @@ func (j *Journal) SetFreeze(f Freeze) error {
 	if f.Over(now) {
 		return fmt.Errorf("freeze until %s: that is over already", f.Until.Format(time.RFC3339))
 	}
-	return j.update("freeze", func(tx *bbolt.Tx) error {
-		if err := put(tx.Bucket(bucketState), keyFreeze, f); err != nil {
+	return j.commit("freeze", nil, func(tx txn) error {
+		if err := put(tx, bucketState, keyFreeze, f); err != nil {
 			return err
 		}
 		detail := "until lifted"
@@ -67,14 +66,15 @@ func (j *Journal) SetFreeze(f Freeze) error {
 	})
 }
 
-// Thaw lifts the freeze. Without one it does nothing, and enters nothing.
+// Thaw lifts the freeze. Without one it does nothing, and enters nothing. Like
+// SetFreeze it isn't fenced.
 func (j *Journal) Thaw(actor string) error {
-	return j.update("thaw", func(tx *bbolt.Tx) error {
+	return j.commit("thaw", nil, func(tx txn) error {
 		f, err := freezeIn(tx)
 		if err != nil || f == nil {
 			return err
 		}
-		if err := tx.Bucket(bucketState).Delete(keyFreeze); err != nil {
+		if err := tx.delete(bucketState, keyFreeze); err != nil {
 			return err
 		}
 		if f.Over(time.Now()) {
@@ -84,10 +84,10 @@ func (j *Journal) Thaw(actor string) error {
 	})
 }
 
-func freezeIn(tx *bbolt.Tx) (*Freeze, error) {
-	b := tx.Bucket(bucketState).Get(keyFreeze)
-	if b == nil {
-		return nil, nil
+func freezeIn(tx txn) (*Freeze, error) {
+	b, err := tx.get(bucketState, keyFreeze)
+	if err != nil || b == nil {
+		return nil, err
 	}
 	f := new(Freeze)
 	return f, get(b, f)

@@ -13,15 +13,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
-
-	"go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/sluice-project/sluice/edge"
 )
@@ -42,19 +36,13 @@ var (
 	ErrNoHold = errors.New("no such hold")
 )
 
-var (
-	bucketState   = []byte("state")   // freeze
-	bucketHolds   = []byte("holds")   // member -> Hold
-	bucketEntries = []byte("entries") // seq, big-endian -> Entry
-	bucketHints   = []byte("hints")   // hash of labels -> Hint
-	buckets       = [][]byte{bucketState, bucketHolds, bucketEntries, bucketHints}
-)
-
-// A Journal is one open file. Its methods may be called from any goroutine.
+// A Journal is one open file, or one prefix of an etcd. Its methods may be called
+// from any goroutine.
 type Journal struct {
-	path     string
-	db       *bbolt.DB
-	problems []string
+	store     store
+	fence     Fence
+	followers *followers
+	problems  []string
 }
 
 // Open opens the journal for one process, and makes it (0600) and its directory
@@ -74,112 +62,35 @@ func OpenReadOnly(path string, lockTimeout time.Duration) (*Journal, error) {
 	return open(path, lockTimeout, true)
 }
 
-func open(path string, lockTimeout time.Duration, readOnly bool) (_ *Journal, err error) {
-	if lockTimeout <= 0 {
-		lockTimeout = time.Second // bbolt takes 0 as for ever
-	}
-	deadline := time.Now().Add(lockTimeout)
-	j := &Journal{path: path}
-	var file *os.File
-	err = guard(func() error {
-		j.db, err = bbolt.Open(path, 0o600, &bbolt.Options{
-			Timeout:      lockTimeout,
-			ReadOnly:     readOnly,
-			FreelistType: bbolt.FreelistMapType,
-			NoStatistics: true,
-			OpenFile: func(name string, flag int, _ os.FileMode) (*os.File, error) {
-				file, err = os.OpenFile(name, flag&^os.O_CREATE, 0)
-				if err != nil {
-					return nil, err
-				}
-				// bbolt locks the same file once more; that is no conflict.
-				if err = errors.Join(lock(file, !readOnly, deadline), verify(file)); err != nil {
-					return nil, errors.Join(err, file.Close())
-				}
-				return file, nil
-			},
-		})
+func open(path string, lockTimeout time.Duration, readOnly bool) (*Journal, error) {
+	j := &Journal{fence: nobody{}, followers: new(followers)}
+	s, err := openBolt(path, lockTimeout, readOnly, func(s store) (err error) {
+		j.problems, err = replay(s)
 		return err
 	})
-	if err == nil {
-		err = j.replay()
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
-		return j, nil
-	}
-	if j.db != nil {
-		err = errors.Join(err, j.db.Close())
-	} else if file != nil {
-		_ = file.Close() // closed already on most ways; after a panic in bbolt it would keep the lock
-	}
-	switch {
-	case errors.Is(err, ErrLocked), errors.Is(err, berrors.ErrTimeout):
-		return nil, fmt.Errorf("journal %s: %w (waited %s)", path, ErrLocked, lockTimeout)
-	case errors.Is(err, os.ErrNotExist):
-		return nil, fmt.Errorf("journal %s: %w", path, os.ErrNotExist)
-	case errors.Is(err, ErrUnreadable):
-		return nil, fmt.Errorf("journal %s: %w", path, err)
-	}
-	return nil, fmt.Errorf("journal %s: %w: %w", path, ErrUnreadable, err)
+	j.store = s
+	return j, nil
 }
 
-// create makes an empty journal at path unless something is there. The file
-// appears under its name only when it is whole: an empty or half-made file
-// at path is never of our making, and so is not taken for a new journal.
-func create(path string) error {
-	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-		return nil // there, or not to be looked at: open says which
-	}
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	fresh := f.Name()
-	defer os.Remove(fresh)
-	if err := f.Close(); err != nil {
-		return err
-	}
-	db, err := bbolt.Open(fresh, 0o600, &bbolt.Options{Timeout: time.Second})
-	if err != nil {
-		return err
-	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range buckets {
-			if _, err := tx.CreateBucket(name); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err := errors.Join(err, db.Close()); err != nil {
-		return err
-	}
-	// Link, unlike rename, never replaces what another process made meanwhile.
-	if err := os.Link(fresh, path); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	return syncDir(dir)
+// Under returns the same journal for one term of leadership: what is written
+// through it is refused with [ErrFenced] when that term is over, even if another
+// one of the same process has begun. Close only one of the two.
+func (j *Journal) Under(f Fence) *Journal {
+	under := *j
+	under.fence = f
+	return &under
 }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// Path returns the path that the journal was opened by.
-func (j *Journal) Path() string { return j.path }
+// Path returns the path that the journal was opened by; on etcd, a name for it.
+func (j *Journal) Path() string { return j.store.name() }
 
 // Close lets go of the file. Calls in progress end first.
 func (j *Journal) Close() error {
-	if err := j.db.Close(); err != nil {
-		return fmt.Errorf("close journal %s: %w", j.path, err)
+	if err := j.store.close(); err != nil {
+		return fmt.Errorf("close journal %s: %w", j.Path(), err)
 	}
 	return nil
 }
@@ -196,19 +107,34 @@ func (j *Journal) Put(h *Hold, e Entry) error {
 	if h.Phase == Closed {
 		return fmt.Errorf("put hold on %s: %w: closing is for Drop", h.Member, ErrIllegal)
 	}
-	return j.change("put hold on "+h.Member.String(), h, h.Phase, e)
+	return j.change("put hold on "+h.Member.String(), j.fence, h, h.Phase, e)
+}
+
+// Order is [Journal.Put] for what a person asked for: e.Actor says who, and the
+// phase stays. People may ask any replica, so it isn't fenced; the revision
+// sees to it that the leader's own change in between isn't lost.
+func (j *Journal) Order(h *Hold, e Entry) error {
+	what := "order on " + h.Member.String()
+	if e.Actor == "" || h.ID == "" {
+		return j.wrap(what, fmt.Errorf("%w: an order is somebody's, and of a hold that is there", ErrIllegal))
+	}
+	return j.change(what, nil, h, h.Phase, e)
 }
 
 // Drop closes h, which leaves the holds, and enters e. The rules are those of
 // [Journal.Put].
 func (j *Journal) Drop(h *Hold, e Entry) error {
-	return j.change("drop hold on "+h.Member.String(), h, Closed, e)
+	return j.change("drop hold on "+h.Member.String(), j.fence, h, Closed, e)
 }
 
-func (j *Journal) change(what string, h *Hold, to Phase, e Entry) error {
+func (j *Journal) change(what string, f Fence, h *Hold, to Phase, e Entry) error {
 	next := *h
-	err := j.update(what, func(tx *bbolt.Tx) error {
-		var err error
+	err := j.commit(what, f, func(tx txn) (err error) {
+		if f == nil { // an order
+			if old, _, err := holdOf(tx, h.Member); err != nil || old == nil || old.Phase != to {
+				return cmp.Or(err, ErrConflict)
+			}
+		}
 		next, err = change(tx, *h, to, e)
 		return err
 	})
@@ -226,7 +152,7 @@ func (j *Journal) PutAll(holds []*Hold, entries []Entry) error {
 		entries = make([]Entry, len(holds))
 	}
 	next := make([]Hold, len(holds))
-	err := j.update(fmt.Sprintf("put %d holds", len(holds)), func(tx *bbolt.Tx) error {
+	err := j.update(fmt.Sprintf("put %d holds", len(holds)), func(tx txn) error {
 		for i, h := range holds {
 			if h.Phase == Closed {
 				return fmt.Errorf("hold on %s: closing is for Drop: %w", h.Member, ErrIllegal)
@@ -247,15 +173,10 @@ func (j *Journal) PutAll(holds []*Hold, entries []Entry) error {
 }
 
 // change writes one hold in phase to and the entry about it.
-func change(tx *bbolt.Tx, h Hold, to Phase, e Entry) (Hold, error) {
+func change(tx txn, h Hold, to Phase, e Entry) (Hold, error) {
 	next := h
 	next.Phase = to
-	b := tx.Bucket(bucketHolds)
-	key, err := holdKey(h.Member)
-	if err != nil {
-		return h, err
-	}
-	old, err := holdAt(b, key)
+	old, key, err := holdOf(tx, h.Member)
 	if err != nil {
 		return h, err
 	}
@@ -264,7 +185,7 @@ func change(tx *bbolt.Tx, h Hold, to Phase, e Entry) (Hold, error) {
 	case h.ID == "" && old != nil:
 		return h, fmt.Errorf("%w, by %s", ErrHeld, old.ID)
 	case h.ID == "":
-		n, err := b.NextSequence()
+		n, err := tx.next(bucketHolds)
 		if err != nil {
 			return h, err
 		}
@@ -282,9 +203,9 @@ func change(tx *bbolt.Tx, h Hold, to Phase, e Entry) (Hold, error) {
 		next.Changed = time.Now()
 	}
 	if to == Closed {
-		err = b.Delete(key)
+		err = tx.delete(bucketHolds, key)
 	} else {
-		err = put(b, key, next)
+		err = put(tx, bucketHolds, key, next)
 	}
 	if err != nil || from == to && e.Event == "" {
 		return next, err
@@ -300,8 +221,14 @@ func change(tx *bbolt.Tx, h Hold, to Phase, e Entry) (Hold, error) {
 }
 
 // Append records entries that change no hold, all or none.
-func (j *Journal) Append(entries ...Entry) error {
-	return j.update("append", func(tx *bbolt.Tx) error {
+func (j *Journal) Append(entries ...Entry) error { return j.append(j.fence, entries) }
+
+// AppendUnfenced is [Journal.Append] for what any replica may record, the leader
+// or not: what befell the process itself, or what a person asked it for.
+func (j *Journal) AppendUnfenced(entries ...Entry) error { return j.append(nil, entries) }
+
+func (j *Journal) append(f Fence, entries []Entry) error {
+	return j.commit("append", f, func(tx txn) error {
 		for _, e := range entries {
 			if e.Event == "" {
 				return errors.New("entry without event")
@@ -317,29 +244,31 @@ func (j *Journal) Append(entries ...Entry) error {
 // Holds returns all holds, ordered by member.
 func (j *Journal) Holds() ([]Hold, error) {
 	var out []Hold
-	err := j.view("read holds", func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketHolds).ForEach(func(_, v []byte) error {
-			var h Hold
-			if err := get(v, &h); err != nil {
-				return err
-			}
-			out = append(out, h)
-			return nil
-		})
+	err := j.view("read holds", func(tx txn) (err error) {
+		out, err = holdsIn(tx)
+		return err
 	})
 	slices.SortFunc(out, func(a, b Hold) int { return a.Member.Compare(b.Member) })
+	return out, err
+}
+
+func holdsIn(tx txn) (out []Hold, err error) {
+	err = tx.scan(bucketHolds, nil, func(_, v []byte) error {
+		var h Hold
+		if err := get(v, &h); err != nil {
+			return err
+		}
+		out = append(out, h)
+		return nil
+	})
 	return out, err
 }
 
 // Hold returns the hold on one member, or [ErrNoHold].
 func (j *Journal) Hold(m edge.Member) (Hold, error) {
 	var out Hold
-	err := j.view("read hold on "+m.String(), func(tx *bbolt.Tx) error {
-		key, err := holdKey(m)
-		if err != nil {
-			return err
-		}
-		h, err := holdAt(tx.Bucket(bucketHolds), key)
+	err := j.view("read hold on "+m.String(), func(tx txn) error {
+		h, _, err := holdOf(tx, m)
 		if err != nil {
 			return err
 		}
@@ -355,21 +284,21 @@ func (j *Journal) Hold(m edge.Member) (Hold, error) {
 // Entries returns the selected entries in the order in which they were written.
 func (j *Journal) Entries(q Query) ([]Entry, error) {
 	var out []Entry
-	err := j.view("read entries", func(tx *bbolt.Tx) error {
-		c := tx.Bucket(bucketEntries).Cursor()
-		for k, v := c.Last(); k != nil; k, v = c.Prev() {
+	err := j.view("read entries", func(tx txn) error {
+		out = nil
+		return tx.scanBack(bucketEntries, q.After+1, func(v []byte) error {
 			var e Entry
 			if err := get(v, &e); err != nil {
 				return err
 			}
-			if e.Seq <= q.After || q.Limit > 0 && len(out) == q.Limit {
-				return nil
+			if q.Limit > 0 && len(out) == q.Limit {
+				return errEnough
 			}
 			if q.selects(&e) {
 				out = append(out, e)
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 	slices.Reverse(out)
 	return out, err
@@ -382,57 +311,65 @@ const pruneBatch = 500
 // is still there. It ends at the first younger entry, so a clock that was set
 // back makes it keep more, not less.
 func (j *Journal) Prune(before time.Time) error {
+	batch := cmp.Or(j.store.batch(), pruneBatch)
 	var after []byte
 	for {
-		n := 0
-		err := j.update("prune", func(tx *bbolt.Tx) error {
-			open := map[string]bool{}
-			err := tx.Bucket(bucketHolds).ForEach(func(_, v []byte) error {
-				var h Hold
-				err := get(v, &h)
-				open[h.ID] = true
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			b := tx.Bucket(bucketEntries)
-			var gone [][]byte
-			c := b.Cursor()
-			k, v := c.First()
-			if after != nil {
-				k, v = c.Seek(after)
-			}
-			for ; k != nil && n < pruneBatch; k, v = c.Next() {
-				var e Entry
-				if err := get(v, &e); err != nil {
-					return err
-				}
-				if !e.At.Before(before) {
-					break
-				}
-				n++
-				after = seqKey(e.Seq + 1)
-				if e.Hold == "" || !open[e.Hold] {
-					gone = append(gone, slices.Clone(k))
-				}
-			}
-			for _, k := range gone {
-				if err := b.Delete(k); err != nil {
-					return err
-				}
-			}
-			return nil
+		var n int
+		var next []byte
+		err := j.update("prune", func(tx txn) (err error) {
+			n, next, err = prune(tx, before, after, batch)
+			return err
 		})
-		if err != nil || n < pruneBatch {
+		if err != nil || n < batch {
 			return err
 		}
+		after = next
 	}
 }
 
-func appendEntry(tx *bbolt.Tx, e Entry) error {
-	b := tx.Bucket(bucketEntries)
-	seq, err := b.NextSequence()
+// prune looks at no more than batch entries. It returns how many were old, and
+// where to go on.
+func prune(tx txn, before time.Time, after []byte, batch int) (n int, next []byte, err error) {
+	holds, err := holdsIn(tx)
+	if err != nil {
+		return 0, nil, err
+	}
+	open := map[string]bool{}
+	for _, h := range holds {
+		open[h.ID] = true
+	}
+	var gone [][]byte
+	err = tx.scan(bucketEntries, after, func(k, v []byte) error {
+		if n == batch {
+			return errEnough
+		}
+		var e Entry
+		if err := get(v, &e); err != nil {
+			return err
+		}
+		if !e.At.Before(before) {
+			return errEnough
+		}
+		n++
+		next = seqKey(e.Seq + 1)
+		if e.Hold == "" || !open[e.Hold] {
+			gone = append(gone, slices.Clone(k))
+		}
+		return nil
+	})
+	if err != nil {
+		return n, next, err
+	}
+	for _, k := range gone {
+		if err := tx.delete(bucketEntries, k); err != nil {
+			return n, next, err
+		}
+	}
+	return n, next, nil
+}
+
+func appendEntry(tx txn, e Entry) error {
+	seq, err := tx.next(bucketEntries)
 	if err != nil {
 		return err
 	}
@@ -440,7 +377,7 @@ func appendEntry(tx *bbolt.Tx, e Entry) error {
 	if e.At.IsZero() {
 		e.At = time.Now()
 	}
-	return put(b, seqKey(seq), e)
+	return put(tx, bucketEntries, seqKey(seq), e)
 }
 
 func seqKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
@@ -456,39 +393,44 @@ func holdKey(m edge.Member) ([]byte, error) {
 	return []byte(m.Device + "\x00" + m.Pool + "\x00" + m.Name), nil
 }
 
-func holdAt(b *bbolt.Bucket, key []byte) (*Hold, error) {
-	v := b.Get(key)
-	if v == nil {
-		return nil, nil
+// holdOf returns the hold on m and its key, or nil.
+func holdOf(tx txn, m edge.Member) (*Hold, []byte, error) {
+	key, err := holdKey(m)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, err := tx.get(bucketHolds, key)
+	if err != nil || v == nil {
+		return nil, key, err
 	}
 	h := new(Hold)
-	return h, get(v, h)
+	return h, key, get(v, h)
 }
 
-func (j *Journal) view(what string, fn func(*bbolt.Tx) error) error {
-	return j.wrap(what, guard(func() error { return j.db.View(fn) }))
+func (j *Journal) view(what string, fn func(txn) error) error {
+	return j.wrap(what, j.store.view(fn))
 }
 
-// update runs fn in a transaction that is on disk (fdatasync) when it returns.
-func (j *Journal) update(what string, fn func(*bbolt.Tx) error) error {
-	return j.wrap(what, guard(func() error { return j.db.Update(fn) }))
+// update commits what only a leader may write.
+func (j *Journal) update(what string, fn func(txn) error) error { return j.commit(what, j.fence, fn) }
+
+func (j *Journal) commit(what string, f Fence, fn func(txn) error) error {
+	var changed Part
+	err := j.store.update(f, func(tx txn) error {
+		n := &noting{txn: tx}
+		err := fn(n)
+		changed = n.changed
+		return err
+	})
+	if err == nil {
+		j.followers.tell(changed)
+	}
+	return j.wrap(what, err)
 }
 
 func (j *Journal) wrap(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("journal %s: %s: %w", j.path, what, err)
-}
-
-// guard turns a panic of bbolt, or a fault in its memory map, into an error: a
-// disk that fails under a running remediator must not look like a crash of it.
-func guard(fn func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", ErrUnreadable, r)
-		}
-	}()
-	return fn()
+	return fmt.Errorf("journal %s: %s: %w", j.Path(), what, err)
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.etcd.io/bbolt"
 	"pgregory.net/rapid"
 
 	"github.com/sluice-project/sluice/edge"
@@ -311,7 +310,7 @@ func TestReplayReportsWhatCannotHaveHappened(t *testing.T) { // I11
 	j := openNew(t)
 	h := intent(s1)
 	ok(t, j.Put(h, Entry{}))
-	ok(t, j.update("forge", func(tx *bbolt.Tx) error {
+	ok(t, j.update("forge", func(tx txn) error {
 		if err := appendEntry(tx, Entry{Event: "x", Hold: h.ID, From: Intent, To: Reverted}); err != nil {
 			return err
 		}

@@ -4,15 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
-
-	"go.etcd.io/bbolt"
 )
 
 // version is of the values' shape. A file with a greater one was written by a
 // newer Sluice and is refused whole, rather than half understood.
 const version = 1
 
-// A record is a value as it stands in the file. bbolt has no checksum for its
+// A record is a value as it stands in the store. bbolt has no checksum for its
 // pages, so each value brings its own.
 type record struct {
 	Version int             `json:"v"`
@@ -22,7 +20,7 @@ type record struct {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func put(b *bbolt.Bucket, key []byte, value any) error {
+func put(tx txn, b bucket, key []byte, value any) error {
 	data, err := json.Marshal(value)
 	if err != nil {
 		return err
@@ -31,7 +29,7 @@ func put(b *bbolt.Bucket, key []byte, value any) error {
 	if err != nil {
 		return err
 	}
-	return b.Put(key, rec)
+	return tx.put(b, key, rec)
 }
 
 func get(b []byte, value any) error {

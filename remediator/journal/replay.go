@@ -3,71 +3,82 @@ package journal
 import (
 	"bytes"
 	"fmt"
-
-	"go.etcd.io/bbolt"
 )
 
 // maxProblems bounds the list: who has twenty needs no twenty-first.
 const maxProblems = 20
 
-// Problems returns what the file said when it was opened that the state machine
+// Problems returns what the journal said when it was opened that the state machine
 // says can't happen, one line each. All of it could be read; it is for a
 // person to look at. Empty is the rule.
 func (j *Journal) Problems() []string { return j.problems }
 
-func (j *Journal) problem(format string, args ...any) {
-	if len(j.problems) < maxProblems {
-		j.problems = append(j.problems, fmt.Sprintf(format, args...))
+type problems []string
+
+func (p *problems) add(format string, args ...any) {
+	if len(*p) < maxProblems {
+		*p = append(*p, fmt.Sprintf(format, args...))
 	}
 }
 
 // replay reads every value once, so that a damaged one is found at the start and
 // not in the middle of a night, and follows each hold through its entries.
-func (j *Journal) replay() error {
-	return j.view("replay", func(tx *bbolt.Tx) error {
-		for _, name := range buckets {
-			if tx.Bucket(name) == nil {
-				return fmt.Errorf("%w: no bucket %q: not a journal of Sluice", ErrUnreadable, name)
-			}
-		}
+func replay(s store) ([]string, error) {
+	var odd problems
+	err := s.view(func(tx txn) error {
+		odd = nil
 		if _, err := freezeIn(tx); err != nil {
 			return err
 		}
-		if _, err := hintsIn(tx.Bucket(bucketHints)); err != nil {
+		if _, err := hintsIn(tx); err != nil {
 			return err
 		}
-		last, err := j.replayEntries(tx)
+		last, err := replayEntries(tx, &odd)
+		if err != nil {
+			return err
+		}
+		given, err := tx.given(bucketEntries)
 		if err != nil {
 			return err
 		}
 		// A sequence that fell back would give numbers twice, and write over entries.
-		if k, _ := tx.Bucket(bucketEntries).Cursor().Last(); k != nil && bytes.Compare(k, seqKey(tx.Bucket(bucketEntries).Sequence())) > 0 {
+		if err := tx.scan(bucketEntries, seqKey(given+1), func(_, _ []byte) error {
 			return fmt.Errorf("%w: the count of entries is damaged", ErrUnreadable)
+		}); err != nil {
+			return err
 		}
-		given := tx.Bucket(bucketHolds).Sequence()
-		return tx.Bucket(bucketHolds).ForEach(func(k, v []byte) error {
-			var h Hold
-			if err := get(v, &h); err != nil {
-				return err
-			}
-			if key, err := holdKey(h.Member); err != nil || !bytes.Equal(k, key) {
-				return fmt.Errorf("%w: hold %s stands under another member's name", ErrUnreadable, h.ID)
-			}
-			if n, err := h.number(); err != nil || n > given {
-				return fmt.Errorf("%w: hold %q has an id that was never given", ErrUnreadable, h.ID)
-			}
-			if last[h.ID] != h.Phase {
-				j.problem("hold %s on %s is %s, its last entry says %q", h.ID, h.Member, h.Phase, last[h.ID])
-			}
-			return nil
-		})
+		return replayHolds(tx, last, &odd)
+	})
+	return odd, err
+}
+
+func replayHolds(tx txn, last map[string]Phase, odd *problems) error {
+	given, err := tx.given(bucketHolds)
+	if err != nil {
+		return err
+	}
+	return tx.scan(bucketHolds, nil, func(k, v []byte) error {
+		var h Hold
+		if err := get(v, &h); err != nil {
+			return err
+		}
+		if key, err := holdKey(h.Member); err != nil || !bytes.Equal(k, key) {
+			return fmt.Errorf("%w: hold %s stands under another member's name", ErrUnreadable, h.ID)
+		}
+		if n, err := h.number(); err != nil || n > given {
+			return fmt.Errorf("%w: hold %q has an id that was never given", ErrUnreadable, h.ID)
+		}
+		if last[h.ID] != h.Phase {
+			odd.add("hold %s on %s is %s, its last entry says %q", h.ID, h.Member, h.Phase, last[h.ID])
+		}
+		return nil
 	})
 }
 
 // replayEntries returns the phase in which its entries leave each hold.
-func (j *Journal) replayEntries(tx *bbolt.Tx) (map[string]Phase, error) {
+func replayEntries(tx txn, odd *problems) (map[string]Phase, error) {
 	last := map[string]Phase{}
-	return last, tx.Bucket(bucketEntries).ForEach(func(k, v []byte) error {
+	return last, tx.scan(bucketEntries, nil, func(k, v []byte) error {
 		var e Entry
 		if err := get(v, &e); err != nil {
 			return err
@@ -81,10 +92,10 @@ func (j *Journal) replayEntries(tx *bbolt.Tx) (map[string]Phase, error) {
 		// The entries of a hold that ended are pruned from the front: the first one
 		// that is left may start anywhere.
 		if have, ok := last[e.Hold]; ok && have != e.From {
-			j.problem("entry %d takes hold %s from %s, where it is not: it is %s", e.Seq, e.Hold, e.From, have)
+			odd.add("entry %d takes hold %s from %s, where it is not: it is %s", e.Seq, e.Hold, e.From, have)
 		}
 		if err := e.From.check(e.To); err != nil {
-			j.problem("entry %d takes hold %s %v", e.Seq, e.Hold, err)
+			odd.add("entry %d takes hold %s %v", e.Seq, e.Hold, err)
 		}
 		last[e.Hold] = e.To
 		return nil
