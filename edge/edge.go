@@ -117,9 +117,10 @@ type State struct {
 	Agent   bool   `json:"agent,omitempty"`  // an agent on the member may change its state behind our back
 	Tracks  string `json:"tracks,omitempty"` // "pool/member" whose state this one follows
 
-	Sessions int    `json:"sessions"` // established now
-	Queue    int    `json:"queue"`    // waiting for this member now
-	Chosen   uint64 `json:"chosen"`   // times that load balancing picked it since the device started (lbtot)
+	Sessions int    `json:"sessions"`        // established now
+	Queue    int    `json:"queue"`           // waiting for this member now
+	Limit    int    `json:"limit,omitempty"` // sessions that it takes at most, by the device's configuration; 0 where there is no limit or the device doesn't tell
+	Chosen   uint64 `json:"chosen"`          // times that load balancing picked it since the device started (lbtot)
 }
 
 // Is says whether the member is in the admin state that was ordered.

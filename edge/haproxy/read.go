@@ -3,6 +3,7 @@ package haproxy
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,7 +102,7 @@ func (r Reading) Snapshot(device string) edge.Snapshot {
 	}
 	col := func(n string) int { return r.Stats.Column(n) }
 	status, weight, backup, check := col("status"), col("weight"), col("bck"), col("check_status")
-	scur, qcur, lbtot, tracked := col("scur"), col("qcur"), col("lbtot"), col("tracked")
+	scur, qcur, slim, lbtot, tracked := col("scur"), col("qcur"), col("slim"), col("lbtot"), col("tracked")
 	for _, row := range r.Stats.Rows {
 		if row.Type != ServerRow {
 			continue
@@ -122,13 +123,48 @@ func (r Reading) Snapshot(device string) edge.Snapshot {
 			Agent:    srv.HasAgent(),
 			Tracks:   row.At(tracked),
 			Sessions: int(number(row.At(scur))), Queue: int(number(row.At(qcur))), // counts of sockets
+			Limit:  int(number(row.At(slim))), // maxconn; empty without one
 			Chosen: number(row.At(lbtot)),
 		}
 		up := srv.Op == Starting || srv.Op == Running
 		st.Serving = up && st.Admin == edge.Ready && st.Weight > 0 && !st.Backup && word != "MAINT" && word != "DOWN"
 		snap.States[m] = st
 	}
+	snap.Along = followers(snap.States)
 	return snap
+}
+
+// followers finds for each server those that track it, directly or over others:
+// what is set on it is inherited by all of them. Source: facts 3.7, seen on 2.6.
+func followers(states map[edge.Member]edge.State) map[edge.Member][]edge.Member {
+	leads := map[edge.Member][]edge.Member{}
+	for m, st := range states {
+		if pool, name, ok := strings.Cut(st.Tracks, "/"); ok {
+			leader := edge.Member{Device: m.Device, Pool: pool, Name: name}
+			leads[leader] = append(leads[leader], m)
+		}
+	}
+	var all map[edge.Member][]edge.Member
+	for m := range leads {
+		// A chain has no circle, HAProxy sees to that; a hostile answer might.
+		seen := map[edge.Member]bool{m: true}
+		var moved []edge.Member
+		for todo := slices.Clone(leads[m]); len(todo) > 0; todo = todo[1:] {
+			next := todo[0]
+			if seen[next] {
+				continue
+			}
+			seen[next] = true
+			moved = append(moved, next)
+			todo = append(todo, leads[next]...)
+		}
+		slices.SortFunc(moved, edge.Member.Compare)
+		if all == nil {
+			all = map[edge.Member][]edge.Member{}
+		}
+		all[m] = moved
+	}
+	return all
 }
 
 func (f Flags) admin() edge.Admin {

@@ -41,14 +41,9 @@ func inventory(s Step, w World) (string, string) {
 	case st.Tracks != "":
 		return "tracking", fmt.Sprintf("it follows %s: act on that one", st.Tracks)
 	}
-	for m, o := range w.Snapshot.States {
-		if o.Tracks == s.Member.Pool+"/"+s.Member.Name {
-			return "tracked", fmt.Sprintf("%s follows it and would be moved too", m)
-		}
-	}
-	for m, p := range w.Along {
-		if p == nil {
-			return "along", fmt.Sprintf("%s is the same object and would be moved too, and no policy of that name selects it", m)
+	for _, m := range w.along(s) {
+		if w.Along[m] == nil {
+			return "along", fmt.Sprintf("%s would be moved too, and no policy of that name selects it", m)
 		}
 	}
 	return "", fmt.Sprintf("policy %s rules it, the device lists it at %s", w.Policy.Name, st.Address)
@@ -151,6 +146,9 @@ func claimed(w World) (string, string) {
 	return "claim_stale", fmt.Sprintf("its source last confirmed the claim %s ago", age(w.Now, w.Claims[0].UpdatedAt))
 }
 
+// wellAgain: our own good evidence, for hold_down. Where the pool is short of
+// members the wait is dropped, and so is a claim that has not ended yet (SAFETY.md
+// I5); the results are not: what failed last is never given back by ourselves.
 func wellAgain(s Step, w World) (string, string) {
 	held := w.Held[s.Member]
 	e, asked := w.Own[s.Member]
@@ -165,36 +163,33 @@ func wellAgain(s Step, w World) (string, string) {
 		return "not_well", fmt.Sprintf("%s says %s: %s", e.Source, e.Answer, e.Detail)
 	case w.AtMax:
 		return "", "it is well, and the hold is at its end"
-	case len(w.Claims) > 0:
-		return "claimed", "a claim on it is still seen"
 	case held.GoodSince.IsZero() || held.GoodCount < w.Policy.Rise:
 		return "rising", fmt.Sprintf("%d good results in a row, want %d", held.GoodCount, w.Policy.Rise)
-	case w.Now.Sub(held.GoodSince) < w.Policy.HoldDown:
-		return "hold_down", fmt.Sprintf("well for %s, want %s", age(w.Now, held.GoodSince), w.Policy.HoldDown)
+	}
+	if short := Panics(s.Member, w); short != "" {
+		return "", "it is well, and " + short
+	}
+	need, why := HoldDown(s.Member, w)
+	switch {
+	case len(w.Claims) > 0:
+		return "claimed", "a claim on it is still seen"
+	case w.Now.Sub(held.GoodSince) < need:
+		return "hold_down", fmt.Sprintf("well for %s, want %s%s", age(w.Now, held.GoodSince), need, why)
 	}
 	return "", fmt.Sprintf("well for %s, and no claim is seen", age(w.Now, held.GoodSince))
 }
 
-// budget: at most max_held members of a pool are out by us (SAFETY.md I3), in
-// every pool that the step moves. Holds are in the journal, so a restart brings
-// no new budget.
-func budget(s Step, w World) (string, string) {
-	if w.Policy == nil || s.To == edge.Ready {
-		return "", "gives back"
+// Panics says why a member of m's pool that we hold should come back at once:
+// fewer serve than the policy's panic line. Empty when enough do.
+func Panics(m edge.Member, w World) string {
+	if w.Policy == nil || w.Policy.Panic == (Amount{}) {
+		return ""
 	}
-	return everywhere(s, w, func(m edge.Member, p *Policy) (string, string) {
-		n := 0
-		for other := range w.Held {
-			if other.In() == m.In() && other != m {
-				n++
-			}
-		}
-		detail := fmt.Sprintf("%d of the pool are held by us, max_held is %d", n, p.MaxHeld)
-		if n >= p.MaxHeld {
-			return "max_held", detail
-		}
-		return "", detail
-	})
+	left, base := Serving(w, m)
+	if line := w.Policy.Panic.Of(base.Members); left.Members < line {
+		return fmt.Sprintf("only %d of %d members serve, fewer than the panic line of %d", left.Members, base.Members, line)
+	}
+	return ""
 }
 
 // minServing: after the step enough others take new traffic, verified now
@@ -206,7 +201,7 @@ func minServing(s Step, w World) (string, string) {
 		return "", "adds capacity"
 	}
 	return everywhere(s, w, func(m edge.Member, p *Policy) (string, string) {
-		left, base := Serving(m, w)
+		left, base := Serving(w, s.moves(w, m)...)
 		need := p.MinServing.Of(base.Members)
 		if left.Members < need {
 			return "too_few_left", fmt.Sprintf("%d others would serve, min_serving %s of %d wants %d", left.Members, p.MinServing, base.Members, need)
@@ -219,6 +214,24 @@ func minServing(s Step, w World) (string, string) {
 	})
 }
 
+// moves are the members of m's pool that the step moves, m first.
+func (s Step) moves(w World, m edge.Member) []edge.Member {
+	out := []edge.Member{m}
+	for _, other := range append([]edge.Member{s.Member}, w.along(s)...) {
+		if other != m && other.In() == m.In() {
+			out = append(out, other)
+		}
+	}
+	return out
+}
+
+// along are the members that the step moves beside its own, in order.
+func (w World) along(s Step) []edge.Member {
+	out := slices.Concat(slices.Collect(maps.Keys(w.Along)), w.Snapshot.Along[s.Member])
+	slices.SortFunc(out, edge.Member.Compare)
+	return slices.Compact(out)
+}
+
 // everywhere judges the step in its own pool and in each that it moves along;
 // the first no counts.
 func everywhere(s Step, w World, judge func(edge.Member, *Policy) (string, string)) (string, string) {
@@ -226,7 +239,7 @@ func everywhere(s Step, w World, judge func(edge.Member, *Policy) (string, strin
 	if reason != "" {
 		return reason, detail
 	}
-	for _, m := range slices.SortedFunc(maps.Keys(w.Along), edge.Member.Compare) {
+	for _, m := range w.along(s) {
 		if w.Along[m] == nil {
 			continue // refused by inventory
 		}
@@ -243,19 +256,20 @@ type Capacity struct {
 	Weighed         bool // the device tells the weight of each
 }
 
-// Serving counts the members of m's pool, m itself left out, that take new
-// traffic by the device's word and, where our own checks cover them, by a good
-// fresh result; base is what a share is a share of: members that are neither
-// backup nor out by the device's configuration or DNS, m included.
-func Serving(m edge.Member, w World) (left, base Capacity) {
+// Serving counts the members of a pool, those that are about to go left out,
+// that take new traffic by the device's word and, where our own checks cover
+// them, by a good fresh result; base is what a share is a share of: members that
+// are neither backup nor out by the device's configuration or DNS, those that go
+// included. The pool is that of the first that goes.
+func Serving(w World, going ...edge.Member) (left, base Capacity) {
 	base.Weighed = true
-	for _, st := range w.Snapshot.Pool(m.In()) {
+	for _, st := range w.Snapshot.Pool(going[0].In()) {
 		if !st.Backup && !st.Settled {
 			base.Members++
 			base.Weight += st.Share
 			base.Weighed = base.Weighed && st.Share > 0
 		}
-		if st.Member != m && st.Serving && w.well(st.Member) != edge.No {
+		if !slices.Contains(going, st.Member) && st.Serving && w.well(st.Member) != edge.No {
 			left.Members++
 			left.Weight += st.Share
 		}

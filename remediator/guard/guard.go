@@ -33,6 +33,15 @@ type Policy struct {
 	Rise       int           // good results in a row that begin it
 	MaxAge     time.Duration // of evidence and of a device's answer, to be acted upon
 	ClaimAge   time.Duration // since the claim's source last confirmed it
+
+	Panic       Amount // fewer members of the pool serving than this: ours come back without hold_down
+	MaxSteps    int    // that take out, in one pool, in the budget's window; 0: no limit of the pool's own
+	MaxSessions int    // that one member can carry; 0: what the device is configured for
+	Approve     bool   // a person has to approve each step that takes out
+
+	Brake   Brake
+	Damping Damping
+	Budget  Budget
 }
 
 // A Claim is a firing alert on the member, as far as guards ask.
@@ -85,6 +94,17 @@ type World struct {
 
 	Standby map[edge.Member]bool // of a bypass: what it brings in, which is no regular member of the pool
 	Lapsed  bool                 // the claim's last bypass came to its time limit, and the claim has not ended since
+
+	Standing Standing              // whether this replica may write at all
+	Windows  []string              // maintenance windows in force for what the step moves: name and end
+	Closed   string                // why automation isn't to act now, by the policy's active hours; empty when it may
+	Onsets   map[edge.Member]Onset // members of all devices that fell sick lately
+	Storm    Storm                 // what is remembered of the brake
+	Outs     []time.Time           // when we took the member out before, as far back as damping looks
+	Spent    Spent                 // of the budgets
+
+	Ineffective int       // steps in a row on the pool that changed nothing for the better
+	Approval    *Approval // what a person said of the step; nil: nobody was asked, or nobody has answered
 }
 
 // A Refusal says which guard said no, by a word for metrics and a line for people.
@@ -115,6 +135,10 @@ func (d Decision) Allowed() bool { return d.Refusal == nil }
 // A check returns a reason and a line; the reason is empty when the step may go on.
 type check func(Step, World) (reason, detail string)
 
+// takesOut says whether the step takes capacity away, or a bypass in: what
+// brake, damping, budgets, hours and approval are about.
+func (s Step) takesOut() bool { return s.To != edge.Ready && !s.Back || s.Bypass && !s.Back }
+
 // A row is a guard with all the reasons that it can give.
 type row struct {
 	name    string
@@ -125,24 +149,35 @@ type row struct {
 // guards in their order (SAFETY.md, "Order of guards"): one line each.
 var guards = []row{
 	{"freeze", freeze, []string{"frozen"}},
-	{"inventory", inventory, []string{"device_blind", "read_only", "no_policy", "unknown_pool", "unknown_member", "device_stale", "tracking", "tracked", "along"}},
+	{"leader", leader, []string{"standby", "lease_short"}},
+	{"inventory", inventory, []string{"device_blind", "read_only", "no_policy", "unknown_pool", "unknown_member", "device_stale", "tracking", "along"}},
 	{"foreign", foreign, []string{"superseded", "taken_out", "not_ours", "other_process", "changed", "moved"}},
 	{"silence", silence, []string{"silenced"}},
 	{"agent", agent, []string{"agent_check"}},
 	{"evidence", evidence, []string{"no_claim", "claim_stale", "no_second_source", "stale", "contradicted", "unknown", "not_well", "claimed", "rising", "hold_down"}},
-	{"budget", budget, []string{"max_held"}},
+	{"maintenance", maintenance, []string{"window"}},
+	{"hours", hours, []string{"outside"}},
+	{"brake", brake, []string{"storm", "cooldown", "source_changed"}},
+	{"damping", damping, []string{"flapping", "ineffective"}},
+	{"budget", budget, []string{"max_held", "max_steps", "overall_held", "overall_steps"}},
 	{"min_serving", minServing, []string{"too_few_left"}},
+	{"load", load, []string{"overload"}},
+	{"approval", approval, []string{"awaiting", "rejected", "expired"}},
 }
 
 // bypassGuards judge the way round a pool, in and back.
 var bypassGuards = []row{
-	{"freeze", freeze, []string{"frozen"}},
+	{"freeze", freeze, nil},
+	{"leader", leader, nil},
 	{"inventory", inventory, nil},
 	{"foreign", foreignBypass, []string{"in_already"}},
 	{"silence", silence, nil},
 	{"agent", agent, nil},
 	{"evidence", allFailing, []string{"no_members", "not_all_failing", "standby_bad"}},
+	{"maintenance", maintenance, nil},
+	{"hours", hours, nil},
 	{"budget", timeLimit, []string{"time_limit"}},
+	{"approval", approval, nil},
 }
 
 // Reasons returns every refusal that guards can give, without details, so that

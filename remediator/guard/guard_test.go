@@ -69,7 +69,9 @@ func TestTakingOut(t *testing.T) {
 		{"not without a policy", func(w *World) { w.Policy = nil }, "inventory/no_policy"},
 		{"I17: not on an old look", func(w *World) { w.Snapshot.At = now.Add(-time.Minute) }, "inventory/device_stale"},
 		{"not what follows another", func(w *World) { state(*w, s1, func(s *edge.State) { s.Tracks = "a/b" }) }, "inventory/tracking"},
-		{"not what others follow", func(w *World) { state(*w, s2, func(s *edge.State) { s.Tracks = "shop/s1" }) }, "inventory/tracked"},
+		{"not what others follow, where no policy rules them", func(w *World) {
+			w.Snapshot.Along = map[edge.Member][]edge.Member{s1: {{Device: "edge1", Pool: "api", Name: "f1"}}}
+		}, "inventory/along"},
 		{"I7: not what a person drained", func(w *World) { state(*w, s1, func(s *edge.State) { s.Admin, s.Marks = edge.Drain, "FDRAIN" }) }, "foreign/taken_out"},
 		{"I7: not what the configuration marks", func(w *World) { state(*w, s1, func(s *edge.State) { s.Marks = "CMAINT" }) }, "foreign/taken_out"},
 		{"I7: not what somebody took over", func(w *World) { w.Held[s1] = Held{Superseded: true} }, "foreign/superseded"},
