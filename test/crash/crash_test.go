@@ -249,10 +249,23 @@ func (s stage) read() ([]journal.Hold, []journal.Entry) {
 	return holds, entries
 }
 
-// over ends the remediator and makes sure that nothing is left of it all: the
-// victim is as it was, weight included, nothing is held or orphaned, HAProxy was
-// told exactly these things, and the record of applied steps says the same.
+// over makes sure of what settles does, and that there was one step out and one
+// back, by the journal's file and by what the API shows of it.
 func (s stage) over(orders ...string) {
+	s.t.Helper()
+	shown, kept := s.settles(orders...)
+	for by, entries := range map[string][]journal.Entry{"the API": shown, "the journal": kept} {
+		if applied := appliedTo(entries); !slices.Equal(applied, []string{"drain", "ready"}) {
+			s.t.Errorf("applied by %s: %q", by, applied)
+		}
+	}
+}
+
+// settles ends the remediator and makes sure that nothing is left of it all: the
+// victim is as it was, weight included, nothing is held or orphaned, and HAProxy
+// was told exactly these things. It returns what the API showed before the end,
+// and what the journal's file holds after it.
+func (s stage) settles(orders ...string) (shown, kept []journal.Entry) {
 	s.t.Helper()
 	s.becomes(rig.AdminReady)
 	s.phase("")
@@ -265,24 +278,19 @@ func (s stage) over(orders ...string) {
 	if diff := cmp.Diff(orders, s.Wire.Orders()); diff != "" {
 		s.t.Errorf("orders to HAProxy (-want +got):\n%s", diff)
 	}
-	shown, err := s.Steps(s.t.Context())
+	shown, err = s.Steps(s.t.Context())
 	s.must(err)
 	s.must(s.Remediator.Stop())
 	holds, entries := s.read()
 	if len(holds) > 0 {
 		s.t.Errorf("still held: %+v", holds)
 	}
-	if applied := appliedTo(entries); !slices.Equal(applied, []string{"drain", "ready"}) {
-		s.t.Errorf("applied by the journal: %q", applied)
-	}
-	if applied := appliedTo(shown); !slices.Equal(applied, []string{"drain", "ready"}) {
-		s.t.Errorf("applied by the API: %q", applied)
-	}
 	for _, e := range entries {
 		if e.To == journal.Orphaned || e.To == journal.Superseded {
 			s.t.Errorf("nobody else touched it, and yet: %+v", e)
 		}
 	}
+	return shown, entries
 }
 
 func appliedTo(entries []journal.Entry) (to []string) {
