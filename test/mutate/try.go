@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// The outcomes of a mutant.
+const (
+	killed   = "killed"
+	survived = "survived"
+	broken   = "broken" // it doesn't compile: an error of the program
+)
+
+// A result is what became of one mutant.
+type result struct {
+	mutant
+	outcome string
+	by      string // the first test that failed
+}
+
+func (r result) String() string {
+	if r.by == "" {
+		return r.outcome + ": " + r.name()
+	}
+	return r.outcome + ": " + r.name() + ": " + r.by
+}
+
+// slow are tests of parts that no mutant changes, or that start real programs:
+// they cost more than they could find.
+const slow = `^(TestReal|TestJournalIsItsModel$|TestEveryPageHeaderDamaged|TestWhatWasAcknowledgedSurvivesAKill|TestSim)`
+
+// A tester runs tests with a mutant in place of a file.
+type tester struct {
+	root  string
+	rapid map[string]bool // packages whose tests know rapid's flags
+}
+
+// newTester runs each package's tests with nothing taken out.
+func newTester(ctx context.Context, root string, all []mutant) (*tester, error) {
+	t := &tester{root: root, rapid: map[string]bool{}}
+	var pkgs []string
+	for _, m := range all {
+		pkgs = append(pkgs, m.pkgs...)
+	}
+	slices.Sort(pkgs)
+	for _, p := range slices.Compact(pkgs) {
+		list := exec.CommandContext(ctx, "go", "list", "-deps", "-test", p)
+		list.Dir, list.Stderr = root, os.Stderr
+		out, err := list.Output()
+		if err != nil {
+			return nil, fmt.Errorf("go list %s: %w", p, err)
+		}
+		t.rapid[p] = slices.Contains(strings.Fields(string(out)), "pgregory.net/rapid")
+		if out, err := t.test(ctx, "", p); err != nil {
+			return nil, fmt.Errorf("%s is red with nothing taken out: %w\n%s", p, err, out)
+		}
+	}
+	return t, nil
+}
+
+// test runs one package's tests. It doesn't end them itself: go test does, by
+// its own limit.
+func (t *tester) test(ctx context.Context, overlay, pkg string) ([]byte, error) {
+	args := []string{"test", "-failfast", "-short", "-vet=off", "-timeout=90s", "-skip=" + slow}
+	if overlay != "" {
+		args = append(args, "-overlay="+overlay)
+	}
+	args = append(args, pkg)
+	if t.rapid[pkg] { // it would leave a file in the tree for each mutant
+		args = append(args, "-rapid.nofailfile")
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = t.root
+	own(cmd)
+	out, err := cmd.CombinedOutput()
+	return out, errors.Join(err, end(cmd))
+}
+
+// try runs the packages one after the other, up to the first failure.
+func (t *tester) try(ctx context.Context, m mutant) result {
+	r := result{mutant: m, outcome: survived}
+	dir, err := os.MkdirTemp("", "mutant-")
+	if err != nil {
+		return result{m, broken, err.Error()}
+	}
+	defer os.RemoveAll(dir) // of our own making; what stays behind is in the folder for such
+	overlay, err := lay(dir, t.root, m)
+	if err != nil {
+		return result{m, broken, err.Error()}
+	}
+	for _, p := range m.pkgs {
+		out, err := t.test(ctx, overlay, p)
+		if err == nil {
+			continue
+		}
+		r.outcome, r.by = judge(p, string(out), err)
+		break
+	}
+	return r
+}
+
+// lay writes the mutant and the file that tells the compiler of it.
+func lay(dir, root string, m mutant) (string, error) {
+	mutated := filepath.Join(dir, "mutant.go")
+	overlay := filepath.Join(dir, "overlay.json")
+	text, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(root, filepath.FromSlash(m.file)): mutated}})
+	if err != nil {
+		return "", err
+	}
+	return overlay, errors.Join(os.WriteFile(mutated, m.text, 0o600), os.WriteFile(overlay, text, 0o600))
+}
+
+var (
+	failed  = regexp.MustCompile(`(?m)^( *)--- FAIL: (\S+)`)
+	running = regexp.MustCompile(`(?m)^running tests:\n\t(\S+)`)
+	noBuild = regexp.MustCompile(`(?m)^FAIL\t\S+ \[(build|setup) failed\]`)
+)
+
+// judge reads what go test said when it failed.
+func judge(pkg, out string, err error) (outcome, by string) {
+	dir := strings.TrimPrefix(pkg, "./")
+	if noBuild.MatchString(out) {
+		return broken, strings.Join(strings.Fields(out), " ")
+	}
+	if m := running.FindStringSubmatch(out); m != nil {
+		return killed, dir + "." + m[1] + " (never ends)"
+	}
+	all := failed.FindAllStringSubmatch(out, -1)
+	if all == nil {
+		if strings.Contains(out, "panic: ") {
+			return killed, dir + " (panics)"
+		}
+		return broken, err.Error() + ": " + strings.Join(strings.Fields(out), " ")
+	}
+	name := all[0]
+	for _, m := range all[1:] { // the innermost test of the first that failed
+		if len(m[1]) <= len(name[1]) {
+			break
+		}
+		name = m
+	}
+	return killed, dir + "." + name[2]
+}
