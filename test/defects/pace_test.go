@@ -70,7 +70,7 @@ func TestDefect05OneAnswerIsNoVerdict(t *testing.T) {
 // each time: an upstream is left alone for min_write_interval.
 func TestDefect05AFlapperIsNotWrittenEachTime(t *testing.T) {
 	t.Parallel()
-	const interval = 1500 * time.Millisecond
+	const turn, interval = 600 * time.Millisecond, 1500 * time.Millisecond
 	p := newPool(t, newMembers(t, 3)...)
 	set := usual(t, p.Start(t))
 	set.devices[0].PTAF.MinWriteInterval = ms(int(interval.Milliseconds()))
@@ -78,7 +78,7 @@ func TestDefect05AFlapperIsNotWrittenEachTime(t *testing.T) {
 	w := set.start(t)
 	m, turns, last := p.members[1], 0, time.Time{}
 	await(t, "four writes", func() bool {
-		if time.Since(last) > 200*time.Millisecond {
+		if time.Since(last) > turn {
 			bad := turns%2 == 0
 			if m.be(well); bad {
 				m.be(sick)
