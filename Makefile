@@ -71,8 +71,8 @@ demo: deps build ## watch it work: a member dies, is drained, comes back (DEMO_A
 	@exec bin/demo -sluice bin/sluice $(DEMO_ARGS)
 
 .PHONY: deps
-deps: ## HAProxy, Prometheus and Alertmanager from Debian's packages, where they are missing
-	@test/deps.sh haproxy=haproxy prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager
+deps: ## HAProxy, Prometheus, Alertmanager and etcd from Debian's packages, where they are missing
+	@test/deps.sh haproxy=haproxy prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager etcd=etcd-server
 
 .PHONY: clean
 clean: ## remove what was built

@@ -33,8 +33,14 @@ type Entry struct {
 	Before []byte `json:"before,omitempty"`
 	After  []byte `json:"after,omitempty"`
 
+	// Preimage and Left are of entries that take a member out: how it stood before,
+	// and how it was read back. By these alone a person can put it back.
+	Preimage *edge.State `json:"preimage,omitempty"`
+	Left     *edge.State `json:"left,omitempty"`
+
 	Evidence json.RawMessage `json:"evidence,omitempty"`
-	Decision json.RawMessage `json:"decision,omitempty"` // what replay decides again
+	Decision json.RawMessage `json:"decision,omitempty"` // what each guard said
+	World    json.RawMessage `json:"world,omitempty"`    // what the guards were told: what replay decides again
 }
 
 // A Query selects entries. The zero Query selects all.

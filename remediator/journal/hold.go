@@ -15,6 +15,9 @@ import (
 // (SAFETY.md I9), and it is in the journal before the first byte goes to the
 // device (I11).
 //
+// Before its intent it is a candidate: a member that is claimed and judged, and
+// that nothing has been done to yet. See [Journal.Candidates].
+//
 // The journal sets ID and Rev. All else is the engine's, which alone changes it.
 type Hold struct {
 	ID     string      `json:"id"`  // "h17"; given by the first Put, never used again in this file
@@ -24,6 +27,15 @@ type Hold struct {
 	To     edge.Admin  `json:"to"`
 	Mark   string      `json:"mark,omitempty"` // of a switch, instead of To: the device's own word that it got
 	Phase  Phase       `json:"phase"`
+
+	// Via are phases that were gone through since the last Put, with nothing in
+	// between that a crash could interrupt: each is checked and entered like Phase.
+	Via []Phase `json:"-"`
+
+	Refused string    `json:"refused,omitempty"` // of a candidate: "guard/reason" of the refusal that was recorded last
+	Would   string    `json:"would,omitempty"`   // of a candidate: the mode in which it would have been taken out, and wasn't
+	WouldAt time.Time `json:"would_at,omitzero"`
+	Answer  *Answer   `json:"answer,omitempty"` // of a candidate that awaits approval: what a person said
 
 	// Along are members of other pools that are the same object on the device:
 	// the one step moved them all, and each pool's budget counts it.
@@ -62,6 +74,15 @@ type Hold struct {
 	Decision   json.RawMessage `json:"decision,omitempty"`   // JSON of the decision that led here, for replay
 	Reapplied  int             `json:"reapplied,omitempty"`  // times that a new process of the device made us apply again
 	Superseded string          `json:"superseded,omitempty"` // what was found instead of Left
+}
+
+// An Answer is a person's word on one step. It serves once (SAFETY.md I17).
+type Answer struct {
+	By    string    `json:"by"`
+	At    time.Time `json:"at"`
+	Until time.Time `json:"until"` // it is worth nothing afterwards
+	Yes   bool      `json:"yes"`
+	Note  string    `json:"note,omitempty"`
 }
 
 func holdID(n uint64) string { return "h" + strconv.FormatUint(n, 10) }

@@ -1,11 +1,16 @@
 // Package journal is the memory of the remediator: what it holds, what it did
 // and refused, and whether it is frozen, durable before a call returns.
 //
-// The file is a bbolt database. Each value is JSON with a version and a checksum
-// in front; the file's structure is checked before it is mapped, because
+// It stands in a file, or in an etcd that several replicas share. Each value is
+// JSON with a version and a checksum in front.
+//
+// The file is a bbolt database; its structure is checked before it is mapped, because
 // a page that was cut off or overwritten makes bbolt panic or the process
 // fault. A file that doesn't pass is left as it is: [ErrUnreadable], and the
 // remediator starts frozen (SAFETY.md I19).
+//
+// In etcd every write of the leader is made on the condition that it leads at that
+// moment, whatever its clock says (I16): [Fence].
 package journal
 
 import (
@@ -195,11 +200,23 @@ func change(tx txn, h Hold, to Phase, e Entry) (Hold, error) {
 	default:
 		from = old.Phase
 	}
+	since := from
+	for _, p := range h.Via {
+		if err := from.check(p); err != nil {
+			return h, err
+		}
+		gone := Entry{Event: string(p), Hold: next.ID, From: from, To: p, Policy: next.Policy, Remediation: next.Remediation, Member: &next.Member, Config: e.Config, Actor: e.Actor}
+		if err := appendEntry(tx, gone); err != nil {
+			return h, err
+		}
+		from = p
+	}
+	next.Via = nil
 	if err := from.check(to); err != nil {
 		return h, err
 	}
 	next.Rev++
-	if from != to {
+	if since != to {
 		next.Changed = time.Now()
 	}
 	if to == Closed {
@@ -241,13 +258,23 @@ func (j *Journal) append(f Fence, entries []Entry) error {
 	})
 }
 
-// Holds returns all holds, ordered by member.
+// Holds returns all holds, ordered by member. Candidates are none.
 func (j *Journal) Holds() ([]Hold, error) {
+	return j.pick("read holds", func(h Hold) bool { return !h.Phase.Candidate() })
+}
+
+// Candidates returns what is claimed, and judged, and not held, ordered by member.
+func (j *Journal) Candidates() ([]Hold, error) {
+	return j.pick("read candidates", func(h Hold) bool { return h.Phase.Candidate() })
+}
+
+func (j *Journal) pick(what string, want func(Hold) bool) ([]Hold, error) {
 	var out []Hold
-	err := j.view("read holds", func(tx txn) (err error) {
+	err := j.view(what, func(tx txn) (err error) {
 		out, err = holdsIn(tx)
 		return err
 	})
+	out = slices.DeleteFunc(out, func(h Hold) bool { return !want(h) })
 	slices.SortFunc(out, func(a, b Hold) int { return a.Member.Compare(b.Member) })
 	return out, err
 }
@@ -264,7 +291,7 @@ func holdsIn(tx txn) (out []Hold, err error) {
 	return out, err
 }
 
-// Hold returns the hold on one member, or [ErrNoHold].
+// Hold returns the hold on one member, or [ErrNoHold]. A candidate is none.
 func (j *Journal) Hold(m edge.Member) (Hold, error) {
 	var out Hold
 	err := j.view("read hold on "+m.String(), func(tx txn) error {
@@ -272,7 +299,7 @@ func (j *Journal) Hold(m edge.Member) (Hold, error) {
 		if err != nil {
 			return err
 		}
-		if h == nil {
+		if h == nil || h.Phase.Candidate() {
 			return ErrNoHold
 		}
 		out = *h
@@ -376,6 +403,9 @@ func appendEntry(tx txn, e Entry) error {
 	e.Seq = seq
 	if e.At.IsZero() {
 		e.At = time.Now()
+	}
+	if e, err = fit(e, tx.room()); err != nil {
+		return err
 	}
 	return put(tx, bucketEntries, seqKey(seq), e)
 }

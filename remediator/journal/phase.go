@@ -67,6 +67,29 @@ var legal = map[Phase][]Phase{
 	Closed:           {},
 }
 
+// Candidate says that nothing has been done to the member yet.
+func (p Phase) Candidate() bool {
+	switch p {
+	case Observed, Pending, Guarded, Deferred, AwaitingApproval, Quarantined:
+		return true
+	}
+	return false
+}
+
+// Judge returns the phases by which a candidate in phase p comes to Guarded, where
+// all guards are asked. None is left out, and none leads past the guards.
+func (p Phase) Judge() []Phase {
+	switch p {
+	case "":
+		return []Phase{Observed, Pending, Guarded}
+	case Observed:
+		return []Phase{Pending, Guarded}
+	case Guarded:
+		return nil
+	}
+	return []Phase{Guarded}
+}
+
 // CanBecome says whether the state machine has a way from p to next.
 func (p Phase) CanBecome(next Phase) bool {
 	if p == next {

@@ -6,9 +6,9 @@ import (
 	"hash/crc32"
 )
 
-// version is of the values' shape. A file with a greater one was written by a
+// format is of the values' shape. A file with a greater one was written by a
 // newer Sluice and is refused whole, rather than half understood.
-const version = 1
+const format = 1
 
 // A record is a value as it stands in the store. bbolt has no checksum for its
 // pages, so each value brings its own.
@@ -21,15 +21,20 @@ type record struct {
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func put(tx txn, b bucket, key []byte, value any) error {
-	data, err := json.Marshal(value)
-	if err != nil {
-		return err
-	}
-	rec, err := json.Marshal(record{version, crc32.Checksum(data, castagnoli), data})
+	rec, err := seal(value)
 	if err != nil {
 		return err
 	}
 	return tx.put(b, key, rec)
+}
+
+// seal makes a record of value; get is its inverse.
+func seal(value any) ([]byte, error) {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(record{format, crc32.Checksum(data, castagnoli), data})
 }
 
 func get(b []byte, value any) error {
@@ -37,8 +42,8 @@ func get(b []byte, value any) error {
 	if err := json.Unmarshal(b, &rec); err != nil {
 		return fmt.Errorf("%w: a value is damaged: %w", ErrUnreadable, err)
 	}
-	if rec.Version != version {
-		return fmt.Errorf("%w: a value has version %d, this program knows %d", ErrUnreadable, rec.Version, version)
+	if rec.Version != format {
+		return fmt.Errorf("%w: a value has version %d, this program knows %d", ErrUnreadable, rec.Version, format)
 	}
 	if sum := crc32.Checksum(rec.Data, castagnoli); sum != rec.Sum {
 		return fmt.Errorf("%w: a value is damaged: checksum %08x, want %08x", ErrUnreadable, sum, rec.Sum)

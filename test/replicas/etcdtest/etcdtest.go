@@ -1,0 +1,168 @@
+// Package etcdtest starts a real etcd for tests, and makes it misbehave.
+package etcdtest
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/sluice-project/sluice/test/loopback"
+)
+
+const (
+	startWithin = 20 * time.Second
+	endWithin   = 5 * time.Second
+	starts      = 3 // others may take a port between finding and using it
+)
+
+// A Server is an etcd of one member that was started for one test.
+type Server struct {
+	Endpoint string // URL
+	Pid      int
+
+	args  []string
+	log   string
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+// Start starts Debian's etcd on loopback and ends it with the test. It doesn't
+// sync its files, for speed: what is killed loses nothing, a machine would. Start
+// fails the test where no etcd is installed. Arguments are added to its own.
+func Start(tb testing.TB, args ...string) *Server {
+	tb.Helper()
+	if _, err := exec.LookPath("etcd"); err != nil {
+		tb.Fatal("etcd isn't installed: apt-get install etcd-server, or make deps")
+	}
+	for n := 1; ; n++ {
+		client, err := loopback.Address()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		peer, err := loopback.Address()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		dir := tb.TempDir()
+		s := &Server{
+			Endpoint: "http://" + client,
+			log:      filepath.Join(dir, "log"),
+			args: append([]string{
+				"--name=test", "--data-dir=" + filepath.Join(dir, "data"), "--unsafe-no-fsync", "--log-level=error", "--logger=zap",
+				"--listen-client-urls=http://" + client, "--advertise-client-urls=http://" + client,
+				"--listen-peer-urls=http://" + peer, "--initial-advertise-peer-urls=http://" + peer, "--initial-cluster=test=http://" + peer,
+			}, args...),
+		}
+		err = s.start(tb)
+		if err == nil {
+			tb.Cleanup(func() { s.end(tb) })
+			return s
+		}
+		if n == starts {
+			said, _ := os.ReadFile(s.log) // it is for the message only
+			tb.Fatalf("etcd doesn't start: %v:\n%s", err, said)
+		}
+	}
+}
+
+// start returns when etcd answers.
+func (s *Server) start(tb testing.TB) error {
+	tb.Helper()
+	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close() // the program has its own copy
+	s.cmd = exec.Command("etcd", s.args...)
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	s.Pid = s.cmd.Process.Pid
+	cmd, ended := s.cmd, make(chan struct{})
+	s.ended = ended
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // how it ended is in its log
+	}()
+	c := s.Client(tb)
+	for until := time.Now().Add(startWithin); ; {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		_, err := c.Get(ctx, "ready")
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case time.Now().After(until):
+			s.end(tb)
+			return err
+		}
+		select {
+		case <-ended:
+			return errors.New("it ended")
+		default:
+		}
+	}
+}
+
+// Client returns a client of its own, which ends with the test.
+func (s *Server) Client(tb testing.TB) *clientv3.Client {
+	tb.Helper()
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{s.Endpoint}, DialTimeout: time.Second, Logger: zap.NewNop()})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return c
+}
+
+// Pause stops the process in its tracks: its connections stay open and silent.
+func (s *Server) Pause(tb testing.TB) { s.signal(tb, syscall.SIGSTOP) }
+
+// Resume lets it go on.
+func (s *Server) Resume(tb testing.TB) { s.signal(tb, syscall.SIGCONT) }
+
+// Kill ends it at once, and Restart starts it again with the same data.
+func (s *Server) Kill(tb testing.TB) {
+	tb.Helper()
+	s.signal(tb, syscall.SIGKILL)
+	<-s.ended
+}
+
+// Restart starts an etcd that was killed.
+func (s *Server) Restart(tb testing.TB) {
+	tb.Helper()
+	if err := s.start(tb); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (s *Server) signal(tb testing.TB, sig syscall.Signal) {
+	tb.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		tb.Error(err)
+	}
+}
+
+func (s *Server) end(tb testing.TB) {
+	s.signal(tb, syscall.SIGCONT) // it may be paused
+	s.signal(tb, syscall.SIGTERM)
+	select {
+	case <-s.ended:
+		return
+	case <-time.After(endWithin):
+	}
+	s.Kill(tb)
+}
