@@ -24,7 +24,7 @@ func TestDefect05OneAnswerIsNoVerdict(t *testing.T) {
 		w := usual(t, p.Start(t)).start(t)
 		rules := w.alerting(t)
 		m := p.members[1]
-		m.be(inTurn(sick, well, well, sick, sick, well)) // never three in a row, the usual fall
+		m.be(flaps("-++--+")) // never three in a row, the usual fall
 		m.askedAgain(t, 20)
 		rules.said(t, onShop(m), edge.Unknown)
 		p.wrote(t, 0)
@@ -41,7 +41,7 @@ func TestDefect05OneAnswerIsNoVerdict(t *testing.T) {
 		w.claim(true, onShop(m))
 		p.becomes(t, m)
 		w.claim(false, onShop(m)) // the alert is over, as a flapper's is
-		m.be(inTurn(well, sick))
+		m.be(flaps("+-"))
 		m.askedAgain(t, 12)
 		p.stays(t, m)
 		p.wrote(t, 1)
@@ -99,13 +99,13 @@ func TestDefect05AFlapperIsNotWrittenEachTime(t *testing.T) {
 	}
 }
 
-// inTurn answers in that order, again and again.
-func inTurn(ways ...http.HandlerFunc) http.HandlerFunc {
+// flaps answers in that order, again and again: "+" is well and "-" is sick.
+func flaps(order string) http.HandlerFunc {
 	var mu sync.Mutex
 	turn := 0
 	return func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
-		way := ways[turn%len(ways)]
+		way := map[byte]http.HandlerFunc{'+': well, '-': sick}[order[turn%len(order)]]
 		turn++
 		mu.Unlock()
 		way(w, r)
