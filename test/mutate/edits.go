@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// An edit takes out a safety that is no guard: each old text, which stands in the
-// folder exactly once, becomes the new one. All of an edit's texts are in one file.
+// An edit takes out a safety that is no guard: each text that was, which stands in
+// the folder exactly once, becomes the one that is. All of an edit's texts are in one file.
 type edit struct {
 	ids, what, dir string
 	texts          []change
 	also           []string // packages whose tests may notice too, after the folder's own
 }
 
-type change struct{ old, new string }
+type change struct{ was, is string }
 
-func one(old, new string) []change { return []change{{old, new}} }
+func one(was, is string) []change { return []change{{was, is}} }
 
 // ofEdits makes a mutant of each edit. The error names all that have lost their place.
 func ofEdits(root string, all []edit) (out []mutant, err error) {
@@ -37,7 +37,7 @@ func (e edit) mutant(root string) (mutant, error) {
 	m := mutant{kind: "edit", what: e.what, ids: e.ids, pkgs: append([]string{"./" + e.dir}, e.also...)}
 	text := ""
 	for _, c := range e.texts {
-		file, whole, err := find(root, e.dir, c.old)
+		file, whole, err := find(root, e.dir, c.was)
 		switch {
 		case err != nil:
 			return m, err
@@ -46,14 +46,14 @@ func (e edit) mutant(root string) (mutant, error) {
 		case m.file != file:
 			return m, fmt.Errorf("its texts are in %s and %s", m.file, file)
 		}
-		text = strings.Replace(text, c.old, c.new, 1)
+		text = strings.Replace(text, c.was, c.is, 1)
 	}
 	m.text = []byte(text)
 	return m, nil
 }
 
 // find returns the one file of a folder that holds a text, once.
-func find(root, dir, old string) (file, text string, err error) {
+func find(root, dir, was string) (file, text string, err error) {
 	names, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(dir), "*.go"))
 	if err != nil {
 		return "", "", err
@@ -67,13 +67,13 @@ func find(root, dir, old string) (file, text string, err error) {
 		if err != nil {
 			return "", "", err
 		}
-		if c := strings.Count(string(b), old); c > 0 {
+		if c := strings.Count(string(b), was); c > 0 {
 			n += c
 			file, text = path.Join(dir, filepath.Base(name)), string(b)
 		}
 	}
 	if n != 1 {
-		return "", "", fmt.Errorf("stands in %s %d times, want once:\n%s", dir, n, old)
+		return "", "", fmt.Errorf("stands in %s %d times, want once:\n%s", dir, n, was)
 	}
 	return file, text, nil
 }

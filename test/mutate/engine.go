@@ -24,7 +24,7 @@ var engineEdits = []edit{
 		{"	if k.record(acts, true) != nil {\n", "	sent := k.send(ctx, acts)\n	if k.record(acts, true) != nil {\n"},
 		{"	sent := k.send(ctx, acts)\n", ""},
 	}},
-	{ids: "I11", what: "an intent that could not be recorded is carried out", dir: engine, texts: never("k.record(acts, true) != nil")},
+	{ids: "I11", what: "an intent that could not be recorded is carried out", dir: engine, texts: one("if k.record(acts, true) != nil {", "if k.record(acts, true) != nil && len(acts) == 0 {")},
 	{ids: "I19", what: "a freeze between decision and order isn't seen", dir: engine, texts: one(`case why == "" || a.byHand:`, "case true:")},
 	{ids: "I19", what: "a freeze that can't be read is none", dir: engine, texts: one(`return "the freeze can't be read: " + err.Error()`, `return ""`)},
 	{ids: "I19", what: "without a journal it isn't frozen", dir: engine, texts: one("		return r.broken.Error()\n", "		return \"\"\n")},

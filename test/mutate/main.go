@@ -31,15 +31,15 @@ func main() {
 	jobs := flag.Int("jobs", 2, "How many mutants are tried at once.")
 	root := flag.String("root", ".", "The module's folder.")
 	flag.Parse()
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	if err := run(ctx, *root, *only, *list, *jobs); err != nil {
+	if err := run(*root, *only, *list, *jobs); err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, root, only string, list bool, jobs int) error {
+func run(root, only string, list bool, jobs int) error {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return err

@@ -121,7 +121,7 @@ func lay(dir, root string, m mutant) (string, error) {
 
 var (
 	failed  = regexp.MustCompile(`(?m)^( *)--- FAIL: (\S+)`)
-	running = regexp.MustCompile(`(?m)^running tests:\n\t(\S+)`)
+	running = regexp.MustCompile(`running tests:\s+(\S+)`)
 	noBuild = regexp.MustCompile(`(?m)^FAIL\t\S+ \[(build|setup) failed\]`)
 )
 
