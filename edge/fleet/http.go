@@ -157,7 +157,7 @@ func (t *traced) RoundTrip(r *http.Request) (*http.Response, error) {
 func refusal(r *http.Request, code int) error {
 	err := &StatusError{code}
 	switch login := strings.HasSuffix(r.URL.Path, "/auth/refresh_tokens"); {
-	case code == http.StatusUnauthorized && r.Header.Get("Authorization") != "": // PTAF PRO's; others get theirs further down
+	case code == http.StatusUnauthorized && strings.HasPrefix(r.Header.Get("Authorization"), "Bearer "):
 		return fmt.Errorf("%w: the token is wrong or has expired", err)
 	case code == http.StatusUnauthorized, code == http.StatusUnprocessableEntity && login: // source of 422: facts A2.4
 		return fmt.Errorf("%w: check username and password", err)

@@ -56,7 +56,11 @@ func told(t *testing.T, status int, path, token string) (got fleet.Call) {
 	if status == 0 {
 		srv.Close()
 	}
-	h, err := fleet.HTTPClient(&fleet.HTTP{Client: promconfig.DefaultHTTPClientConfig}, "waf1", func(call fleet.Call) { got = call })
+	c := promconfig.DefaultHTTPClientConfig
+	if token == "" {
+		c.BasicAuth = &promconfig.BasicAuth{Username: "sluice", Password: "not-a-real-password"}
+	}
+	h, err := fleet.HTTPClient(&fleet.HTTP{Client: c}, "waf1", func(call fleet.Call) { got = call })
 	if err != nil {
 		t.Fatal(err)
 	}
