@@ -16,7 +16,7 @@ import (
 )
 
 // mostAnswer bounds how much of a remediator's answer is read, in bytes.
-const mostAnswer = 4 << 20
+const mostAnswer = 64 << 20
 
 // errNoRemediator says that nobody answered.
 var errNoRemediator = errors.New("does it run there?")
@@ -36,6 +36,19 @@ func addRemote(cmd *kingpin.CmdClause) *remote {
 // post sends in as JSON to a path, whose segments are escaped already, and
 // decodes the data of the answer into out.
 func (r *remote) post(ctx context.Context, path string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("ask the remediator: %w", err)
+	}
+	return r.ask(ctx, http.MethodPost, path, nil, body, out)
+}
+
+// get is post for what only looks.
+func (r *remote) get(ctx context.Context, path string, query url.Values, out any) error {
+	return r.ask(ctx, http.MethodGet, path, query, nil, out)
+}
+
+func (r *remote) ask(ctx context.Context, method, path string, query url.Values, body []byte, out any) error {
 	base, err := url.Parse(r.url)
 	if err != nil || base.Host == "" || base.User != nil {
 		return errors.New("--remediator.url: want one like http://127.0.0.1:11011; passwords go into --http.config.file")
@@ -44,15 +57,15 @@ func (r *remote) post(ctx context.Context, path string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(in)
+	whole := base.JoinPath(path)
+	whole.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, method, whole.String(), bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("ask the remediator: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base.JoinPath(path).String(), bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("ask the remediator: %w", err)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
-	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", version.ComponentUserAgent("Sluice"))
 	resp, err := client.Do(req)
 	if err != nil {
@@ -62,6 +75,9 @@ func (r *remote) post(ctx context.Context, path string, in, out any) error {
 	text, err := io.ReadAll(io.LimitReader(resp.Body, mostAnswer))
 	if err != nil {
 		return fmt.Errorf("ask the remediator at %s: %w", base, err)
+	}
+	if len(text) == mostAnswer {
+		return fmt.Errorf("ask the remediator at %s: the answer has %d bytes or more: ask for less", base, mostAnswer)
 	}
 	var answer struct {
 		Success bool            `json:"success"`

@@ -126,6 +126,8 @@ func TestMistakesAreSaid(t *testing.T) {
 		{"a hold with a newline in it", "POST", "/api/v1/holds/edge1/shop/s1%0Ashutdown/release", ``, 404, `no hold on "edge1/shop/s1\nshutdown"`},
 		{"a limit that is no number", "GET", "/api/v1/steps?limit=all", ``, 400, `limit: "all": want a number from 1 to 10000`},
 		{"a limit of none", "GET", "/api/v1/steps?limit=0", ``, 400, "want a number from 1"},
+		{"a first of none", "GET", "/api/v1/steps?first=0", ``, 400, `first: "0": want a number from 1 to 10000`},
+		{"both ends of the list", "GET", "/api/v1/steps?first=1&limit=1", ``, 400, "limit and first: give one of them"},
 		{"a since that is no time", "GET", "/api/v1/steps?since=noon", ``, 400, `since: "noon": want 2026-01-02T15:04:05Z`},
 		{"a since that is empty", "GET", "/api/v1/steps?since=", ``, 400, `since: "": want`},
 		{"a parameter twice", "GET", "/api/v1/steps?pool=a&pool=b", ``, 400, "pool: give it once"},
@@ -241,6 +243,10 @@ func TestSteps(t *testing.T) { // I23
 	}{
 		{"all, oldest first", "", []uint64{1, 2, 3, 4}},
 		{"the newest two", "?limit=2", []uint64{3, 4}},
+		{"the oldest two", "?first=2", []uint64{1, 2}},
+		{"the next page", "?first=2&after=2", []uint64{3, 4}},
+		{"the page behind the last", "?first=2&after=4", []uint64{}},
+		{"the oldest of one device", "?first=1&device=edge2", []uint64{2}},
 		{"of one device", "?device=edge2", []uint64{2, 4}},
 		{"of one member", "?member=s1&pool=shop&device=edge1", []uint64{1, 3}},
 		{"of the last two and a half hours", "?since=150m", []uint64{3, 4}},
@@ -390,6 +396,24 @@ func TestImagesAreLeftOutUnlessAskedFor(t *testing.T) {
 		a.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/steps"+query, nil))
 		if got := strings.Contains(w.Body.String(), `"before"`); got != want || !strings.Contains(w.Body.String(), `"count":1`) {
 			t.Errorf("%s: %s", query, w.Body)
+		}
+	}
+}
+
+func TestAPageOfLargeEntriesIsShort(t *testing.T) {
+	small, large := journal.Entry{}, journal.Entry{Before: make([]byte, pageBytes)}
+	for _, tt := range []struct {
+		name    string
+		entries []journal.Entry
+		want    int
+	}{
+		{"none", nil, 0},
+		{"small ones", []journal.Entry{small, small, small, small}, 3},
+		{"one that is larger than a page", []journal.Entry{large, small}, 1},
+		{"one that no longer fits", []journal.Entry{small, large}, 1},
+	} {
+		if got := page(tt.entries, 3); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
 		}
 	}
 }

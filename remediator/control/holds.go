@@ -18,6 +18,7 @@ import (
 const (
 	defaultLimit = 100
 	maxLimit     = 10_000
+	pageBytes    = 4 << 20
 )
 
 // holds answers GET /api/v1/holds.
@@ -69,8 +70,12 @@ func (o Options) release(r *http.Request) (any, error) {
 // parameters are limit (the newest so many; 100), since (RFC 3339, or a length of
 // time before now), after (a seq), device, pool, member, hold, event and
 // remediation. The objects around a write are left out unless images is 1.
+//
+// first, instead of limit, is for who wants all of them, page by page: the oldest
+// so many, or fewer when they are large. The next page is after the last one's
+// seq; a page without any is the end.
 func (o Options) steps(r *http.Request) (any, error) {
-	q, err := query(r.URL.RawQuery, time.Now())
+	q, first, err := query(r.URL.RawQuery, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -83,21 +88,41 @@ func (o Options) steps(r *http.Request) (any, error) {
 			es[i].Before, es[i].After = nil, nil
 		}
 	}
+	if first > 0 {
+		es = es[:page(es, first)]
+	}
 	return struct {
 		Steps []journal.Entry `json:"steps"`
 		Count int             `json:"count"`
 	}{notNil(es), len(es)}, nil
 }
 
-func query(raw string, now time.Time) (journal.Query, error) {
+// page is how many entries make one: at most first, and no more than make about
+// pageBytes of JSON, but one at least.
+func page(es []journal.Entry, first int) int {
+	size := 0
+	for i, e := range es {
+		size += 500 + len(e.Detail) + len(e.Evidence) + len(e.Decision) + (len(e.Before)+len(e.After))/3*4
+		if i == first || i > 0 && size > pageBytes {
+			return i
+		}
+	}
+	return len(es)
+}
+
+// query reads the parameters; first is 0 when it isn't among them.
+func query(raw string, now time.Time) (q journal.Query, first int, err error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return journal.Query{}, problem(http.StatusBadRequest, "query can't be read")
+		return q, 0, problem(http.StatusBadRequest, "query can't be read")
 	}
-	q := journal.Query{Limit: defaultLimit}
+	if values.Has("limit") && values.Has("first") {
+		return q, 0, problem(http.StatusBadRequest, "limit and first: give one of them")
+	}
+	q.Limit = defaultLimit
 	for name, vs := range values {
 		if len(vs) != 1 {
-			return q, problem(http.StatusBadRequest, "%s: give it once", cut(name))
+			return q, 0, problem(http.StatusBadRequest, "%s: give it once", cut(name))
 		}
 		v, bad := vs[0], ""
 		switch name {
@@ -106,6 +131,12 @@ func query(raw string, now time.Time) (journal.Query, error) {
 			if err != nil || q.Limit < 1 || q.Limit > maxLimit {
 				bad = "a number from 1 to " + strconv.Itoa(maxLimit)
 			}
+		case "first":
+			first, err = strconv.Atoi(v)
+			if err != nil || first < 1 || first > maxLimit {
+				bad = "a number from 1 to " + strconv.Itoa(maxLimit)
+			}
+			q.Limit = 0
 		case "since":
 			if q.Since, err = time.Parse(time.RFC3339, v); err != nil {
 				d, err := model.ParseDuration(v)
@@ -135,14 +166,14 @@ func query(raw string, now time.Time) (journal.Query, error) {
 				bad = "1 or 0"
 			}
 		default:
-			known := []string{"after", "device", "event", "hold", "images", "limit", "member", "pool", "remediation", "since"}
-			return q, problem(http.StatusBadRequest, "%q: no such parameter: want one of %s", cut(name), strings.Join(known, ", "))
+			known := []string{"after", "device", "event", "first", "hold", "images", "limit", "member", "pool", "remediation", "since"}
+			return q, 0, problem(http.StatusBadRequest, "%q: no such parameter: want one of %s", cut(name), strings.Join(known, ", "))
 		}
 		if bad != "" {
-			return q, problem(http.StatusBadRequest, "%s: %q: want %s", name, cut(v), bad)
+			return q, 0, problem(http.StatusBadRequest, "%s: %q: want %s", name, cut(v), bad)
 		}
 	}
-	return q, nil
+	return q, first, nil
 }
 
 // explain answers POST /api/v1/explain, which takes {"labels": {"name": "value"}}.
