@@ -82,3 +82,19 @@ func TestABypassIsGivenBackFirst(t *testing.T) {
 	s.orders(order("app1", "drain"), order("standby", "ready"), order("standby", "maint"), order("app1", "ready"))
 	s.holdsOnly()
 }
+
+// The same on a PTAF PRO, whose standby stands in two traffic profiles: one write
+// brings it in, one takes it out at the limit, and the claim brings it in no more.
+func TestABypassOnPTAFPROIsNotBegunAgain(t *testing.T) {
+	s := start(t, rig.Options{WAFPro: true, Standby: true, Policies: []string{bypass("{{.StandbyAddress}}", "4s")}})
+	before := len(s.WAFPro.Writes()) // by which the remediator found out that it may write
+	s.failAll(rig.WAFProDevice, rig.WAFProProfile)
+	s.must(rig.Await(t.Context(), outWithin, "the standby to be in", s.WAFPro.WantEnabled(s.Standby, true)))
+	s.must(rig.Await(t.Context(), backWithin, "the standby to be out again", s.WAFPro.WantEnabled(s.Standby, false)))
+	s.refusedOn(onWAFPro(rig.WAFProProfile, s.Standby.Address), "budget")
+	s.must(rig.Holds(t.Context(), stays, s.WAFPro.WantEnabled(s.Standby, false)))
+	if n := len(s.WAFPro.Writes()) - before; n != 2 {
+		t.Errorf("%d PATCHes, want 2", n)
+	}
+	s.holdsOnly()
+}
