@@ -98,6 +98,9 @@ func decode[T ~string](into *T, unmarshal func(any) error, check func(T) error) 
 	if err := unmarshal(&text); err != nil {
 		return err
 	}
+	if text == "" {
+		return nil // as if left out; Validate knows whether it may be
+	}
 	if err := check(T(text)); err != nil {
 		return err
 	}
