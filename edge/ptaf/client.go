@@ -137,7 +137,7 @@ func (c *Client) get(ctx context.Context, n *node, path string) ([]byte, error) 
 		body, err := c.call(ctx, n, http.MethodGet, path, nil)
 		switch {
 		case err == nil && !json.Valid(body):
-			return nil, &callError{http.MethodGet, path, notJSON(body)}
+			return nil, &callError{http.MethodGet, path, fmt.Errorf("%w: check the URL", notJSON(body))}
 		case err == nil:
 			return body, nil
 		case try >= c.retries || !passing(err) || !sleep(ctx, try):

@@ -288,7 +288,7 @@ func TestWhatGoesWrongInAReading(t *testing.T) {
 	}{
 		{ptaftest.Unauthorized, ptaf.ErrCredentials, "GET /upstreams: status 401: credentials are wrong, or the user is not active: authentication", 1},
 		{ptaftest.NotFound, ptaf.ErrNotFound, "GET /upstreams: status 404: not there: check the URL and the id: no such object", 1},
-		{ptaftest.HTMLPage, ptaf.ErrAnswer, `GET /upstreams: not what the API answers: no JSON: "Sign in"`, 1},
+		{ptaftest.HTMLPage, ptaf.ErrAnswer, `GET /upstreams: not what the API answers: no JSON: "Sign in": check the URL`, 1},
 		{ptaftest.EmptyBody, ptaf.ErrAnswer, "GET /upstreams: not what the API answers: it is empty", 1},
 		{ptaftest.ErrorShapes, nil, "this can't be done", 1},
 		{ptaftest.Hang, ptaf.ErrTimeout, "GET /upstreams: timeout after 1s", 3},

@@ -242,7 +242,7 @@ func notJSON(raw []byte) error {
 	case json.Valid(raw):
 		return fmt.Errorf("JSON of another shape: %w", ErrAnswer) // it may hold anything: no words of it
 	}
-	return fmt.Errorf("%q: %w", text, ErrAnswer)
+	return fmt.Errorf("%q: %w: check the URL", text, ErrAnswer)
 }
 
 func (f record) has(name string) bool {

@@ -276,7 +276,7 @@ func TestWhatGoesWrongIsOneLineWithTheWordsThatHelp(t *testing.T) {
 	}{
 		{ptafprotest.Unauthorized, ptafpro.ErrCredentials, "HTTP status 401: InvalidToken, Token is invalid"},
 		{ptafprotest.NotFound, ptafpro.ErrNotFound, "reference_not_exist"},
-		{ptafprotest.HTMLPage, ptafpro.ErrAnswer, `"Sign in Sign in": not what the API answers`},
+		{ptafprotest.HTMLPage, ptafpro.ErrAnswer, `"Sign in Sign in": not what the API answers: check the URL`},
 		{ptafprotest.EmptyBody, ptafpro.ErrAnswer, "an empty answer"},
 		{ptafprotest.ErrorShapes, nil, "this can't be done"},
 	} {

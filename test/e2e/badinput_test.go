@@ -238,6 +238,25 @@ var mistakes = map[string]mistake{
 		log:    "GET /api/waf/upstreams",
 		get:    rig.WAFUpstream, says: "status 404: not there: check the URL",
 	},
+	"an address where pages are served": {
+		device: func(t *testing.T) string {
+			sim := threeX()
+			sim.Misbehave(ptaftest.HTMLPage, -1)
+			return ptafDevice("bad", sim.Start(t), right)
+		},
+		series: []string{down},
+		page:   `GET /upstreams: not what the API answers: no JSON: "Sign in": check the URL`,
+		get:    rig.WAFUpstream, says: `no JSON: "Sign in": check the URL`,
+	},
+	"an address where other pages are served": {
+		device: func(t *testing.T) string {
+			sim := pro()
+			sim.Misbehave(ptafprotest.HTMLPage, -1)
+			return proDevice("bad", sim.Start(t), right)
+		},
+		series: []string{proOut},
+		page:   `log in as sluice: POST /auth/refresh_tokens: "Sign in Sign in": not what the API answers: check the URL`,
+	},
 	"a certificate that signed itself": {
 		device: func(t *testing.T) string {
 			url, _ := threeX().StartTLS(t)
