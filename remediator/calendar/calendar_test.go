@@ -394,6 +394,7 @@ func TestHours(t *testing.T) {
 		{"open until the end", calendar.Hours{office}, "2026-11-20T08:00:00Z", "true 2026-11-20T16:00:00Z"},
 		{"closed over the weekend", calendar.Hours{office}, "2026-11-20T16:00:00Z", "false 2026-11-23T08:00:00Z"},
 		{"spans that overlap are open to the last end", calendar.Hours{coast, office}, "2026-11-20T08:00:00Z", "true 2026-11-20T22:00:00Z"},
+		{"one inside another ends nothing", calendar.Hours{office, {Start: "10:00", End: "12:00"}}, "2026-11-20T11:00:00Z", "true 2026-11-20T16:00:00Z"},
 		{"the first of several opens", calendar.Hours{coast, office}, "2026-11-20T23:00:00Z", "false 2026-11-23T08:00:00Z"},
 		{"in the week between two clock changes they are still joined", calendar.Hours{coast, office}, "2026-10-27T09:00:00Z", "true 2026-10-27T21:00:00Z"},
 		{"spans that touch for ever never change", calendar.Hours{{Start: "00:00", End: "12:00"}, {Start: "12:00", End: "24:00"}}, "2026-11-20T23:00:00Z", "true never"},
