@@ -61,19 +61,13 @@ func addAuditOurs(app *kingpin.Application) (string, func(streams) error) {
 	return cmd.FullCommand(), func(std streams) error { return listOurs(std, *file, *output) }
 }
 
-// listOurs lists what good lines say also when a bad one follows: who asks has
-// lost the journal, and half an answer with a warning is better than none.
+// listOurs lists what good lines say also when a bad one follows.
 func listOurs(std streams, path, output string) error {
-	files, err := audit.Files(path)
-	if err != nil {
-		return err
-	}
-	var ours audit.Standings
-	sum, err := audit.Read(files, func(l audit.Line) error { ours.Add(l); return nil })
+	list, sum, err := audit.ReadOurs(path)
 	if err != nil && !errors.Is(err, audit.ErrBroken) {
 		return err
 	}
-	if werr := printOurs(std.out, ours.List(), output); werr != nil {
+	if werr := printOurs(std.out, list, output); werr != nil {
 		return fmt.Errorf("write the list: %w", werr)
 	}
 	if sum.Follows != "" {

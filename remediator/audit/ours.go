@@ -24,7 +24,7 @@ type Standing struct {
 	Reason      string        `json:"reason,omitempty"`
 	Preimage    *edge.State   `json:"preimage,omitempty"` // what a release gives back; nil when no line has it
 	Left        *edge.State   `json:"left,omitempty"`     // how we left it; nil when no line has it
-	Line        uint64        `json:"seq"`                // of the last line about it
+	Seq         uint64        `json:"seq"`                // of the last line about it
 
 	lost bool // its hold is of a journal that is gone
 }
@@ -69,7 +69,7 @@ func (s *Standings) Add(l Line) {
 			st.Since, st.Preimage, st.Left = old.Since, old.Preimage, old.Left
 		}
 	}
-	st.Phase, st.Line = l.To, l.Seq
+	st.Phase, st.Seq = l.To, l.Seq
 	st.Policy = cmp.Or(l.Policy, st.Policy)
 	st.Remediation = cmp.Or(l.Remediation, st.Remediation)
 	if l.To == journal.Intent {
@@ -118,4 +118,17 @@ func Ours(lines []Line) []Standing {
 		s.Add(l)
 	}
 	return s.List()
+}
+
+// ReadOurs returns what is ours at the end of the stream whose newest file is
+// path. With [ErrBroken] comes the list as it was before the first line that is
+// wrong: who asks has lost the journal, and needs what there is.
+func ReadOurs(path string) ([]Standing, Summary, error) {
+	files, err := Files(path)
+	if err != nil {
+		return nil, Summary{}, err
+	}
+	var s Standings
+	sum, err := Read(files, func(l Line) error { s.Add(l); return nil })
+	return s.List(), sum, err
 }

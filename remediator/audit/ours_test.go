@@ -2,6 +2,8 @@ package audit
 
 import (
 	"encoding/json"
+	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -31,7 +33,7 @@ func TestOursIsWhatWasTakenAndNotGivenBack(t *testing.T) { // issue: the stream 
 	held := func(m edge.Member, hold string, at uint64, last journal.Phase, line uint64) Standing {
 		return Standing{
 			Member: m, Hold: hold, Phase: last, Admin: "drain", Policy: "drain", Since: t0.Add(time.Duration(at) * time.Second),
-			Reason: "503, want 200", Line: line, Preimage: &edge.State{Member: m, Weight: 10},
+			Reason: "503, want 200", Seq: line, Preimage: &edge.State{Member: m, Weight: 10},
 		}
 	}
 	withLeft := func(s Standing) Standing {
@@ -82,6 +84,34 @@ func TestOursIsWhatWasTakenAndNotGivenBack(t *testing.T) { // issue: the stream 
 				t.Error(d)
 			}
 		})
+	}
+}
+
+func TestOursIsReadFromAllFilesUpToWhatIsWrong(t *testing.T) { // I19
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	src := new(source)
+	put := func(m edge.Member, hold string, to journal.Phase) {
+		seq := uint64(len(src.entries) + 1)
+		src.entries = append(src.entries, journal.Entry{Seq: seq, At: t0, Event: string(to), Member: &m, Hold: hold, To: to})
+	}
+	put(s1, "h1", journal.Intent)
+	put(s2, "h2", journal.Intent)
+	put(s1, "h1", journal.Closed)
+	s := open(t, path, Options{MaxSize: 10})
+	wantSync(t, s, src)
+	members := func() (out []edge.Member, err error) {
+		list, _, err := ReadOurs(path)
+		for _, st := range list {
+			out = append(out, st.Member)
+		}
+		return out, err
+	}
+	if got, err := members(); err != nil || !cmp.Equal(got, []edge.Member{s2}) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	write(t, path, []byte("{}\n"))
+	if got, err := members(); !errors.Is(err, ErrBroken) || !cmp.Equal(got, []edge.Member{s1, s2}) {
+		t.Errorf("got %v, %v", got, err)
 	}
 }
 
