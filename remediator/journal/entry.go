@@ -28,6 +28,8 @@ type Entry struct {
 
 	Remediation string `json:"remediation,omitempty"` // the hold's, when left empty
 
+	Along []edge.Member `json:"along,omitempty"` // members of other pools that the step moved too
+
 	// Before and After are the device's own object around a write, byte for byte,
 	// of devices that have whole ones. Entries of event "image" carry them.
 	Before []byte `json:"before,omitempty"`

@@ -32,10 +32,11 @@ type Hold struct {
 	// between that a crash could interrupt: each is checked and entered like Phase.
 	Via []Phase `json:"-"`
 
-	Refused string    `json:"refused,omitempty"` // of a candidate: "guard/reason" of the refusal that was recorded last
-	Would   string    `json:"would,omitempty"`   // of a candidate: the mode in which it would have been taken out, and wasn't
-	WouldAt time.Time `json:"would_at,omitzero"`
-	Answer  *Answer   `json:"answer,omitempty"` // of a candidate that awaits approval: what a person said
+	Refused  string    `json:"refused,omitempty"` // of a candidate: "guard/reason" of the refusal that was recorded last
+	Would    string    `json:"would,omitempty"`   // of a candidate: the mode in which it would have been taken out, and wasn't
+	WouldAt  time.Time `json:"would_at,omitzero"`
+	Answer   *Answer   `json:"answer,omitempty"`   // of a candidate that awaits approval: what a person said
+	Approved *Answer   `json:"approved,omitempty"` // the word that let the step through, where one was wanted
 
 	// Along are members of other pools that are the same object on the device:
 	// the one step moved them all, and each pool's budget counts it.

@@ -4,9 +4,11 @@ package etcdtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -128,8 +130,29 @@ func (s *Server) Client(tb testing.TB) *clientv3.Client {
 	return c
 }
 
-// Pause stops the process in its tracks: its connections stay open and silent.
-func (s *Server) Pause(tb testing.TB) { s.signal(tb, syscall.SIGSTOP) }
+// Pause stops the process in its tracks: its connections stay open and silent. It
+// returns when all its threads stand still.
+func (s *Server) Pause(tb testing.TB) {
+	tb.Helper()
+	s.signal(tb, syscall.SIGSTOP)
+	stopped := func() bool {
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.Pid))
+		for _, task := range tasks {
+			stat, rerr := os.ReadFile(task)
+			_, after, found := strings.Cut(string(stat), ") ") // the name is in brackets, the state after it
+			if rerr != nil || !found || after[0] != 'T' {
+				return false
+			}
+		}
+		return err == nil && len(tasks) > 0
+	}
+	for until := time.Now().Add(endWithin); !stopped(); {
+		if time.Now().After(until) {
+			tb.Fatalf("etcd isn't stopped after %s", endWithin)
+		}
+		<-time.After(time.Millisecond)
+	}
+}
 
 // Resume lets it go on.
 func (s *Server) Resume(tb testing.TB) { s.signal(tb, syscall.SIGCONT) }
