@@ -163,7 +163,10 @@ func keepAside(name string, text []byte) (string, error) {
 			return "", err
 		}
 		_, err = f.Write(text)
-		return try, errors.Join(err, f.Sync(), f.Close(), syncDir(filepath.Dir(name)))
+		if err = errors.Join(err, f.Sync(), f.Close(), syncDir(filepath.Dir(name))); err != nil {
+			return "", errors.Join(err, os.Remove(try)) // half of it is no use, and the whole is still where it was
+		}
+		return try, nil
 	}
 }
 
@@ -273,6 +276,9 @@ func (s *Stream) write(es []journal.Entry) error {
 			size += roughly(es[n])
 		}
 		if err := s.append(es[:n]); err != nil {
+			if s.torn && s.f.Truncate(s.size) == nil { // or else intact does it next time
+				s.torn = false
+			}
 			return err
 		}
 		es = es[n:]
@@ -340,10 +346,11 @@ func (s *Stream) append(es []journal.Entry) error {
 		text, lines = append(text, line...), append(lines, l)
 	}
 	s.torn = true
-	if _, err := s.f.WriteAt(text, s.size); err != nil {
-		return err
+	_, err := s.f.WriteAt(text, s.size)
+	if err == nil {
+		err = s.f.Truncate(s.size + int64(len(text)))
 	}
-	if err := s.f.Truncate(s.size + int64(len(text))); err != nil {
+	if err != nil {
 		return err
 	}
 	s.torn = false
