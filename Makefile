@@ -55,6 +55,10 @@ lint: $(LINT) ## style, likely bugs, and the walls between packages
 docs: ## docs/safety.md: which tests guard which invariant
 	$(GO) run ./test/safety
 
+.PHONY: mutate
+mutate: ## docs/mutation.md: each guard taken out in turn, and the test that notices
+	$(GO) run ./test/mutate
+
 .PHONY: fmt
 fmt: $(LINT) ## format all Go files
 	$(LINT) fmt ./...

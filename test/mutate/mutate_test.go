@@ -162,20 +162,20 @@ func TestEveryMutantHasItsPlace(t *testing.T) {
 
 func TestWhatGoTestSaidIsRead(t *testing.T) {
 	failed := errors.New("exit status 1")
-	for _, c := range []struct{ name, out, outcome, by string }{
+	for _, c := range []struct{ name, out, outcome, by, top string }{
 		{
 			"the innermost of the first", "--- FAIL: TestA (0.00s)\n    --- FAIL: TestA/x (0.00s)\n        a_test.go:1: no\n--- FAIL: TestB (0.00s)\n    --- FAIL: TestB/y (0.00s)\nFAIL\n",
-			killed, "a.TestA/x",
+			killed, "a.TestA/x", "TestA",
 		},
-		{"a panic in a test", "--- FAIL: TestA (0.00s)\npanic: no\n", killed, "a.TestA"},
-		{"a panic beside tests", "panic: no\n\ngoroutine 1\nFAIL\ta\t0.1s\n", killed, "a (panics)"},
-		{"no end", "panic: test timed out after 1s\n\trunning tests:\n\t\tTestA (1s)\n", killed, "a.TestA (never ends)"},
-		{"no build", "# a\na.go:1: no\nFAIL\ta [build failed]\n", broken, "# a a.go:1: no FAIL a [build failed]"},
-		{"no word", "no space left\n", broken, "exit status 1: no space left"},
+		{"a panic in a test", "--- FAIL: TestA (0.00s)\npanic: no\n", killed, "a.TestA", "TestA"},
+		{"a panic beside tests", "panic: no\n\ngoroutine 1\nFAIL\ta\t0.1s\n", killed, "a (panics)", ""},
+		{"no end", "panic: test timed out after 1s\n\trunning tests:\n\t\tTestA (1s)\n", killed, "a.TestA (never ends)", ""},
+		{"no build", "# a\na.go:1: no\nFAIL\ta [build failed]\n", broken, "# a a.go:1: no FAIL a [build failed]", ""},
+		{"no word", "no space left\n", broken, "exit status 1: no space left", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if outcome, by := judge("./a", c.out, failed); outcome != c.outcome || by != c.by {
-				t.Errorf("got %s, %q; want %s, %q", outcome, by, c.outcome, c.by)
+			if outcome, by, top := judge("./a", c.out, failed); outcome != c.outcome || by != c.by || top != c.top {
+				t.Errorf("got %s, %q, %q; want %s, %q, %q", outcome, by, top, c.outcome, c.by, c.top)
 			}
 		})
 	}

@@ -69,12 +69,12 @@ func newTester(ctx context.Context, root string, all []mutant) (*tester, error) 
 
 // test runs one package's tests. It doesn't end them itself: go test does, by
 // its own limit.
-func (t *tester) test(ctx context.Context, overlay, pkg string) ([]byte, error) {
+func (t *tester) test(ctx context.Context, overlay, pkg string, more ...string) ([]byte, error) {
 	args := []string{"test", "-failfast", "-short", "-vet=off", "-timeout=90s", "-skip=" + slow}
 	if overlay != "" {
 		args = append(args, "-overlay="+overlay)
 	}
-	args = append(args, pkg)
+	args = append(append(args, more...), pkg)
 	if t.rapid[pkg] { // it would leave a file in the tree for each mutant
 		args = append(args, "-rapid.nofailfile")
 	}
@@ -87,7 +87,6 @@ func (t *tester) test(ctx context.Context, overlay, pkg string) ([]byte, error) 
 
 // try runs the packages one after the other, up to the first failure.
 func (t *tester) try(ctx context.Context, m mutant) result {
-	r := result{mutant: m, outcome: survived}
 	dir, err := os.MkdirTemp("", "mutant-")
 	if err != nil {
 		return result{m, broken, err.Error()}
@@ -98,14 +97,33 @@ func (t *tester) try(ctx context.Context, m mutant) result {
 		return result{m, broken, err.Error()}
 	}
 	for _, p := range m.pkgs {
-		out, err := t.test(ctx, overlay, p)
-		if err == nil {
-			continue
+		if outcome, by := t.tryPackage(ctx, overlay, p); outcome != survived {
+			return result{m, outcome, by}
 		}
-		r.outcome, r.by = judge(p, string(out), err)
-		break
 	}
-	return r
+	return result{m, survived, ""}
+}
+
+// tries bounds how often a failure is asked to repeat itself.
+const tries = 3
+
+// tryPackage believes a failure only when the same test fails once more by
+// itself: a test that fails now and then would hide that nobody noticed.
+func (t *tester) tryPackage(ctx context.Context, overlay, pkg string) (outcome, by string) {
+	for range tries {
+		out, err := t.test(ctx, overlay, pkg)
+		if err == nil {
+			return survived, ""
+		}
+		outcome, by, top := judge(pkg, string(out), err)
+		if outcome != killed || top == "" {
+			return outcome, by
+		}
+		if _, err := t.test(ctx, overlay, pkg, "-count=1", "-run=^"+top+"$"); err != nil {
+			return outcome, by
+		}
+	}
+	return survived, ""
 }
 
 // lay writes the mutant and the file that tells the compiler of it.
@@ -125,21 +143,22 @@ var (
 	noBuild = regexp.MustCompile(`(?m)^FAIL\t\S+ \[(build|setup) failed\]`)
 )
 
-// judge reads what go test said when it failed.
-func judge(pkg, out string, err error) (outcome, by string) {
+// judge reads what go test said when it failed: what became of the mutant, by
+// which test, and the name of that test's function where one failed by itself.
+func judge(pkg, out string, err error) (outcome, by, top string) {
 	dir := strings.TrimPrefix(pkg, "./")
 	if noBuild.MatchString(out) {
-		return broken, strings.Join(strings.Fields(out), " ")
+		return broken, strings.Join(strings.Fields(out), " "), ""
 	}
 	if m := running.FindStringSubmatch(out); m != nil {
-		return killed, dir + "." + m[1] + " (never ends)"
+		return killed, dir + "." + m[1] + " (never ends)", ""
 	}
 	all := failed.FindAllStringSubmatch(out, -1)
 	if all == nil {
 		if strings.Contains(out, "panic: ") {
-			return killed, dir + " (panics)"
+			return killed, dir + " (panics)", ""
 		}
-		return broken, err.Error() + ": " + strings.Join(strings.Fields(out), " ")
+		return broken, err.Error() + ": " + strings.Join(strings.Fields(out), " "), ""
 	}
 	name := all[0]
 	for _, m := range all[1:] { // the innermost test of the first that failed
@@ -148,5 +167,6 @@ func judge(pkg, out string, err error) (outcome, by string) {
 		}
 		name = m
 	}
-	return killed, dir + "." + name[2]
+	top, _, _ = strings.Cut(name[2], "/")
+	return killed, dir + "." + name[2], top
 }
