@@ -18,6 +18,7 @@ import (
 	"github.com/go-kit/log"
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/edge/fleet"
@@ -52,7 +53,7 @@ func usual(t *testing.T, url string) setup {
 	t.Helper()
 	m := probe.Module{Prober: "http", Timeout: ms(1000), HTTP: probe.HTTP{Path: healthPath}}
 	m.HTTP.Client = promconfig.DefaultHTTPClientConfig
-	return setup{
+	s := setup{
 		devices: fleet.Configs{device(waf, url)},
 		read: exporter.Config{
 			Modules: map[string]probe.Module{"health": m},
@@ -63,6 +64,12 @@ func usual(t *testing.T, url string) setup {
 			Policies: []remediator.Policy{{Name: "drain", To: "drain", MinServing: "1", MaxHeld: 5, HoldDown: ms(300)}},
 		},
 	}
+	// Members fail here faster than in life, one after the other and all at once.
+	// What slows Sluice down then has tests of its own.
+	if err := yaml.Unmarshal([]byte("brake: {off: true}\ndamping: {off: true}"), &s.act); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func device(name, url string) fleet.Config {
