@@ -26,7 +26,9 @@ type Standing struct {
 	Left        *edge.State   `json:"left,omitempty"`     // how we left it; nil when no line has it
 	Seq         uint64        `json:"seq"`                // of the last line about it
 
-	lost bool // its hold is of a journal that is gone
+	lost  bool      // its hold is of a journal that is gone
+	out   bool      // its hold was carried out, by its own word
+	under *Standing // a lost one on the same member, which stands until this one is carried out
 }
 
 // A Standings follows a stream, line by line from its first, to what is ours at
@@ -40,6 +42,11 @@ var untouched = []journal.Phase{
 	journal.Observed, journal.Pending, journal.Guarded, journal.Deferred, journal.AwaitingApproval, journal.Quarantined,
 }
 
+// carriedOut are the phases that only a hold has whose step was read back.
+var carriedOut = []journal.Phase{
+	journal.Applied, journal.Holding, journal.ReleasePending, journal.Reverting, journal.Reverted, journal.Expiring, journal.Superseded,
+}
+
 // Add takes in the next line.
 func (s *Standings) Add(l Line) {
 	if l.Event == EventNewJournal {
@@ -50,25 +57,28 @@ func (s *Standings) Add(l Line) {
 	if l.Hold == "" || l.Member == nil || l.To == "" {
 		return
 	}
-	// A member has one hold at a time (SAFETY.md I9), so its last line settles it,
-	// whatever the hold's id: also when a journal was lost in between.
 	m := *l.Member
-	old := s.at[m]
-	if l.To == journal.Closed {
+	st := s.at[m]
+	same := st != nil && st.Hold == l.Hold && !st.lost
+	switch {
+	case l.To == journal.Closed && same && st.under != nil && !st.out:
+		s.at[m] = st.under // it did nothing, so what stood before stands
+		return
+	case l.To == journal.Closed && same:
 		delete(s.at, m)
 		return
-	}
-	st := old
-	if old == nil || old.Hold != l.Hold || old.lost {
-		if slices.Contains(untouched, l.To) {
-			// A hold that has done nothing yet takes no place; what stands is left.
-			return
+	case l.To == journal.Closed, !same && slices.Contains(untouched, l.To):
+		return // a hold that has done nothing takes no place, and leaves none
+	case !same:
+		// A member has one hold at a time (SAFETY.md I9), so another one there is of
+		// a journal that was lost. What the member was before it is still to be given back.
+		next := &Standing{Member: m, Hold: l.Hold, Since: l.At, under: st}
+		if st != nil {
+			next.Since, next.Preimage, next.Left = st.Since, st.Preimage, st.Left
 		}
-		st = &Standing{Member: m, Hold: l.Hold, Since: l.At}
-		if old != nil { // what the member was before all of it is still to be given back
-			st.Since, st.Preimage, st.Left = old.Since, old.Preimage, old.Left
-		}
+		st = next
 	}
+	st.out = st.out || slices.Contains(carriedOut, l.To)
 	st.Phase, st.Seq = l.To, l.Seq
 	st.Policy = cmp.Or(l.Policy, st.Policy)
 	st.Remediation = cmp.Or(l.Remediation, st.Remediation)
@@ -76,7 +86,7 @@ func (s *Standings) Add(l Line) {
 		st.Admin = cmp.Or(l.Admin, st.Admin)
 		st.Reason = cmp.Or(l.Detail, detailOf(l.Evidence), l.Reason, st.Reason)
 	}
-	if l.Preimage != nil {
+	if l.Preimage != nil && (st.under == nil || st.under.Preimage == nil) {
 		st.Preimage = l.Preimage
 	}
 	if l.Left != nil {

@@ -75,8 +75,27 @@ func TestOursIsWhatWasTakenAndNotGivenBack(t *testing.T) { // issue: the stream 
 			}
 		}, []Standing{held(s1, "h1", 1, journal.Intent, 3)}},
 		{"and given back", func() []Line {
-			return []Line{line(s1, "h7", "", journal.Intent, intent), lost, line(s1, "h1", "", journal.Intent, intent), line(s1, "h1", journal.Reverted, journal.Closed)}
+			return []Line{
+				line(s1, "h7", "", journal.Intent, intent), lost, line(s1, "h1", "", journal.Intent, intent),
+				line(s1, "h1", journal.Applying, journal.Applied), line(s1, "h1", journal.Reverted, journal.Closed),
+			}
 		}, nil},
+		{"what a hold by the same id in the new journal did not do changes nothing", func() []Line {
+			return []Line{line(s1, "h1", "", journal.Intent, intent), lost, line(s1, "h1", "", journal.Observed), line(s1, "h1", journal.Observed, journal.Closed)}
+		}, []Standing{held(s1, "h1", 1, journal.Intent, 1)}},
+		{"nor does an intent that was not sent", func() []Line {
+			return []Line{
+				line(s1, "h1", "", journal.Intent, intent), line(s1, "h1", journal.Applying, journal.Applied, left), lost,
+				line(s1, "h1", "", journal.Intent, intent, func(l *Line) { l.Preimage = &edge.State{Member: s1, Admin: edge.Drain} }),
+				line(s1, "h1", journal.Intent, journal.Closed),
+			}
+		}, []Standing{withLeft(held(s1, "h1", 1, journal.Applied, 2))}},
+		{"what the member was before it was first taken is to be given back", func() []Line {
+			return []Line{
+				line(s1, "h1", "", journal.Intent, intent), lost,
+				line(s1, "h4", "", journal.Intent, intent, func(l *Line) { l.Preimage = &edge.State{Member: s1, Admin: edge.Drain} }),
+			}
+		}, []Standing{held(s1, "h4", 1, journal.Intent, 2)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			seq = 0

@@ -155,6 +155,10 @@ func TestOneWriterAtATime(t *testing.T) {
 	if err := s.Sync(src); !errors.Is(err, errMoved) {
 		t.Errorf("the file was moved: %v", err)
 	}
+	write(t, path, read(t, path+".old"))
+	if err := s.Sync(src); !errors.Is(err, errMoved) {
+		t.Errorf("another file is in its place: %v", err)
+	}
 }
 
 // A full disk is an error that passes; what was written of a line is cut off.
