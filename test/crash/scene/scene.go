@@ -57,7 +57,7 @@ type Scene struct {
 
 	options Options
 	ask     *rig.HAProxy // HAProxy is asked by the rig's few lines, not by Sluice's client
-	started time.Time    // of the claims
+	started time.Time
 }
 
 // The password of user sluice: "not-a-real-password", by bcrypt.
@@ -234,14 +234,14 @@ func (s *Scene) Order(ctx context.Context, command string) error { return s.ask.
 
 // Message is a webhook of Alertmanager's about members, all firing or all over.
 func (s *Scene) Message(firing bool, members ...string) ([]byte, error) {
-	status, ends := "firing", time.Time{}
+	status, starts, ends := "firing", time.Now(), time.Time{} // each time another episode: no late copy of an old one
 	if !firing {
-		status, ends = "resolved", time.Now()
+		status, starts, ends = "resolved", s.started, time.Now()
 	}
 	var alerts []map[string]any
 	for _, m := range members {
 		alerts = append(alerts, map[string]any{
-			"status": status, "startsAt": s.started.UTC(), "endsAt": ends.UTC(),
+			"status": status, "startsAt": starts.UTC(), "endsAt": ends.UTC(),
 			"labels": map[string]string{
 				"alertname": "MemberFailing", edge.LabelRemediation: "drain",
 				edge.LabelDevice: Device, edge.LabelPool: Pool, edge.LabelMember: m,
