@@ -3,7 +3,7 @@ package main
 const engine = "remediator"
 
 // edits are all, by where they are made.
-var edits = concat(engineEdits, journalEdits, intakeEdits, deviceEdits, programEdits)
+var edits = concat(engineEdits, ledgerEdits, journalEdits, intakeEdits, deviceEdits, programEdits)
 
 func concat(all ...[]edit) (out []edit) {
 	for _, some := range all {
@@ -98,7 +98,22 @@ var engineEdits = []edit{
 	{ids: "I23", what: "a refusal isn't recorded", dir: engine, texts: one("	r.record(e)\n	logger :=", "	logger :=")},
 	{ids: "I23", what: "a refusal isn't counted", dir: engine, texts: one("	r.metrics.refusals.WithLabelValues(why.Guard, why.Reason).Inc()\n", "")},
 	{ids: "I23, I25", what: "the same refusal is recorded in every round", dir: engine, texts: never("r.said[subject] == what")},
-	{ids: "modes", what: "a careful mode takes steps", dir: engine, texts: one("		k.wouldTakeOut(t, d)\n		return again\n", "		k.wouldTakeOut(t, d)\n")},
-	{ids: "modes", what: "a careful mode gives back", dir: engine, texts: never("p.Mode != Auto && !byHand")},
+	{ids: "modes", what: "a careful mode takes steps", dir: engine, texts: one("		k.wouldTakeOut(t, c, w, d)\n		return again\n", "		k.wouldTakeOut(t, c, w, d)\n")},
+	{ids: "modes", what: "a careful mode gives back", dir: engine, texts: never("!acts(p.Mode) && !byHand")},
 	{ids: "modes", what: "a policy's mode may be less careful than the ceiling", dir: engine, also: []string{"./cmd/sluice"}, texts: one("slices.Index(modes, p.Mode) > slices.Index(modes, c.Mode) &&", "false &&")},
+}
+
+// ledgerEdits are made in what the engine remembers of all devices, and of what
+// people said.
+var ledgerEdits = []edit{
+	{ids: "I3, I18", what: "a restart forgets what was taken out", dir: engine, texts: one("			l.outs[m] = append(l.outs[m], e.At)\n", "			_ = m\n")},
+	{ids: "I3", what: "what is decided and not recorded yet spends no budget", dir: engine, texts: one("	for m := range l.booked {\n		w.Spent.Steps++\n		w.Spent.Pool[m.In()]++\n	}\n", "")},
+	{ids: "I3", what: "holds on other devices spend no budget", dir: engine, texts: one("	w.Spent.Held = len(held)\n", "	w.Spent.Held = len(l.booked)\n")},
+	{ids: "I3, I15", what: "a step that was done isn't remembered", dir: engine, texts: one("		k.r.ledger.took(h.Member, h.Along, h.Since, k.set.cfg.horizon())\n", "")},
+	{ids: "I4", what: "a storm ends with the storm", dir: engine, texts: one("	l.storm.Until, l.storm.Why = now.Add(cooldown), why\n", "	l.storm.Until, l.storm.Why = now, why\n")},
+	{ids: "I4, I18", what: "a restart forgets a storm", dir: engine, texts: one("			l.storm.Until, l.storm.Why, l.noted = until, e.Detail, e.At\n", "")},
+	{ids: "I4", what: "an alert that a person silenced makes a storm", dir: engine, texts: one("loud = loud || !c.Suppressed", "loud = true")},
+	{ids: "I17", what: "an approval serves twice", dir: engine, texts: one("		h.Answer = nil // it has served\n", "")},
+	{ids: "I17", what: "an approval outlives a guard's no", dir: engine, texts: one("		c.Answer = nil // a word that was judged against, or came too late, is used up\n", "		_ = c\n")},
+	{ids: "I6", what: "a candidate is closed while the source is blind", dir: engine, texts: one("	if !ended {\n		return\n	}\n	for m, c := range k.candidates {", "	if false && !ended {\n		return\n	}\n	for m, c := range k.candidates {")},
 }
