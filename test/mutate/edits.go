@@ -35,18 +35,21 @@ func ofEdits(root string, all []edit) (out []mutant, err error) {
 
 func (e edit) mutant(root string) (mutant, error) {
 	m := mutant{kind: "edit", what: e.what, ids: e.ids, pkgs: append([]string{"./" + e.dir}, e.also...)}
-	text := ""
+	text, original := "", ""
 	for _, c := range e.texts {
 		file, whole, err := find(root, e.dir, c.was)
 		switch {
 		case err != nil:
 			return m, err
 		case m.file == "":
-			m.file, text = file, whole
+			m.file, text, original = file, whole, whole
 		case m.file != file:
 			return m, fmt.Errorf("its texts are in %s and %s", m.file, file)
 		}
 		text = strings.Replace(text, c.was, c.is, 1)
+	}
+	if text == original {
+		return m, errors.New("it changes nothing")
 	}
 	m.text = []byte(text)
 	return m, nil

@@ -21,8 +21,8 @@ func neverCase(cond string) []change { return one("case "+cond+":", "case false 
 // engineEdits are made in the engine.
 var engineEdits = []edit{
 	{ids: "I11", what: "the order goes out before the intent is recorded", dir: engine, texts: []change{
-		{"	if k.record(acts, true) != nil {\n", "	sent := k.send(ctx, acts)\n	if k.record(acts, true) != nil {\n"},
 		{"	sent := k.send(ctx, acts)\n", ""},
+		{"	if k.record(acts, true) != nil {\n", "	sent := k.send(ctx, acts)\n	if k.record(acts, true) != nil {\n"},
 	}},
 	{ids: "I11", what: "an intent that could not be recorded is carried out", dir: engine, texts: one("if k.record(acts, true) != nil {", "if k.record(acts, true) != nil && len(acts) == 0 {")},
 	{ids: "I19", what: "a freeze between decision and order isn't seen", dir: engine, texts: one(`case why == "" || a.byHand:`, "case true:")},

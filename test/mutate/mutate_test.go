@@ -125,6 +125,7 @@ func TestAnEditStandsInItsFolderOnce(t *testing.T) {
 		{"two texts of a file", []change{{"x := 1", "x := 0"}, {"1\ny", "y"}}, "x := 0\ny := 2\n"},
 		{"twice", one("y := 2", ""), "2 times"},
 		{"nowhere", one("q", ""), "0 times"},
+		{"to what it was", one("x := 1", "x := 1"), "changes nothing"},
 		{"in two files", []change{{"x := 1", ""}, {"z := 3", ""}}, "its texts are in"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
