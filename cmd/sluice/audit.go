@@ -103,6 +103,9 @@ func printOurs(w io.Writer, list []audit.Standing, output string) error {
 			was = fmt.Sprintf("%s, weight %d", s.Preimage.Admin, s.Preimage.Weight)
 		}
 		row(s.Device, s.Pool, s.Name, stamp(s.Since), string(s.Phase), s.Admin, was, s.Policy, s.Reason)
+		for _, m := range s.Along {
+			row(m.Device, m.Pool, m.Name, stamp(s.Since), string(s.Phase), s.Admin, "", s.Policy, "moved along with "+s.Member.String())
+		}
 	}
 	return t.Flush()
 }

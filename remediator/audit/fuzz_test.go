@@ -52,7 +52,7 @@ func FuzzEncode(f *testing.F) {
 	f.Add("step", "0", "{\"\x81\":\"\"}")
 	f.Add("audit_repaired", "\xff\u2028\x00", "null")
 	f.Fuzz(func(t *testing.T, event, text, raw string) {
-		e := journal.Entry{Seq: 1, At: t0, Event: event, Member: &edge.Member{Device: text, Name: text}, Detail: text, Actor: text, Before: []byte(text)}
+		e := journal.Entry{Seq: 1, At: t0, Event: event, Member: &edge.Member{Device: text, Name: text}, Detail: text, Actor: text, Before: []byte(text), Left: &edge.State{Marks: text}}
 		if json.Valid([]byte(raw)) {
 			e.Evidence = json.RawMessage(raw)
 		}

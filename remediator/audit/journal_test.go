@@ -23,7 +23,7 @@ func TestTheStreamOfARealJournal(t *testing.T) { // I23
 	take := func(j *journal.Journal, m edge.Member) *journal.Hold {
 		t.Helper()
 		h := &journal.Hold{Member: m, Policy: "drain", To: edge.Drain, Phase: journal.Intent, Preimage: edge.State{Member: m, Weight: 10}}
-		err := j.Put(h, journal.Entry{Event: "intent", Admin: "drain", Evidence: json.RawMessage(`{"detail":"503, want 200"}`)})
+		err := j.Put(h, journal.Entry{Event: "intent", Admin: "drain", Preimage: &h.Preimage, Evidence: json.RawMessage(`{"detail":"503, want 200"}`)})
 		for _, p := range []journal.Phase{journal.Applying, journal.Applied, journal.Holding} {
 			h.Phase = p
 			err = errors.Join(err, j.Put(h, journal.Entry{}))
@@ -62,6 +62,9 @@ func TestTheStreamOfARealJournal(t *testing.T) { // I23
 		list, _, err := ReadOurs(path)
 		var got []string
 		for _, st := range list {
+			if st.Preimage == nil || st.Preimage.Weight != 10 {
+				t.Errorf("%s was %+v", st.Member, st.Preimage)
+			}
 			got = append(got, st.String()+" "+st.Hold+" "+string(st.Phase)+" "+st.Reason)
 		}
 		if d := cmp.Diff(want, got); d != "" || err != nil {

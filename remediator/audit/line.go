@@ -11,7 +11,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
 
@@ -90,9 +89,6 @@ type Line struct {
 	Prev string // hash of the line before, with its newline
 	Hash string // of this line, with its newline
 	journal.Entry
-
-	Preimage *edge.State // of an intent: the member as it was
-	Left     *edge.State // of a step that was read back: the member as we left it
 }
 
 var (
@@ -134,10 +130,8 @@ func ParseLine(text []byte) (Line, error) {
 	var in struct {
 		Prev string `json:"prev"`
 		journal.Entry
-		Before   *image      `json:"before"`
-		After    *image      `json:"after"`
-		Preimage *edge.State `json:"preimage"`
-		Left     *edge.State `json:"left"`
+		Before *image `json:"before"`
+		After  *image `json:"after"`
 	}
 	if err := json.Unmarshal(body, &in); err != nil {
 		return Line{}, fmt.Errorf("isn't what Sluice writes: %w", err)
@@ -150,7 +144,7 @@ func ParseLine(text []byte) (Line, error) {
 	case in.Seq == 0 && !own(in.Event):
 		return Line{}, errSeq
 	}
-	return Line{Prev: in.Prev, Hash: hashOf(text), Entry: in.Entry, Preimage: in.Preimage, Left: in.Left}, nil
+	return Line{Prev: in.Prev, Hash: hashOf(text), Entry: in.Entry}, nil
 }
 
 func own(event string) bool { return event == EventRepaired || event == EventNewJournal }

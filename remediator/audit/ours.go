@@ -24,6 +24,7 @@ type Standing struct {
 	Reason      string        `json:"reason,omitempty"`
 	Preimage    *edge.State   `json:"preimage,omitempty"` // what a release gives back; nil when no line has it
 	Left        *edge.State   `json:"left,omitempty"`     // how we left it; nil when no line has it
+	Along       []edge.Member `json:"along,omitempty"`    // members of other pools that the step moved too
 	Seq         uint64        `json:"seq"`                // of the last line about it
 
 	lost  bool      // its hold is of a journal that is gone
@@ -74,7 +75,7 @@ func (s *Standings) Add(l Line) {
 		// a journal that was lost. What the member was before it is still to be given back.
 		next := &Standing{Member: m, Hold: l.Hold, Since: l.At, under: st}
 		if st != nil {
-			next.Since, next.Preimage, next.Left = st.Since, st.Preimage, st.Left
+			next.Since, next.Preimage, next.Left, next.Along = st.Since, st.Preimage, st.Left, st.Along
 		}
 		st = next
 	}
@@ -91,6 +92,9 @@ func (s *Standings) Add(l Line) {
 	}
 	if l.Left != nil {
 		st.Left = l.Left
+	}
+	if l.Along != nil {
+		st.Along = l.Along
 	}
 	if s.at == nil {
 		s.at = make(map[edge.Member]*Standing)

@@ -64,6 +64,9 @@ func TestOursIsWhatWasTakenAndNotGivenBack(t *testing.T) { // issue: the stream 
 		{"after a failure it waits for the next try, and the first may have been carried out", func() []Line {
 			return []Line{line(s1, "h1", "", journal.Intent, intent), line(s1, "h1", journal.Intent, journal.Failed), line(s1, "h1", journal.Failed, journal.Deferred)}
 		}, []Standing{held(s1, "h1", 1, journal.Deferred, 3)}},
+		{"what moved along is named", func() []Line {
+			return []Line{line(s1, "h1", "", journal.Intent, intent, func(l *Line) { l.Along = []edge.Member{s2} }), line(s1, "h1", journal.Intent, journal.Applying)}
+		}, []Standing{func() Standing { s := held(s1, "h1", 1, journal.Applying, 2); s.Along = []edge.Member{s2}; return s }()}},
 		{"the journal was lost meanwhile", func() []Line {
 			return []Line{line(s1, "h1", "", journal.Intent, intent), lost, line(s2, "h1", "", journal.Intent, intent)}
 		}, []Standing{held(s1, "h1", 1, journal.Intent, 1), held(s2, "h1", 2, journal.Intent, 2)}},
@@ -134,9 +137,8 @@ func TestOursIsReadFromAllFilesUpToWhatIsWrong(t *testing.T) { // I19
 	}
 }
 
-// A line carries what an intent and a step write beside the entry, whether or
-// not this version's entry knows the keys.
-func TestPreimageAndLeftAreReadFromTheLine(t *testing.T) {
+// What a newer version writes besides is left alone.
+func TestAKeyThatIsNotKnownIsNoMistake(t *testing.T) {
 	text := `{"prev":"` + genesis + `","seq":1,"event":"intent","preimage":{"weight":10,"admin":"ready"},"left":{"marks":"FDRAIN","admin":"drain"},"newer":{"a":[1]}`
 	l, err := ParseLine([]byte(text + openSum + hashOf([]byte(text+closeLine)) + closeSum + "\n"))
 	if err != nil {

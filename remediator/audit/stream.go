@@ -288,7 +288,7 @@ func (s *Stream) write(es []journal.Entry) error {
 
 // roughly is a little less than what the line of e will have in bytes.
 func roughly(e journal.Entry) int {
-	return 250 + len(e.Detail) + len(e.Reason) + len(e.Evidence) + len(e.Decision)
+	return 250 + len(e.Detail) + len(e.Reason) + len(e.Evidence) + len(e.Decision) + len(e.World)
 }
 
 var (

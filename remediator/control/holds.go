@@ -102,7 +102,7 @@ func (o Options) steps(r *http.Request) (any, error) {
 func page(es []journal.Entry, first int) int {
 	size := 0
 	for i, e := range es {
-		size += 500 + len(e.Detail) + len(e.Evidence) + len(e.Decision) + (len(e.Before)+len(e.After))/3*4
+		size += 500 + len(e.Detail) + len(e.Evidence) + len(e.Decision) + len(e.World) + (len(e.Before)+len(e.After))/3*4
 		if i == first || i > 0 && size > pageBytes {
 			return i
 		}

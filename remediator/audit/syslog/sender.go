@@ -99,7 +99,7 @@ func (s *Sender) stream() bool { return s.network == "tcp" || s.network == "tls"
 // Send hands over one record. It never waits: when the queue is full, the record
 // is dropped and counted.
 func (s *Sender) Send(r Record) {
-	r.Evidence, r.Decision, r.Before, r.After = nil, nil, nil, nil // no message has them
+	r.Evidence, r.Decision, r.World, r.Before, r.After = nil, nil, nil, nil, nil // no message has them
 	select {
 	case s.queue <- r:
 	default:
