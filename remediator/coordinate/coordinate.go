@@ -77,14 +77,14 @@ const Forever = time.Duration(math.MaxInt64)
 type Term struct{ t *term }
 
 type term struct {
-	key      string
-	created  int64
-	identity string
-	since    time.Time
-	done     chan struct{}
+	key     string
+	created int64
+	holder  holder
+	done    chan struct{}
 
 	mu      sync.Mutex
 	renewed time.Time     // when the last renewal that was answered had been sent
+	wall    time.Time     // the same, by the clock that can be set
 	ttl     time.Duration // that etcd granted then
 	over    bool
 }
@@ -134,6 +134,12 @@ func (t Term) Fence() (key string, created int64, ok bool) {
 	return t.t.key, t.t.created, t.t.left() > 0
 }
 
+func newTerm(key string, created int64, h holder, sent time.Time, ttl time.Duration) *term {
+	t := &term{key: key, created: created, holder: h, done: make(chan struct{})}
+	t.renew(sent, ttl)
+	return t
+}
+
 func (t *term) left() time.Duration {
 	now := time.Now()
 	t.mu.Lock()
@@ -141,15 +147,14 @@ func (t *term) left() time.Duration {
 	if t.over {
 		return 0
 	}
-	gone := max(now.Sub(t.renewed), now.Round(0).Sub(t.renewed.Round(0)))
-	return max(0, t.ttl-gone)
+	return max(0, t.ttl-max(now.Sub(t.renewed), now.Sub(t.wall)))
 }
 
 // renew counts the lease from when its renewal was sent.
 func (t *term) renew(sent time.Time, ttl time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.renewed, t.ttl = sent, ttl
+	t.renewed, t.wall, t.ttl = sent, sent.Round(0), ttl // Round takes the monotonic clock's reading away
 }
 
 func (t *term) end() {

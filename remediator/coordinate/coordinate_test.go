@@ -13,8 +13,8 @@ import (
 
 func TestALeaseCountsFromWhenItsRenewalWasSent(t *testing.T) { // I16
 	synctest.Test(t, func(t *testing.T) {
-		in := &term{key: "/sluice/leader", created: 7, done: make(chan struct{}), renewed: time.Now(), ttl: 10 * time.Second}
-		term := Term{in}
+		in := newTerm("/sluice/leader", 7, holder{}, time.Now(), 10*time.Second)
+		term, e := Term{in}, &Etcd{term: in}
 		left := func(want time.Duration) {
 			t.Helper()
 			if got, leased := term.Left(); got != want || !leased {
@@ -22,6 +22,9 @@ func TestALeaseCountsFromWhenItsRenewalWasSent(t *testing.T) { // I16
 			}
 			if _, _, ok := term.Fence(); ok != (want > 0) {
 				t.Errorf("with %s left the fence says %v", want, ok)
+			}
+			if _, leads := e.Leading(); leads != (want > 0) || e.Status().Leading != leads {
+				t.Errorf("with %s left it leads: %v", want, leads)
 			}
 		}
 		left(10 * time.Second)
@@ -47,10 +50,13 @@ func TestALeaseCountsFromWhenItsRenewalWasSent(t *testing.T) { // I16
 }
 
 func TestALeaseCountsByTheClockThatSaysLess(t *testing.T) {
-	// The machine slept for 20 s: its monotonic clock stood still, the other one
-	// is right again.
-	asleep := time.Now().Round(0).Add(-20 * time.Second)
-	in := &term{done: make(chan struct{}), renewed: asleep, ttl: 10 * time.Second}
+	in := newTerm("/sluice/leader", 7, holder{}, time.Now(), 10*time.Second)
+	in.wall = in.wall.Add(-20 * time.Second) // the machine slept, and the monotonic clock with it
+	if left := in.left(); left != 0 {
+		t.Errorf("%s are left", left)
+	}
+	in.renew(time.Now(), 10*time.Second)
+	in.renewed = in.renewed.Add(-20 * time.Second) // the other clock was set back
 	if left := in.left(); left != 0 {
 		t.Errorf("%s are left", left)
 	}

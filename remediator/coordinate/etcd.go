@@ -231,11 +231,7 @@ func (e *Etcd) take(ctx context.Context) (*term, clientv3.LeaseID, error) {
 		}
 		return nil, 0, err
 	}
-	t := &term{
-		key: e.key, created: r.Header.Revision, identity: e.identity, since: h.Since, done: make(chan struct{}),
-		renewed: sent, ttl: min(e.ttl, time.Duration(grant.TTL)*time.Second),
-	}
-	return t, grant.ID, nil
+	return newTerm(e.key, r.Header.Revision, h, sent, min(e.ttl, time.Duration(grant.TTL)*time.Second)), grant.ID, nil
 }
 
 // lead keeps the lease until ctx ends or the term is lost.
@@ -273,7 +269,7 @@ func isClosed(c <-chan struct{}) bool {
 
 func (e *Etcd) begin(t *term) {
 	e.mu.Lock()
-	e.term, e.leader, e.token, e.problem = t, holder{t.identity, t.since}, t.created, ""
+	e.term, e.leader, e.token, e.problem = t, t.holder, t.created, ""
 	e.mu.Unlock()
 	e.poke()
 }

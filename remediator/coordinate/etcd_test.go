@@ -217,6 +217,43 @@ func TestEtcdThatIsSilent(t *testing.T) { // I16
 	ok(t, j.Append(journal.Entry{Event: "back"}))
 }
 
+// noticed is a context that tells when a timeout is derived from it.
+type noticed struct {
+	context.Context
+	now func()
+}
+
+func (n noticed) Deadline() (time.Time, bool) {
+	n.now()
+	return n.Context.Deadline()
+}
+
+func TestASlowAnswerRenewsFromWhenItWasAskedFor(t *testing.T) { // I16
+	server := etcdtest.Start(t)
+	e := NewEtcd(server.Client(t), prefix, long)
+	tm, lease, err := e.take(t.Context())
+	ok(t, err)
+	server.Pause(t)
+	sent, answered := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		next, _ := e.renew(noticed{t.Context(), sync.OnceFunc(func() { close(sent) })}, tm, lease)
+		answered <- next
+	}()
+	<-sent
+	resumed := time.Now()
+	server.Resume(t)
+	if next := <-answered; next != long/renewals {
+		t.Errorf("the next renewal is due in %s", next)
+	}
+	if tm.renewed.After(resumed) {
+		t.Error("the lease counts from the answer")
+	}
+	e.revoke(t.Context(), lease)
+	if next, problem := e.renew(t.Context(), tm, lease); next != 0 || problem == "" {
+		t.Errorf("a lease that is gone: next in %s, %q", next, problem)
+	}
+}
+
 func TestEtcdThatDies(t *testing.T) {
 	server := etcdtest.Start(t)
 	a := join(t, server, long)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -298,12 +299,19 @@ func contractPages(t *testing.T, at place) {
 	want("all", Query{}, all)
 	want("the newest", Query{Limit: 333}, all[n-333:])
 	want("those after", Query{After: 449}, all[449:])
-	// Holes of all sizes: all goes but each 64th, then the front.
-	ok(t, j.update("forge", func(tx txn) error { return deleteBut(tx, 64, 1, 101) }))
-	for from := 101; from <= n; from += 100 {
+	// Few are left above 500, and then in all.
+	left := slices.Clone(all[:500])
+	for i := 512; i <= n; i += 64 {
+		left = append(left, uint64(i))
+	}
+	for from := 501; from <= n; from += 100 {
 		ok(t, j.update("forge", func(tx txn) error { return deleteBut(tx, 64, from, min(from+100, n+1)) }))
 	}
-	var left []uint64
+	want("many below a few", Query{}, left)
+	for from := 1; from <= 500; from += 100 {
+		ok(t, j.update("forge", func(tx txn) error { return deleteBut(tx, 64, from, from+100) }))
+	}
+	left = nil
 	for i := 64; i <= n; i += 64 {
 		left = append(left, uint64(i))
 	}

@@ -18,7 +18,7 @@ const (
 // fit leaves out of e what a store has no room for, and says so in Detail. Half an
 // image would be worse than none: somebody could put it back.
 func fit(e Entry, room int) (Entry, error) {
-	if rough := len(e.Before) + len(e.After) + len(e.Evidence) + len(e.Decision) + len(e.Detail); rough < room/8 {
+	if rough := len(e.Before) + len(e.After) + len(e.Evidence) + len(e.Decision) + len(e.World) + len(e.Detail); rough < room/8 {
 		return e, nil // JSON makes a byte six at most
 	}
 	tooBig := func() (bool, error) {
@@ -39,7 +39,8 @@ func fit(e Entry, room int) (Entry, error) {
 		func() {
 			note("evidence", len(e.Evidence))
 			note("decision", len(e.Decision))
-			e.Evidence, e.Decision = nil, nil
+			note("world", len(e.World))
+			e.Evidence, e.Decision, e.World = nil, nil, nil
 		},
 		func() {
 			n := len(e.Detail)
