@@ -16,6 +16,16 @@ var journalEdits = []edit{
 		return fmt.Errorf("snapshot of`)},
 }
 
+// replicaEdits are made in what tells several replicas apart.
+var replicaEdits = []edit{
+	{ids: "I16", what: "a replica that doesn't lead writes", dir: "remediator/journal", texts: one("if key, created, ok = f.Fence(); !ok {", "if key, created, ok = f.Fence(); !ok && f == nil {")},
+	{ids: "I16", what: "a write goes through when the lead is over", dir: "remediator/journal", texts: one("		conditions = append(conditions, *fence)\n", "")},
+	{ids: "I9", what: "what another replica changed meanwhile is written over", dir: "remediator/journal", texts: one(`		conditions = append(conditions, clientv3.Compare(clientv3.ModRevision(key), "=", v.revision))`, "		_, _ = key, v")},
+	{ids: "I16", what: "a lease counts from when its renewal was answered", dir: "remediator/coordinate", texts: one("	t.renew(sent, min(e.ttl,", "	t.renew(time.Now().Add(0*time.Since(sent)), min(e.ttl,")},
+	{ids: "I16", what: "a replica leads on when its lease has run out", dir: "remediator/coordinate", texts: one("t == nil || t.left() <= 0 {", "t == nil {")},
+	{ids: "I16", what: "two replicas lead", dir: "remediator/coordinate", texts: one(`If(clientv3.Compare(clientv3.CreateRevision(e.key), "=", 0)).`, "If().")},
+}
+
 // intakeEdits are made in what comes in from people and alerts.
 var intakeEdits = []edit{
 	{ids: "I6, I14", what: "a blind source's silence is an absence", dir: "remediator/claims", texts: one("return 2*len(v.Blind) < len(v.Sources)", "return true")},
