@@ -85,6 +85,7 @@ func (s *Server) start(tb testing.TB) error {
 	defer log.Close() // the program has its own copy
 	s.cmd = exec.Command("etcd", s.args...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
+	s.cmd.SysProcAttr = group()
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
