@@ -156,6 +156,10 @@ type Snapshot struct {
 
 	// ReadOnly says why no step can be taken on this device; empty when one can.
 	ReadOnly string
+
+	// Row is how the device itself wrote a member, for people to look at: a line of
+	// "show stat", an object in JSON. Nil where it isn't kept.
+	Row func(Member) string
 }
 
 // State finds a member or a switch.

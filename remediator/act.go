@@ -275,10 +275,14 @@ func (k *keeper) applied(h *journal.Hold, st edge.State, snap edge.Snapshot) {
 	if len(h.Along) > 0 {
 		detail += fmt.Sprintf(", and with it %v", h.Along)
 	}
-	if k.put(h, journal.Entry{Event: "step", Admin: h.To.String(), Result: "applied", Detail: detail}) != nil {
+	left := st
+	if k.put(h, journal.Entry{Event: "step", Admin: h.To.String(), Result: "applied", Detail: detail, Left: &left, Along: h.Along}) != nil {
 		return
 	}
 	k.passes(false, "outcome")
+	if !h.Bypass {
+		k.r.ledger.took(h.Member, h.Along, h.Since, k.set.cfg.horizon())
+	}
 	k.count(h.Member, h.To, "applied")
 	msg := "member taken out"
 	if h.Bypass {

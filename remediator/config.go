@@ -13,13 +13,14 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/calendar"
 	"github.com/sluice-project/sluice/remediator/claims"
 	"github.com/sluice-project/sluice/remediator/guard"
 )
 
 // Config is the section "remediation". Call [Config.Validate] before anything else.
 type Config struct {
-	Mode             string         `yaml:"mode"` // observe, dry_run or auto: the ceiling for every policy; no default
+	Mode             string         `yaml:"mode"` // observe, dry_run, approve or auto: the ceiling for every policy; no default
 	Alertmanagers    []Source       `yaml:"alertmanagers,omitempty"`
 	Prometheus       []Source       `yaml:"prometheus,omitempty"` // for confirm: prometheus
 	Journal          string         `yaml:"journal,omitempty"`    // left out: data/sluice.db
@@ -27,6 +28,10 @@ type Config struct {
 	Snapshots        string         `yaml:"snapshots,omitempty"` // folder for objects as they were before a write; left out: data/snapshots
 	Poll             model.Duration `yaml:"poll,omitempty"`      // how often claims are read without a hint; left out: 15s
 	ClaimTTL         model.Duration `yaml:"claim_ttl,omitempty"` // without alertmanagers: how long a webhook's word lasts; left out: 4m
+	Brake            Brake          `yaml:"brake,omitempty"`
+	Damping          Damping        `yaml:"damping,omitempty"`
+	Budget           Budget         `yaml:"budget,omitempty"`
+	Maintenance      []Maintenance  `yaml:"maintenance,omitempty"`
 	Policies         []Policy       `yaml:"policies,omitempty"`
 	Claims           []ClaimMap     `yaml:"claims,omitempty"`
 }
@@ -62,9 +67,16 @@ type Policy struct {
 	Query      string         `yaml:"query,omitempty"`   // for confirm: prometheus
 	Bypass     *Bypass        `yaml:"bypass,omitempty"`  // for to: bypass
 
+	ActiveHours calendar.Hours `yaml:"active_hours,omitempty"` // left out: always
+	MaxSteps    int            `yaml:"max_steps,omitempty"`    // that take out, in one pool, in budget.window; left out: no limit of the pool's own
+	MaxSessions int            `yaml:"max_sessions,omitempty"` // that one member can carry; left out: what the device is configured for
+	Panic       string         `yaml:"panic,omitempty"`        // count or share; left out: min_serving
+	ApprovalTTL model.Duration `yaml:"approval_ttl,omitempty"` // how long a person's word on a step is good; left out: 10m
+
 	to     edge.Admin
 	bypass bool
 	amount guard.Amount
+	panic  guard.Amount
 }
 
 // Bypass names the way round a pool whose members all fail. To name it is the
@@ -102,12 +114,16 @@ type ClaimMap struct {
 
 // The modes, most careful first.
 const (
-	Observe = "observe"
-	DryRun  = "dry_run"
+	Observe = "observe" // judge and record
+	DryRun  = "dry_run" // and say, later, whether it passed by itself
+	Approve = "approve" // each step that takes out waits for a person's word
 	Auto    = "auto"
 )
 
-var modes = []string{Observe, DryRun, Auto}
+var modes = []string{Observe, DryRun, Approve, Auto}
+
+// acts says whether anything is written in a mode.
+func acts(mode string) bool { return mode == Approve || mode == Auto }
 
 // What is meant where the configuration is silent.
 const (
@@ -119,6 +135,7 @@ const (
 	defaultMaxHold   = 24 * time.Hour
 	defaultBypass    = 30 * time.Minute // time limit of a bypass
 	defaultSnapshots = "data/snapshots"
+	defaultApproval  = 10 * time.Minute
 	defaultQuery     = "min by (device, pool, member) (sluice_probe_up)"
 )
 
@@ -138,7 +155,7 @@ func (c *Config) SetDirectory(dir string) {
 // probes are the names that the other sections configure.
 func (c *Config) Validate(devices, probes []string) edge.Mistakes {
 	var all edge.Mistakes
-	all.Under("", validateMode(c.Mode, "is missing: write observe, dry_run or auto; there is no default"))
+	all.Under("", validateMode(c.Mode, "is missing: write observe, dry_run, approve or auto; there is no default"))
 	fill(&c.Journal, defaultJournal)
 	fill(&c.Snapshots, filepath.Join(filepath.Dir(c.Journal), filepath.Base(defaultSnapshots)))
 	fill(&c.JournalRetention, model.Duration(defaultRetention))
@@ -151,6 +168,12 @@ func (c *Config) Validate(devices, probes []string) edge.Mistakes {
 		if d.val < 0 {
 			all.Add(d.key, "%s: write a time above 0", d.val)
 		}
+	}
+	all.Under("brake", c.Brake.validate())
+	all.Under("damping", c.Damping.validate())
+	all.Under("budget", c.Budget.validate())
+	for i := range c.Maintenance {
+		all.Under(fmt.Sprintf("maintenance[%d]", i), c.Maintenance[i].validate(devices))
 	}
 	all.Under("", validateSources("alertmanagers", c.Alertmanagers))
 	all.Under("", validateSources("prometheus", c.Prometheus))
@@ -177,10 +200,8 @@ func validateMode(mode, missing string) (all edge.Mistakes) {
 	switch {
 	case mode == "":
 		all.Add("mode", "%s", missing)
-	case mode == "approve":
-		all.Add("mode", "approve is not in this version: write observe, dry_run or auto")
 	case !slices.Contains(modes, mode):
-		all.Add("mode", "%q: write observe, dry_run or auto", mode)
+		all.Add("mode", "%q: write observe, dry_run, approve or auto", mode)
 	}
 	return all
 }
@@ -240,6 +261,7 @@ func (p *Policy) validate(c *Config, devices, probes []string) edge.Mistakes {
 	if slices.Index(modes, p.Mode) > slices.Index(modes, c.Mode) && slices.Contains(modes, c.Mode) {
 		add("mode", "%s is less careful than the section's %s: that is the ceiling", p.Mode, c.Mode)
 	}
+	all.Under("", p.validateLimits())
 	all.Under("", p.validateTimes())
 	all.Under("", p.validateConfirm(c, probes))
 	all.Under("members", p.Members.validate(devices))

@@ -141,7 +141,7 @@ func (r *Remediator) explainOn(ctx context.Context, k *keeper, c claims.Claim) (
 		switch {
 		case !d.Allowed():
 			j.Would = "refuse: " + d.Refusal.Guard + ", " + d.Refusal.Reason + ": " + d.Refusal.Detail
-		case p.Mode != Auto:
+		case !acts(p.Mode):
 			j.Would = "record a step to " + t.goal() + " and send nothing: the mode is " + p.Mode
 		default:
 			j.Would = "put it in " + t.goal()

@@ -19,6 +19,9 @@ const handBack = time.Hour
 // claim on the member is seen. It returns when it is due again; zero: no sooner
 // than any hold.
 func (k *keeper) tend(ctx context.Context, h *journal.Hold, snap edge.Snapshot, t *target) time.Duration {
+	if snap.ReadOnly != "" {
+		return lookHeld // what a node that isn't the active one shows is no word on what we left
+	}
 	st, known := snap.State(h.Member)
 	if !known {
 		k.orphan(h, "the device doesn't list it any more")
@@ -46,7 +49,7 @@ func (k *keeper) tend(ctx context.Context, h *journal.Hold, snap edge.Snapshot, 
 	if h.Bypass {
 		return k.tendBypass(ctx, h, snap, t)
 	}
-	return k.tendHolding(ctx, h, t)
+	return k.tendHolding(ctx, h, snap, t)
 }
 
 // resume goes on where a crash, or a device without an answer, left off: what is
@@ -135,18 +138,18 @@ func (k *keeper) tendForgotten(ctx context.Context, h *journal.Hold, snap edge.S
 	}
 	d := guard.Decide(guard.Step{Member: h.Member, To: p.to}, w)
 	switch {
+	case p.Mode != Auto:
+		k.orphan(h, "the device restarted and forgot it; in mode "+p.Mode+" it isn't taken out again without being judged as new")
 	case !d.Allowed():
 		k.r.refuse(subject(h.Member), &h.Member, p.Name, *d.Refusal, &d)
-	case p.Mode != Auto:
-		k.wouldTakeOut(&target{member: h.Member, policy: p}, d)
 	default:
-		k.takeOut(ctx, &target{member: h.Member, policy: p, claims: t.claims}, snap, d, h)
+		k.takeOut(ctx, &target{member: h.Member, policy: p, claims: t.claims}, w, d, h)
 	}
 }
 
 // tendHolding renews the lease by bad evidence, notes its end, and gives back on
 // good evidence.
-func (k *keeper) tendHolding(ctx context.Context, h *journal.Hold, t *target) time.Duration {
+func (k *keeper) tendHolding(ctx context.Context, h *journal.Hold, snap edge.Snapshot, t *target) time.Duration {
 	p := k.set.held(h.Policy, h.Member)
 	c := k.courses[h.Member]
 	if c == nil {
@@ -162,7 +165,12 @@ func (k *keeper) tendHolding(ctx context.Context, h *journal.Hold, t *target) ti
 	if atMax && p.AtMax == "release" && k.own[h.Member].Answer == edge.Yes {
 		return k.giveBack(ctx, h, t, p, false)
 	}
-	if !good || t != nil {
+	w, err := k.world(snap, p, t, h.Member, k.own)
+	if err != nil {
+		return lookHeld
+	}
+	short := good && guard.Panics(h.Member, w) != ""
+	if !good || t != nil && !short {
 		if h.Phase == journal.ReleasePending { // bad again, or claimed again
 			h.Phase = journal.Holding
 			_ = k.put(h, journal.Entry{Detail: "no release yet: " + k.own[h.Member].Detail}) // logged; tried again
@@ -176,7 +184,8 @@ func (k *keeper) tendHolding(ctx context.Context, h *journal.Hold, t *target) ti
 		}
 		k.r.passes("release_pending.noted")
 	}
-	if wait := time.Duration(p.HoldDown) - now.Sub(c.goodSince); wait > 0 {
+	need, _ := guard.HoldDown(h.Member, w)
+	if wait := need - now.Sub(c.goodSince); wait > 0 && !short {
 		return wait
 	}
 	return k.giveBack(ctx, h, t, p, false)
@@ -224,7 +233,7 @@ func (k *keeper) giveBack(ctx context.Context, h *journal.Hold, t *target, p *Po
 	if wait := k.pace(h.Member.In()); wait > 0 {
 		return wait
 	}
-	if p.Mode != Auto && !byHand {
+	if !acts(p.Mode) && !byHand {
 		if k.r.news(subject(h.Member), "would give back") {
 			k.r.record(journal.Entry{Event: "step", Member: &h.Member, Policy: p.Name, Admin: edge.Ready.String(), Result: "dry_run", Detail: "mode is " + p.Mode + ": not given back"})
 			k.count(h.Member, edge.Ready, "dry_run")

@@ -273,3 +273,6 @@ func marshal(v any) json.RawMessage {
 	}
 	return b
 }
+
+// record is what the guards were told of a step, for the journal.
+func record(w guard.World, m edge.Member) json.RawMessage { return marshal(w.Around(m)) }

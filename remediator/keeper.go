@@ -2,6 +2,7 @@ package remediator
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -42,8 +43,10 @@ type keeper struct {
 	queue    map[edge.Pool][]*act      // for a device that writes pools whole: this round's
 	wrote    map[edge.Pool]time.Time   // its last write
 	lapsed   map[edge.Member]time.Time // bypasses that came to their time limit
-	replan   bool                      // the device changed under us: look again at once
-	blind    bool
+
+	candidates map[edge.Member]journal.Hold // as the journal has them
+	replan     bool                         // the device changed under us: look again at once
+	blind      bool
 }
 
 // A result is one answer of a check on a held member.
@@ -73,6 +76,7 @@ func newKeeper(r *Remediator, set *settings, name string, dev Device) *keeper {
 		own: map[edge.Member]guard.Evidence{}, courses: map[edge.Member]*course{},
 		watchers: map[edge.Member]context.CancelFunc{}, failures: map[edge.Member]failure{},
 		queue: map[edge.Pool][]*act{}, wrote: map[edge.Pool]time.Time{}, lapsed: map[edge.Member]time.Time{},
+		candidates: map[edge.Member]journal.Hold{},
 	}
 }
 
@@ -126,11 +130,14 @@ func (k *keeper) wait(ctx context.Context, d time.Duration) {
 func (k *keeper) round(ctx context.Context) time.Duration {
 	claimed := k.r.on(k.set, k.name)
 	holds, err := k.holds()
-	if err != nil {
+	if err := errors.Join(err, k.readCandidates()); err != nil {
 		level.Error(k.r.logger).Log("msg", "holds unreadable", "device", k.name, "err", err)
 		return lookHeld
 	}
 	k.endLapses(claimed)
+	if len(claimed) == 0 {
+		k.endCandidates(nil)
+	}
 	if len(claimed) == 0 && len(holds) == 0 {
 		k.unwatch(nil)
 		k.forget(nil)
@@ -147,6 +154,9 @@ func (k *keeper) round(ctx context.Context) time.Duration {
 	k.blind = false
 	targets := k.r.targets(k.set, claimed, snap)
 	k.forget(targets)
+	k.endCandidates(targets)
+	k.r.ledger.fell(k.name, targets, snap, time.Duration(k.set.cfg.Brake.Window))
+	defer k.r.ledger.unbook(k.name)
 
 	wait := time.Duration(0)
 	sooner := func(d time.Duration) {

@@ -60,6 +60,7 @@ type Check interface {
 type Options struct {
 	Config        *Config // validated; nil: serve the API, take no step
 	ConfigHash    string  // names the configuration in records
+	EvidenceHash  string  // of how we probe and whom we ask; a change of it makes the brake wait
 	Devices       map[string]Device
 	Checks        []Check
 	Images        Images // nil: objects are kept in the journal alone
@@ -83,6 +84,7 @@ type Remediator struct {
 	started time.Time
 
 	failpoint func(string)
+	ledger    *ledger
 
 	hint  chan struct{} // read the claims now
 	apply chan struct{} // settings were replaced
@@ -111,7 +113,7 @@ func New(o Options) (*Remediator, error) {
 		o.JournalLock = time.Second
 	}
 	r := &Remediator{
-		logger: o.Logger, started: time.Now(), failpoint: o.Failpoint,
+		logger: o.Logger, started: time.Now(), failpoint: o.Failpoint, ledger: newLedger(),
 		hint: make(chan struct{}, 1), apply: make(chan struct{}, 1),
 		said: map[string]string{}, episodes: map[string]string{}, readOnly: map[string]string{}, heard: map[edge.Member]time.Time{}, keepers: map[string]*keeper{},
 	}
@@ -170,6 +172,9 @@ func (r *Remediator) Apply(o Options) error {
 	if (r.set.cfg == nil) != (o.Config == nil) {
 		return errors.New("remediation: the section came or went: restart for that")
 	}
+	if o.EvidenceHash != r.set.evidence {
+		r.ledger.changed(time.Now())
+	}
 	r.set = set
 	poke(r.apply)
 	return nil
@@ -197,6 +202,7 @@ func (r *Remediator) generation(ctx context.Context) {
 	r.mu.Lock()
 	set := r.set
 	r.keepers = map[string]*keeper{}
+	r.ledger.load(r, set.cfg)
 	for name, d := range set.devices {
 		k := newKeeper(r, set, name, d)
 		r.keepers[name] = k
@@ -283,6 +289,9 @@ func (r *Remediator) Release(_ context.Context, m edge.Member, actor, reason str
 	}
 	return fmt.Errorf("release %s: %w", m, journal.ErrConflict)
 }
+
+// standing says whether this replica may write now.
+func (r *Remediator) standing() guard.Standing { return guard.Standing{} }
 
 // frozen says why no automatic step may be taken now; empty when none is in force.
 func (r *Remediator) frozen() string {

@@ -15,18 +15,19 @@ import (
 
 // settings are one configuration, ready for use. They are never changed.
 type settings struct {
-	cfg     *Config // nil without a section remediation
-	hash    string
-	devices map[string]Device
-	checks  []Check
-	images  Images
-	mapping *claims.Mapping
-	reader  claims.Reader
-	queries []querier // the Prometheus servers, for confirm: prometheus
+	cfg      *Config // nil without a section remediation
+	hash     string
+	evidence string // hash of what our own evidence rests on
+	devices  map[string]Device
+	checks   []Check
+	images   Images
+	mapping  *claims.Mapping
+	reader   claims.Reader
+	queries  []querier // the Prometheus servers, for confirm: prometheus
 }
 
 func (r *Remediator) build(o Options) (*settings, error) {
-	s := &settings{cfg: o.Config, hash: o.ConfigHash, devices: o.Devices, checks: o.Checks, images: o.Images, mapping: new(claims.Mapping)}
+	s := &settings{cfg: o.Config, hash: o.ConfigHash, evidence: o.EvidenceHash, devices: o.Devices, checks: o.Checks, images: o.Images, mapping: new(claims.Mapping)}
 	if o.Config == nil {
 		return s, nil
 	}
@@ -131,6 +132,8 @@ func (s *settings) limits(p *Policy, m edge.Member) *guard.Policy {
 	g := &guard.Policy{
 		Name: p.Name, To: p.to, MinServing: p.amount, MaxHeld: p.MaxHeld, Confirm: p.Confirm,
 		HoldDown: time.Duration(p.HoldDown), Rise: 1, MaxAge: freshest, ClaimAge: claimAge,
+		Panic: p.panic, MaxSteps: p.MaxSteps, MaxSessions: p.MaxSessions, Approve: p.Mode == Approve,
+		Brake: s.cfg.Brake.limits(), Damping: s.cfg.Damping.limits(), Budget: s.cfg.Budget.limits(),
 	}
 	if _, own := s.reader.(*claims.Webhook); own {
 		g.ClaimAge = time.Duration(s.cfg.ClaimTTL)

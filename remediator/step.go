@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-kit/log/level"
-
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/guard"
 	"github.com/sluice-project/sluice/remediator/journal"
@@ -25,6 +23,12 @@ func (k *keeper) world(snap edge.Snapshot, p *Policy, t *target, m edge.Member, 
 		w.Policy = k.set.limits(p, m)
 		w.Along = k.along(p, m, snap)
 		w.Standby = p.standby(m.In())
+		w.Windows = k.set.cfg.in(w.Now, append([]edge.Member{m}, snap.Along[m]...)...)
+		w.Closed = p.closed(w.Now)
+	}
+	w.Standing = k.r.standing()
+	if a := k.candidates[m].Answer; a != nil {
+		w.Approval = &guard.Approval{By: a.By, Until: a.Until, Yes: a.Yes, Note: a.Note}
 	}
 	_, w.Lapsed = k.lapsed[m]
 	if t != nil {
@@ -33,11 +37,15 @@ func (k *keeper) world(snap edge.Snapshot, p *Policy, t *target, m edge.Member, 
 			if len(c.SilencedBy) > 0 {
 				by = "silence " + c.SilencedBy[0]
 			}
-			w.Claims = append(w.Claims, guard.Claim{Source: c.Source, UpdatedAt: c.UpdatedAt, Suppressed: c.Suppressed, By: by})
+			w.Claims = append(w.Claims, guard.Claim{Key: c.Key, Source: c.Source, UpdatedAt: c.UpdatedAt, Suppressed: c.Suppressed, By: by})
 		}
 	}
-	holds, err := k.holds()
-	for _, h := range holds {
+	all, err := k.r.journal.Holds()
+	k.r.ledger.tell(&w, m, all, k.set.cfg.horizon())
+	for _, h := range all {
+		if h.Member.Device != k.name {
+			continue
+		}
 		held := guard.Held{To: h.To, Left: h.Left, Process: h.Process, Superseded: h.Phase == journal.Superseded}
 		if c := k.courses[h.Member]; c != nil {
 			held.GoodSince, held.GoodCount = c.goodSince, c.goodCount
@@ -100,20 +108,21 @@ func (k *keeper) consider(ctx context.Context, t *target, asked map[edge.Pool]*q
 		return wait
 	}
 	again := k.set.every(t.policy, t.member)
-	snap, d, ok := k.judge(ctx, t, asked)
+	c := k.candidate(t)
+	w, d, ok := k.judge(ctx, t, asked)
 	if !ok {
 		return again
 	}
-	if !d.Allowed() {
-		k.refuse(t, d)
+	k.brakes(d)
+	switch {
+	case !d.Allowed():
+		k.refused(t, c, w, d)
+		return again
+	case !acts(t.policy.Mode):
+		k.wouldTakeOut(t, c, w, d)
 		return again
 	}
-	switch t.policy.Mode {
-	case Observe, DryRun:
-		k.wouldTakeOut(t, d)
-		return again
-	}
-	k.takeOut(ctx, t, snap, d, nil)
+	k.takeOut(ctx, t, w, d, c)
 	return again
 }
 
@@ -125,13 +134,12 @@ type question struct {
 
 // judge asks the whole pool, looks at the device after that, and decides on what
 // was just seen (SAFETY.md I17). ok is false when there was no answer to judge.
-func (k *keeper) judge(ctx context.Context, t *target, asked map[edge.Pool]*question) (edge.Snapshot, guard.Decision, bool) {
-	var none guard.Decision
+func (k *keeper) judge(ctx context.Context, t *target, asked map[edge.Pool]*question) (_ guard.World, d guard.Decision, ok bool) {
 	q := asked[t.member.In()]
 	if q == nil {
 		before, err := k.look(ctx)
 		if err != nil {
-			return before, none, false
+			return guard.World{}, d, false
 		}
 		q = &question{own: k.ask(ctx, t.policy, t.member, before)}
 		asked[t.member.In()] = q
@@ -142,14 +150,21 @@ func (k *keeper) judge(ctx context.Context, t *target, asked map[edge.Pool]*ques
 		var err error
 		if q.snap, err = k.look(ctx); err != nil || ctx.Err() != nil {
 			q.snap = edge.Snapshot{}
-			return q.snap, none, false
+			return guard.World{}, d, false
 		}
 	}
+	// Until it is booked, nobody else spends what this step counts on.
+	k.r.ledger.deciding.Lock()
+	defer k.r.ledger.deciding.Unlock()
 	w, err := k.world(q.snap, t.policy, t, t.member, q.own)
 	if err != nil {
-		return q.snap, none, false
+		return w, d, false
 	}
-	return q.snap, guard.Decide(t.step(), w), true
+	d = guard.Decide(t.step(), w)
+	if d.Allowed() && acts(t.policy.Mode) && !t.policy.bypass {
+		k.r.ledger.book(t.member, q.snap.Along[t.member])
+	}
+	return w, d, true
 }
 
 // ask is [keeper.question], and keeps what they answered.
@@ -179,40 +194,22 @@ func (k *keeper) refuse(t *target, d guard.Decision) {
 	k.r.refuse(subject(t.member), &t.member, t.policy.Name, *d.Refusal, &d)
 }
 
-// wouldTakeOut records what an automatic mode would have done, once.
-func (k *keeper) wouldTakeOut(t *target, d guard.Decision) {
-	result := "dry_run"
-	if t.policy.Mode == Observe {
-		result = "observed"
-	}
-	if !k.r.news(subject(t.member), result) {
-		return
-	}
-	k.count(t.member, d.Step.To, result)
-	k.r.record(journal.Entry{
-		Event: "step", Member: &t.member, Policy: t.policy.Name, Admin: d.Step.To.String(), Result: result,
-		Detail: "mode is " + t.policy.Mode + ": nothing was sent", Decision: marshal(d), Evidence: marshal(k.own[t.member]),
-	})
-	level.Info(k.r.logger).Log("msg", "step not taken", "member", t.member, "to", d.Step.To, "mode", t.policy.Mode)
-}
-
 func (k *keeper) count(m edge.Member, to edge.Admin, result string) {
 	k.r.metrics.steps.WithLabelValues(m.Device, m.Pool, to.String(), result).Inc()
 }
 
-// takeOut makes the intent of a step. again is a hold that the device forgot;
-// nil for a new one.
-func (k *keeper) takeOut(ctx context.Context, t *target, snap edge.Snapshot, d guard.Decision, again *journal.Hold) {
+// takeOut makes the intent of a step. h is the candidate, or a hold that the
+// device forgot.
+func (k *keeper) takeOut(ctx context.Context, t *target, w guard.World, d guard.Decision, h *journal.Hold) {
 	now := time.Now()
-	h := again
-	if h == nil {
-		h = &journal.Hold{
-			Member: t.member, LeaseUntil: now.Add(time.Duration(t.policy.Lease)), MaxUntil: now.Add(time.Duration(t.policy.MaxHold)),
-			Bypass: t.policy.bypass, Mark: t.mark,
-		}
+	if h.Phase.Candidate() || h.Phase == "" {
+		h.LeaseUntil, h.MaxUntil = now.Add(time.Duration(t.policy.Lease)), now.Add(time.Duration(t.policy.MaxHold))
+		h.Via, h.Refused, h.Would, h.Approved = h.Phase.Judge(), "", "", h.Answer
+		h.Answer = nil // it has served
 	} else {
 		h.Reapplied++
 	}
+	snap := w.Snapshot
 	h.Policy, h.To, h.Phase, h.Undo = t.policy.Name, t.policy.to, journal.Intent, false
 	h.Preimage, _ = snap.State(t.member)
 	h.Process, h.Along = snap.Process, snap.Along[t.member]
@@ -225,10 +222,15 @@ func (k *keeper) takeOut(ctx context.Context, t *target, snap edge.Snapshot, d g
 	if h.Remediation == "" {
 		h.Remediation = k.r.episode(h.Claims)
 	}
-	k.do(ctx, &act{
-		hold: h, snap: snap,
-		entry: journal.Entry{Event: "intent", Admin: h.To.String(), Evidence: marshal(k.own[t.member]), Decision: h.Decision},
-	})
+	before := h.Preimage
+	e := journal.Entry{
+		Event: "intent", Admin: h.To.String(), Evidence: marshal(k.own[t.member]), Decision: h.Decision,
+		World: record(w, t.member), Preimage: &before, Along: h.Along,
+	}
+	if h.Approved != nil {
+		e.Actor = h.Approved.By
+	}
+	k.do(ctx, &act{hold: h, snap: snap, entry: e})
 }
 
 // reason is why the step is taken, in one line for people.

@@ -41,10 +41,10 @@ func TestEachMistakeHasItsLineAndWhatToWriteInstead(t *testing.T) {
 			`24: remediation.policies[0].min_serving: policy drain: min_serving is 0: the whole pool could go`,
 		}},
 		{"mode_missing.yml", []string{
-			`8: remediation.mode: is missing: write observe, dry_run or auto; there is no default`,
+			`8: remediation.mode: is missing: write observe, dry_run, approve or auto; there is no default`,
 		}},
 		{"mode_unknown.yml", []string{
-			`9: remediation.mode: "automatic": write observe, dry_run or auto`,
+			`9: remediation.mode: "automatic": write observe, dry_run, approve or auto`,
 		}},
 		{"module_method.yml", []string{`5: modules.health.http.method: "GET IT": write an HTTP method, such as GET`}},
 		{"module_prober.yml", []string{`3: modules.health.prober: there is no prober "https": write one of http, tcp`}},

@@ -95,9 +95,9 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 
 // remediatorOptions builds what the remediator is made of, besides its metrics.
 func remediatorOptions(how fleetOptions, l *loaded) (remediator.Options, error) {
-	// Below mode auto nothing is written at all, not even to find out whether it
+	// Below mode approve nothing is written at all, not even to find out whether it
 	// could be.
-	how.write = how.calls != nil && l.Remediation != nil && l.Remediation.Mode == remediator.Auto
+	how.write = how.calls != nil && l.Remediation != nil && (l.Remediation.Mode == remediator.Auto || l.Remediation.Mode == remediator.Approve)
 	devices, err := newFleet(l, how)
 	if err != nil {
 		return remediator.Options{}, err

@@ -180,11 +180,13 @@ func wellAgain(s Step, w World) (string, string) {
 }
 
 // Panics says why a member of m's pool that we hold should come back at once:
-// fewer serve than the policy's panic line. Empty when enough do.
+// fewer serve, by the device's word alone, than the policy's panic line. Empty
+// when enough do.
 func Panics(m edge.Member, w World) string {
 	if w.Policy == nil || w.Policy.Panic == (Amount{}) {
 		return ""
 	}
+	w.Own = nil
 	left, base := Serving(w, m)
 	if line := w.Policy.Panic.Of(base.Members); left.Members < line {
 		return fmt.Sprintf("only %d of %d members serve, fewer than the panic line of %d", left.Members, base.Members, line)

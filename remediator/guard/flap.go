@@ -20,8 +20,8 @@ type Damping struct {
 	Max      time.Duration // no member is suppressed for longer, whatever it did
 }
 
-// ceiling is the penalty from which Reuse is reached after Max.
-func (d Damping) ceiling() float64 {
+// Ceiling is the penalty from which Reuse is reached after Max.
+func (d Damping) Ceiling() float64 {
 	return d.Reuse * math.Exp2(float64(d.Max)/float64(d.HalfLife))
 }
 
@@ -35,7 +35,7 @@ func (d Damping) At(outs []time.Time, now time.Time) float64 {
 		return sum * math.Exp2(-float64(max(to.Sub(last), 0))/float64(d.HalfLife))
 	}
 	for _, t := range outs {
-		sum, last = min(decayed(t)+d.Penalty, d.ceiling()), t
+		sum, last = min(decayed(t)+d.Penalty, d.Ceiling()), t
 	}
 	return decayed(now)
 }

@@ -46,6 +46,7 @@ type Policy struct {
 
 // A Claim is a firing alert on the member, as far as guards ask.
 type Claim struct {
+	Key        string // its labels
 	Source     string
 	UpdatedAt  time.Time // when its source last confirmed it
 	Suppressed bool      // silenced, inhibited or muted by a person
