@@ -26,15 +26,22 @@ type Process struct {
 	err  error         // how; read only after done
 }
 
+// output has Write alone: a buffer's ReadFrom would go past the lock.
 type output struct {
-	sync.Mutex
-	bytes.Buffer
+	mu   sync.Mutex
+	text bytes.Buffer
 }
 
 func (o *output) Write(b []byte) (int, error) {
-	o.Lock()
-	defer o.Unlock()
-	return o.Buffer.Write(b)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) read() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 func start(program string, env []string, args ...string) (*Process, error) {
@@ -130,15 +137,9 @@ func (p *Process) Stop() error {
 
 // Log returns the last lines that the program wrote.
 func (p *Process) Log(lines int) string {
-	p.out.Lock()
-	defer p.out.Unlock()
-	all := strings.Split(strings.TrimRight(p.out.String(), "\n"), "\n")
+	all := strings.Split(strings.TrimRight(p.out.read(), "\n"), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
 // Wrote says whether a text is in what the program wrote.
-func (p *Process) Wrote(text string) bool {
-	p.out.Lock()
-	defer p.out.Unlock()
-	return bytes.Contains(p.out.Bytes(), []byte(text))
-}
+func (p *Process) Wrote(text string) bool { return strings.Contains(p.out.read(), text) }
