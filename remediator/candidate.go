@@ -167,7 +167,7 @@ func (r *Remediator) Answer(_ context.Context, m edge.Member, yes bool, actor, n
 		if c == nil {
 			return fmt.Errorf("%s: %w", m, ErrNotAsked)
 		}
-		ttl := time.Duration(defaultApproval)
+		ttl := defaultApproval
 		r.mu.Lock()
 		if p, err := r.set.rule(c.Policy, m); err == nil {
 			ttl = time.Duration(p.ApprovalTTL)

@@ -23,6 +23,7 @@ import (
 	"github.com/sluice-project/sluice/edge/ptaf"
 	"github.com/sluice-project/sluice/edge/ptaf/ptaftest"
 	"github.com/sluice-project/sluice/test/loopback"
+	"github.com/sluice-project/sluice/test/serve"
 )
 
 const (
@@ -227,7 +228,7 @@ func TestAnObjectMustBeTheOneThatWasAskedFor(t *testing.T) {
 	other := map[string]string{"another id": strings.Replace(string(s.Object("shop-front")), "abcd", "ffff", 1), "another name": strings.Replace(string(s.Object("shop-front")), "shop-front", "shop", 1)}
 	for name, says := range map[string]string{"another id": "it is of the upstream 64f0c0ffee0123456789ffff", "another name": "it was renamed while it was read"} {
 		t.Run(name, func(t *testing.T) {
-			o, _ := options(t, "http://"+ptaftest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			o, _ := options(t, "http://"+serve.Handler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				switch {
 				case strings.HasSuffix(r.URL.Path, shopID):
 					_, _ = io.WriteString(w, other[name])
@@ -424,7 +425,7 @@ func TestOtherAnswersAreErrors(t *testing.T) {
 		}, ptaf.ErrForbidden, "can_edit on Upstreams: no"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o, _ := options(t, "http://"+ptaftest.Serve(t, c.handler, nil))
+			o, _ := options(t, "http://"+serve.Handler(t, c.handler, nil))
 			_, err := newClient(t, o).Read(t.Context())
 			wantErr(t, err, cmpErr(c.want, err))
 			wantText(t, err, c.says)
@@ -445,8 +446,8 @@ func cmpErr(want, err error) error {
 
 func TestAClientThatFollowsRedirectsDoesNotHere(t *testing.T) {
 	var elsewhere int
-	target := "http://" + ptaftest.Serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere++ }), nil)
-	o, _ := options(t, "http://"+ptaftest.Serve(t, http.RedirectHandler(target, http.StatusTemporaryRedirect), nil))
+	target := "http://" + serve.Handler(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere++ }), nil)
+	o, _ := options(t, "http://"+serve.Handler(t, http.RedirectHandler(target, http.StatusTemporaryRedirect), nil))
 	follows := func(*http.Request, []*http.Request) error { return nil }
 	o.HTTP.CheckRedirect = follows
 	_, err := newClient(t, o).Read(t.Context())

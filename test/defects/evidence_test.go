@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-project/sluice/exporter"
 	"github.com/sluice-project/sluice/exporter/probe"
 	"github.com/sluice-project/sluice/remediator/guard"
+	"github.com/sluice-project/sluice/test/serve"
 )
 
 // Defect 2: a backend that hung, reset the connection or failed in TLS was only
@@ -59,7 +60,7 @@ func aPool(t *testing.T, withTLS bool) (*pool, setup) {
 		p := newPool(t, newMembers(t, 3)...)
 		return p, usual(t, p.Start(t))
 	}
-	cert, pem, err := ptaftest.SelfSigned("127.0.0.1", "shop.example.com") // the Host header is the name asked for in TLS, too
+	cert, pem, err := serve.SelfSigned("127.0.0.1", "shop.example.com") // the Host header is the name asked for in TLS, too
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,7 @@ func aPool(t *testing.T, withTLS bool) (*pool, setup) {
 
 func stranger(t *testing.T) *tls.Certificate {
 	t.Helper()
-	cert, _, err := ptaftest.SelfSigned("127.0.0.1")
+	cert, _, err := serve.SelfSigned("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +223,7 @@ func TestDefect12TheMembersOwnPortIsAsked(t *testing.T) {
 			sim := ptaftest.New(ptaftest.Options{Upstreams: []ptaftest.Upstream{{Name: shop, Backends: []ptaftest.Backend{{Address: "192.0.2.11", Port: c.port}}}}})
 			set := usual(t, sim.Start(t))
 			set.read.Probes[0].Members.Scheme = c.scheme
-			set.change(func(m *probe.Module) { m.HTTP.Client.ProxyURL = parsed(t, "http://"+ptaftest.Serve(t, &proxy, nil)) })
+			set.change(func(m *probe.Module) { m.HTTP.Client.ProxyURL = parsed(t, "http://"+serve.Handler(t, &proxy, nil)) })
 			for _, st := range set.look(t).States {
 				p := set.read.Probes[0]
 				if target, err := p.MemberTarget(set.read.Modules[p.Module], st); err != nil || target != c.url {

@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/edge/ptaf/ptaftest"
 	"github.com/sluice-project/sluice/remediator"
+	"github.com/sluice-project/sluice/test/serve"
 )
 
 // Defect 6: what an administrator had put DOWN was switched on by the first 200.
@@ -135,7 +136,7 @@ func TestDefect07EachInstantOfAnEdit(t *testing.T) {
 	for n := 0; n == 0 || n < last; n++ {
 		p := newPool(t, newMembers(t, 4)...)
 		looks := &counted{next: p.Sim, nth: n, edit: func() { p.Edit(shop, p.members[3].address, true) }}
-		w := usual(t, "http://"+ptaftest.Serve(t, looks, nil)+ptaftest.Base).start(t)
+		w := usual(t, "http://"+serve.Handler(t, looks, nil)+ptaftest.Base).start(t)
 		p.members[0].be(sick)
 		await(t, "the first look", func() bool { return looks.begin() })
 		w.claim(true, onShop(p.members[0]))

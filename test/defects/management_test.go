@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/edge/fleet"
 	"github.com/sluice-project/sluice/edge/ptaf/ptaftest"
+	"github.com/sluice-project/sluice/test/serve"
 )
 
 // nameless is a name that no resolver finds, and none has to be asked: a label
@@ -81,7 +82,7 @@ func TestDefect09AManagementThatHangsIsGivenUp(t *testing.T) {
 	t.Run("also in the middle of a write", func(t *testing.T) {
 		t.Parallel()
 		p := newPool(t, newMembers(t, 3)...)
-		set := usual(t, "http://"+ptaftest.Serve(t, deaf{p.Sim}, nil)+ptaftest.Base)
+		set := usual(t, "http://"+serve.Handler(t, deaf{p.Sim}, nil)+ptaftest.Base)
 		set.devices[0].PTAF.Timeout = ms(200)
 		w := set.start(t)
 		p.members[0].be(sick)
@@ -111,7 +112,7 @@ func TestDefect10CertificatesAreVerified(t *testing.T) {
 		s := sha256.Sum256(block.Bytes)
 		return hex.EncodeToString(s[:])
 	}
-	_, other, err := ptaftest.SelfSigned("127.0.0.1")
+	_, other, err := serve.SelfSigned("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-project/sluice/edge/ptaf/ptaftest"
 	"github.com/sluice-project/sluice/exporter"
 	"github.com/sluice-project/sluice/remediator/snapshots"
+	"github.com/sluice-project/sluice/test/serve"
 )
 
 // Defect 13: a run knew one upstream, one host and one path.
@@ -58,7 +59,7 @@ func TestDefect13TheObjectIsKeptBeforeItIsChanged(t *testing.T) {
 	dir := t.TempDir()
 	before := p.Object(shop)
 	seen := &keptFirst{next: p.Sim, dir: dir}
-	set := usual(t, "http://"+ptaftest.Serve(t, seen, nil)+ptaftest.Base)
+	set := usual(t, "http://"+serve.Handler(t, seen, nil)+ptaftest.Base)
 	set.images = snapshots.New(dir)
 	w := set.start(t)
 	p.members[0].be(sick)
@@ -216,7 +217,7 @@ func TestDefect13AWriteThatIsNotKeptIsNoticed(t *testing.T) {
 	t.Run("a write whose answer is lost is read back, and not repeated", func(t *testing.T) {
 		t.Parallel()
 		p := newPool(t, newMembers(t, 3)...)
-		w := usual(t, "http://"+ptaftest.Serve(t, cutOff{p.Sim}, nil)+ptaftest.Base).start(t)
+		w := usual(t, "http://"+serve.Handler(t, cutOff{p.Sim}, nil)+ptaftest.Base).start(t)
 		bad := p.members[0]
 		bad.be(sick)
 		w.claim(true, onShop(bad))

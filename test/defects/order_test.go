@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-project/sluice/edge/ptaf/ptaftest"
 	"github.com/sluice-project/sluice/exporter/probe"
+	"github.com/sluice-project/sluice/test/serve"
 )
 
 // Defect 3: after a failure in the middle the count of backends went wrong: one
@@ -66,7 +67,7 @@ func TestDefect04TheRightBackendGoesWhateverTheOrder(t *testing.T) {
 			t.Parallel()
 			p := newPool(t, newMembers(t, 3)...)
 			p.Misbehave(c.fault, -1)
-			w := usual(t, "http://"+ptaftest.Serve(t, c.front(p.Sim), nil)+ptaftest.Base).start(t)
+			w := usual(t, "http://"+serve.Handler(t, c.front(p.Sim), nil)+ptaftest.Base).start(t)
 			for _, m := range p.members {
 				m.be(sick)
 				w.claim(true, onShop(m))

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/sluice-project/sluice/edge/ptaf/ptaftest"
+	"github.com/sluice-project/sluice/test/serve"
 )
 
 const (
@@ -37,7 +38,7 @@ type member struct {
 func newMember(t *testing.T) *member {
 	t.Helper()
 	m := &member{health: well, release: make(chan struct{})}
-	m.address = ptaftest.Serve(t, m, nil)
+	m.address = serve.Handler(t, m, nil)
 	return m
 }
 
@@ -45,7 +46,7 @@ func newMember(t *testing.T) *member {
 func newTLSMember(t *testing.T, cert tls.Certificate) *member {
 	t.Helper()
 	m := &member{health: well, cert: &cert, release: make(chan struct{})}
-	m.address = ptaftest.Serve(t, m, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	m.address = serve.Handler(t, m, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		if m.cert == nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluice-project/sluice/edge/ptaf/ptaftest"
+	"github.com/sluice-project/sluice/test/serve"
 )
 
 // Defect 14: ways of balancing, weights, transparent mode and traffic through
@@ -35,7 +36,7 @@ func TestDefect14TrafficGoesOnThroughTheChange(t *testing.T) {
 			p := newPool(t, newMembers(t, 3)...)
 			p.Touch(shop, change)
 			before := p.untimed()
-			front := "http://" + ptaftest.Serve(t, p.Front(shop), nil)
+			front := "http://" + serve.Handler(t, p.Front(shop), nil)
 			w := usual(t, p.Start(t)).start(t)
 
 			visitors := visit(t, front)

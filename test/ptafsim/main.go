@@ -44,6 +44,7 @@ import (
 
 	"github.com/sluice-project/sluice/edge/ptaf/ptaftest"
 	"github.com/sluice-project/sluice/edge/ptafpro/ptafprotest"
+	"github.com/sluice-project/sluice/test/serve"
 )
 
 func main() {
@@ -91,11 +92,11 @@ func ptafsim(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return serve(ctx, d, o, &lines{w: out})
+	return answer(ctx, d, o, &lines{w: out})
 }
 
-// serve runs until ctx ends, which is no error.
-func serve(ctx context.Context, d device, o settings, out *lines) error {
+// answer runs until ctx ends, which is no error.
+func answer(ctx context.Context, d device, o settings, out *lines) error {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", o.listen)
 	if err != nil {
@@ -107,7 +108,7 @@ func serve(ctx context.Context, d device, o settings, out *lines) error {
 		if err != nil {
 			return errors.Join(err, ln.Close())
 		}
-		ln = ptaftest.TLS(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+		ln = serve.TLS(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
 		scheme, pin = "https", fmt.Sprintf("pin_sha256: %x", sha256.Sum256(cert.Certificate[0]))
 	}
 	url := scheme + "://" + address + d.base

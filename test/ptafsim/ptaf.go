@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sluice-project/sluice/edge/ptaf/ptaftest"
+	"github.com/sluice-project/sluice/test/serve"
 )
 
 const (
@@ -96,6 +97,6 @@ func certificate(address string) (tls.Certificate, error) {
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	cert, _, err := ptaftest.SelfSigned(host, "localhost")
+	cert, _, err := serve.SelfSigned(host, "localhost")
 	return cert, err
 }

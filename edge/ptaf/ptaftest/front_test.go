@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sluice-project/sluice/test/loopback"
+	"github.com/sluice-project/sluice/test/serve"
 )
 
 // A crew is the members behind a front: real ones, that tell their letter.
@@ -34,7 +35,7 @@ func newCrew(t *testing.T, letters string, h http.Handler) *crew {
 				t.Fatal(err)
 			}
 		} else {
-			address = Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			address = serve.Handler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("X-Letter", string(letter))
 				if h != nil {
 					h.ServeHTTP(w, r)
@@ -188,7 +189,7 @@ func TestFrontTellsWhoAnsweredAndPassesAllOn(t *testing.T) {
 		w.WriteHeader(http.StatusFound)
 		fmt.Fprint(w, r.Method, " ", r.Host, " ", r.URL, " ", r.Header.Get("X-Own"), " ", string(body), " ", err)
 	}))
-	url := "http://" + Serve(t, crew.sim(Upstream{}).Front("shop-front"), nil)
+	url := "http://" + serve.Handler(t, crew.sim(Upstream{}).Front("shop-front"), nil)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/a?b=c", strings.NewReader("body"))
 	if err != nil {
 		t.Fatal(err)
