@@ -170,7 +170,7 @@ func TestWhatGoTestSaidIsRead(t *testing.T) {
 		},
 		{"a panic in a test", "--- FAIL: TestA (0.00s)\npanic: no\n", killed, "a.TestA", "TestA"},
 		{"a panic beside tests", "panic: no\n\ngoroutine 1\nFAIL\ta\t0.1s\n", killed, "a (panics)", ""},
-		{"no end", "panic: test timed out after 1s\n\trunning tests:\n\t\tTestA (1s)\n", killed, "a.TestA (never ends)", ""},
+		{"no end", "panic: test timed out after 1s\n\trunning tests:\n\t\tTestA (1s)\n", killed, "a.TestA (never ends)", "TestA"},
 		{"no build", "# a\na.go:1: no\nFAIL\ta [build failed]\n", broken, "# a a.go:1: no FAIL a [build failed]", ""},
 		{"no word", "no space left\n", broken, "exit status 1: no space left", ""},
 	} {
@@ -195,11 +195,14 @@ func TestASurvivorIsAnError(t *testing.T) {
 	text := string(report(results))
 	for _, line := range []string{
 		"\n3 mutants: 1 killed, 1 survived, 1 don't compile.\n",
-		"\n| a/b | x.go | killed | x.TestA/a\\|b |\n",
-		"\n| I1: c | x.go | survived |  |\n",
+		"\n| guard a/b | x.go | killed | x.TestA/a\\|b |\n",
+		"\n| edit c (I1) | x.go | survived |  |\n",
 	} {
 		if !strings.Contains(text, line) {
 			t.Errorf("no line %q in\n%s", line, text)
 		}
+	}
+	if d := cmp.Diff(map[string]string{"guard a/b": "x.TestA/a|b"}, hints(text)); d != "" {
+		t.Error(d)
 	}
 }

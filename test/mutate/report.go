@@ -31,11 +31,7 @@ func report(results []result) []byte {
 		fmt.Fprintf(&b, "\n## %s\n\n| Taken out | In | Outcome | By |\n|---|---|---|---|\n", part.title)
 		for _, r := range results {
 			if r.kind == part.kind {
-				what := r.what
-				if r.ids != "" {
-					what = r.ids + ": " + what
-				}
-				fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", cell(what), r.file, r.outcome, cell(r.by))
+				fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", cell(r.name()), r.file, r.outcome, cell(r.by))
 			}
 		}
 	}
@@ -43,3 +39,16 @@ func report(results []result) []byte {
 }
 
 func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
+
+// hints are the tests that a report names, by mutant.
+func hints(report string) map[string]string {
+	out := map[string]string{}
+	for line := range strings.Lines(report) {
+		cells := strings.Split(strings.ReplaceAll(strings.TrimSpace(line), `\|`, "\x00"), " | ")
+		if len(cells) == 4 && cells[2] == killed {
+			plain := func(s string) string { return strings.Trim(strings.ReplaceAll(s, "\x00", "|"), "| ") }
+			out[plain(cells[0])] = plain(cells[3])
+		}
+	}
+	return out
+}

@@ -41,12 +41,18 @@ const slow = `^(TestReal|TestJournalIsItsModel$|TestEveryPageHeaderDamaged|TestW
 // A tester runs tests with a mutant in place of a file.
 type tester struct {
 	root  string
-	rapid map[string]bool // packages whose tests know rapid's flags
+	rapid map[string]bool   // packages whose tests know rapid's flags
+	hints map[string]string // mutant -> the test that the last report names
 }
 
 // newTester runs each package's tests with nothing taken out.
 func newTester(ctx context.Context, root string, all []mutant) (*tester, error) {
-	t := &tester{root: root, rapid: map[string]bool{}}
+	t := &tester{root: root, rapid: map[string]bool{}, hints: map[string]string{}}
+	last, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(document)))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	t.hints = hints(string(last))
 	var pkgs []string
 	for _, m := range all {
 		pkgs = append(pkgs, m.pkgs...)
@@ -70,7 +76,7 @@ func newTester(ctx context.Context, root string, all []mutant) (*tester, error) 
 // test runs one package's tests. It doesn't end them itself: go test does, by
 // its own limit.
 func (t *tester) test(ctx context.Context, overlay, pkg string, more ...string) ([]byte, error) {
-	args := []string{"test", "-failfast", "-short", "-vet=off", "-timeout=90s", "-skip=" + slow}
+	args := []string{"test", "-failfast", "-short", "-vet=off", "-timeout=5m", "-skip=" + slow}
 	if overlay != "" {
 		args = append(args, "-overlay="+overlay)
 	}
@@ -85,7 +91,8 @@ func (t *tester) test(ctx context.Context, overlay, pkg string, more ...string) 
 	return out, errors.Join(err, end(cmd))
 }
 
-// try runs the packages one after the other, up to the first failure.
+// try asks the test that noticed the last time, and then all tests of the
+// packages, one after the other, up to the first failure.
 func (t *tester) try(ctx context.Context, m mutant) result {
 	dir, err := os.MkdirTemp("", "mutant-")
 	if err != nil {
@@ -95,6 +102,13 @@ func (t *tester) try(ctx context.Context, m mutant) result {
 	overlay, err := lay(dir, t.root, m)
 	if err != nil {
 		return result{m, broken, err.Error()}
+	}
+	if pkg, top, ok := t.hint(m); ok {
+		if out, err := t.alone(ctx, overlay, pkg, top); err != nil {
+			if outcome, by, _ := judge(pkg, string(out), err); outcome == killed {
+				return result{m, outcome, by}
+			}
+		}
 	}
 	for _, p := range m.pkgs {
 		if outcome, by := t.tryPackage(ctx, overlay, p); outcome != survived {
@@ -119,11 +133,24 @@ func (t *tester) tryPackage(ctx context.Context, overlay, pkg string) (outcome, 
 		if outcome != killed || top == "" {
 			return outcome, by
 		}
-		if _, err := t.test(ctx, overlay, pkg, "-count=1", "-run=^"+top+"$"); err != nil {
+		if _, err := t.alone(ctx, overlay, pkg, top); err != nil {
 			return outcome, by
 		}
 	}
 	return survived, ""
+}
+
+// alone runs one test by itself.
+func (t *tester) alone(ctx context.Context, overlay, pkg, top string) ([]byte, error) {
+	return t.test(ctx, overlay, pkg, "-count=1", "-timeout=1m", "-run=^"+top+"$")
+}
+
+// hint is the test that noticed this mutant the last time.
+func (t *tester) hint(m mutant) (pkg, top string, ok bool) {
+	dir, test, ok := strings.Cut(t.hints[m.name()], ".")
+	top, _, _ = strings.Cut(test, "/")
+	top, _, _ = strings.Cut(top, " ")
+	return "./" + dir, top, ok && slices.Contains(m.pkgs, "./"+dir)
 }
 
 // lay writes the mutant and the file that tells the compiler of it.
@@ -151,7 +178,8 @@ func judge(pkg, out string, err error) (outcome, by, top string) {
 		return broken, strings.Join(strings.Fields(out), " "), ""
 	}
 	if m := running.FindStringSubmatch(out); m != nil {
-		return killed, dir + "." + m[1] + " (never ends)", ""
+		top, _, _ = strings.Cut(m[1], "/")
+		return killed, dir + "." + m[1] + " (never ends)", top
 	}
 	all := failed.FindAllStringSubmatch(out, -1)
 	if all == nil {
