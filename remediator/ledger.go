@@ -221,3 +221,10 @@ func (l *ledger) changed(now time.Time) {
 	defer l.mu.Unlock()
 	l.storm.Changed = now
 }
+
+// ineffective returns the pools on which steps in a row changed nothing for the better.
+func (l *ledger) ineffective() map[edge.Pool]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.idle)
+}

@@ -19,6 +19,8 @@ const namespace = "sluice_remediation_"
 // comes from [Remediator.Collect].
 type metrics struct {
 	steps           *prometheus.CounterVec
+	effects         *prometheus.CounterVec
+	auditErrors     prometheus.Counter
 	refusals        *prometheus.CounterVec
 	expired         *prometheus.CounterVec
 	evidence        *prometheus.CounterVec
@@ -34,6 +36,8 @@ func newMetrics(reg prometheus.Registerer, r *Remediator) *metrics {
 	}
 	m := &metrics{
 		steps:           counter("steps_total", "Steps by outcome.", "device", "pool", "to", "result"),
+		effects:         counter("effects_total", "Steps that took a member out, by what traffic and the pool's errors showed afterwards.", "device", "pool", "result"),
+		auditErrors:     f.NewCounter(prometheus.CounterOpts{Name: namespace + "audit_errors_total", Help: "Times that the audit stream could not be written."}),
 		refusals:        counter("refusals_total", "Steps that a guard refused, each time that it did.", "guard", "reason"),
 		expired:         counter("expired_total", "Holds whose lease or max_hold ended without evidence to give back.", "device", "pool"),
 		evidence:        counter("evidence_total", "Answers of the second source: yes is well, no is bad.", "source", "answer"),
@@ -65,14 +69,20 @@ func (m *metrics) webhook(_ *http.Request, code int, msg webhook.Message, _ erro
 }
 
 var (
-	descHolds    = desc("holds", "Members that Sluice holds out now.", "device", "pool")
-	descFrozen   = desc("frozen", "1 while a freeze is in force, or the journal can't be used.")
-	descMode     = desc("mode", "1 for the mode that is the ceiling of all policies.", "mode")
-	descWatchdog = desc("watchdog_age_seconds", "Time since the Watchdog alert was last seen; since the start while it never was.")
-	descClaims   = desc("claims", "Claims that are seen now.")
-	descBlind    = desc("claim_source_blind", "1 while what this source doesn't show doesn't count.", "source")
-	descReadOnly = desc("device_read_only", "1 while no step can be taken on this device: a right is missing, or no node is the active one.", "device")
-	descAge      = desc("evidence_age_seconds", "Age of the last evidence on a member that is claimed or held.", "device", "pool", "member")
+	descHolds       = desc("holds", "Members that Sluice holds out now.", "device", "pool")
+	descFrozen      = desc("frozen", "1 while a freeze is in force, or the journal can't be used.")
+	descMode        = desc("mode", "1 for the mode that is the ceiling of all policies.", "mode")
+	descWatchdog    = desc("watchdog_age_seconds", "Time since the Watchdog alert was last seen; since the start while it never was.")
+	descClaims      = desc("claims", "Claims that are seen now.")
+	descBlind       = desc("claim_source_blind", "1 while what this source doesn't show doesn't count.", "source")
+	descReadOnly    = desc("device_read_only", "1 while no step can be taken on this device: a right is missing, or no node is the active one.", "device")
+	descFrozenAge   = desc("frozen_seconds", "How long the freeze in force has lasted; 0 without one.")
+	descBrake       = desc("brake", "1 while the storm brake keeps everything new from being started.")
+	descCandidates  = desc("candidates", "Members that are claimed and not taken out, by what they wait for: deferred, awaiting_approval, quarantined.", "device", "pool", "phase")
+	descIneffective = desc("ineffective", "Steps in a row on this pool that changed nothing for the better; at 2 nothing more is tried.", "device", "pool")
+	descLeader      = desc("leader", "1 while this replica is the one that writes.")
+	descLease       = desc("lease_seconds", "What is left of this replica's lease; absent where leadership isn't a lease.")
+	descAge         = desc("evidence_age_seconds", "Age of the last evidence on a member that is claimed or held.", "device", "pool", "member")
 )
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -81,7 +91,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe is prometheus.Collector's.
 func (r *Remediator) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descHolds, descFrozen, descMode, descWatchdog, descClaims, descBlind, descReadOnly, descAge} {
+	for _, d := range []*prometheus.Desc{descHolds, descFrozen, descMode, descWatchdog, descClaims, descBlind, descReadOnly, descFrozenAge, descBrake, descCandidates, descIneffective, descLeader, descLease, descAge} {
 		ch <- d
 	}
 }
@@ -100,6 +110,23 @@ func (r *Remediator) Collect(ch chan<- prometheus.Metric) {
 		gauge(descHolds, float64(n), p.Device, p.Name)
 	}
 	gauge(descFrozen, truth(st.Frozen != ""))
+	gauge(descFrozenAge, st.FrozenFor.Seconds())
+	gauge(descBrake, truth(st.Brake != ""))
+	waiting := map[[3]string]int{}
+	for _, c := range st.Candidates {
+		waiting[[3]string{c.Member.Device, c.Member.Pool, string(c.Phase)}]++
+	}
+	for k, n := range waiting {
+		gauge(descCandidates, float64(n), k[0], k[1], k[2])
+	}
+	for p, n := range r.ledger.ineffective() {
+		gauge(descIneffective, float64(n), p.Device, p.Name)
+	}
+	standing := r.standing()
+	gauge(descLeader, truth(standing.Standby == ""))
+	if standing.Leased {
+		gauge(descLease, standing.Left.Seconds())
+	}
 	for _, mode := range modes {
 		gauge(descMode, truth(mode == st.Mode), mode)
 	}

@@ -326,11 +326,15 @@ func (r *Remediator) noteReadOnly(device, why string) {
 
 // A Status is the remediator at a glance, for its page.
 type Status struct {
-	Mode    string // the ceiling; empty without a section remediation
-	Frozen  string // why; empty when it isn't
-	Holds   []journal.Hold
-	Claims  int
-	Sources []claims.Source
+	Mode       string // the ceiling; empty without a section remediation
+	Frozen     string // why; empty when it isn't
+	FrozenFor  time.Duration
+	Brake      string // why nothing new is started; empty when no brake is on
+	Standby    string // who writes instead of this replica; empty when it does
+	Holds      []journal.Hold
+	Candidates []journal.Hold // claimed, judged, and not taken out
+	Claims     int
+	Sources    []claims.Source
 }
 
 // Status says how things stand now.
@@ -341,11 +345,19 @@ func (r *Remediator) Status() Status {
 		st.Mode = r.set.cfg.Mode
 	}
 	r.mu.Unlock()
-	st.Frozen = r.frozen()
-	if r.journal != nil {
-		if hs, err := r.journal.Holds(); err == nil {
-			st.Holds = hs
-		}
+	st.Frozen, st.Brake, st.Standby = r.frozen(), r.ledger.braking(), r.standing().Standby
+	if r.journal == nil {
+		st.FrozenFor = time.Since(r.started)
+		return st
+	}
+	if f, err := r.journal.Freeze(); err == nil && f != nil {
+		st.FrozenFor = time.Since(f.At)
+	}
+	if hs, err := r.journal.Holds(); err == nil {
+		st.Holds = hs
+	}
+	if cs, err := r.journal.Candidates(); err == nil {
+		st.Candidates = cs
 	}
 	return st
 }
