@@ -10,6 +10,9 @@ export PATH := $(PATH):/usr/sbin
 GO        ?= go
 DEMO_ARGS ?=
 KILLS     ?= 20
+SIM_RUNS  ?= 10000
+SIM_FIRST ?= 1
+SIM_SEED  ?=
 
 # The version is the newest tag, or what the next one will be when there is none.
 VERSION  ?= $(or $(patsubst v%,%,$(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null)),0.1.0-dev)
@@ -68,6 +71,10 @@ bench: deps build ## how long from kill to drained, what a scrape costs, and the
 	$(GO) run ./test/mttr -sluice bin/sluice -kills $(KILLS)
 	$(GO) run ./test/scrapecost -sluice bin/sluice
 	$(GO) list ./... | grep -v /test/ | xargs $(GO) test -run '^$$' -bench . -benchtime 1s -benchmem
+
+.PHONY: sim
+sim: ## random worlds in virtual time: every invariant after every event (SIM_RUNS=10000; SIM_SEED=n shows one)
+	SIM_RUNS=$(SIM_RUNS) SIM_FIRST=$(SIM_FIRST) SIM_SEED=$(SIM_SEED) $(GO) test ./remediator -run '^TestSimulation$$' -count 1 -v -timeout 6h
 
 .PHONY: demo
 demo: deps build ## watch it work: a member dies, is drained, comes back (DEMO_ARGS=--once for scripts)

@@ -1,0 +1,172 @@
+package remediator
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/journal"
+)
+
+// judgeStill: when the world stands still, so do we (I25). before is how many
+// orders there were some minutes ago.
+func (s *simRun) judgeStill(before int) {
+	if n := s.stats.Orders - before; n > 0 {
+		s.violate("I25", "the world stands still, and %d more orders went out", n)
+	}
+}
+
+// judgeHealed: all is well for a while, so that all is given back that we took
+// out, unless the journal says why not (I25).
+func (s *simRun) judgeHealed() {
+	holds, err := s.proc.r.journal.Holds()
+	if err != nil {
+		s.violate("I25", "the holds can't be read: %v", err)
+		return
+	}
+	cfg := s.configs[len(s.configs)-1].cfg
+	for _, x := range s.members() {
+		m := x.st.Member
+		i := slices.IndexFunc(holds, func(h journal.Hold) bool { return h.Holds(m) })
+		out := x.by == byUs && x.st.Admin != edge.Ready
+		switch {
+		case i < 0 && out:
+			s.violate("I25", "%s is out by us for good", m)
+		case i < 0:
+		case holds[i].Phase == journal.Superseded: // somebody changed it: it is theirs
+		case s.goesBack(cfg, holds[i]):
+			s.violate("I25", "%s is well, and still held: %s, %s", m, holds[i].ID, holds[i].Phase)
+		}
+	}
+}
+
+// goesBack says whether a hold is given back by itself when all is well.
+func (s *simRun) goesBack(cfg *Config, h journal.Hold) bool {
+	rules := s.rules(h.Policy, h.Member)
+	if len(rules) == 0 {
+		return cfg.Mode == Auto && len(s.covering(h.Member)) > 0
+	}
+	p := rules[0]
+	return p.Mode == Auto && (p.Confirm == "none" || len(s.covering(h.Member)) > 0)
+}
+
+// judgeMetrics: what a process counted, it has entered too (I23, I26). A process
+// that crashed may have died between the two.
+func (s *simRun) judgeMetrics(p *simProcess) {
+	entries, err := p.r.journal.Entries(journal.Query{After: s.ledger.read})
+	if err != nil {
+		s.violate("I23", "entries can't be read: %v", err)
+		return
+	}
+	refused := s.ledger.refused // by any process: what was said before is not said again by the next
+	indeterminate, expired := 0, 0
+	for _, e := range entries {
+		s.ledger.read = e.Seq
+		switch {
+		case e.Result == "refused":
+			refused[e.Guard+"/"+e.Reason]++
+		case e.Result == "indeterminate":
+			indeterminate++
+		case e.Event == "escalation", e.Event == string(journal.Expiring), e.Event == eventTimeLimit:
+			expired++
+		}
+	}
+	families, err := p.reg.Gather()
+	if err != nil {
+		s.violate("I26", "metrics: %v", err)
+	}
+	for _, f := range families {
+		switch f.GetName() {
+		case namespace + "refusals_total":
+			for _, m := range f.GetMetric() {
+				what, n := label(m, "guard")+"/"+label(m, "reason"), int(m.GetCounter().GetValue())
+				if n > 0 {
+					addTo(&s.stats.Refusals, map[string]int{what: n})
+				}
+				if n > 0 && refused[what] == 0 && !p.dead.Load() {
+					s.violate("I23", "%d refusals by %s are counted, and none is entered", n, what)
+				}
+			}
+		case namespace + "steps_total":
+			n := 0
+			for _, m := range f.GetMetric() {
+				if label(m, "result") == "indeterminate" {
+					n += int(m.GetCounter().GetValue())
+				}
+			}
+			if n != indeterminate && !p.dead.Load() {
+				s.violate("I26", "%d unknown outcomes are counted, %d are entered", n, indeterminate)
+			}
+		case namespace + "expired_total":
+			n := 0
+			for _, m := range f.GetMetric() {
+				n += int(m.GetCounter().GetValue())
+			}
+			if n != expired && !p.dead.Load() {
+				s.violate("I26", "%d ends of holds are counted, %d are entered", n, expired)
+			}
+		}
+	}
+}
+
+func label(m *dto.Metric, name string) string {
+	for _, l := range m.GetLabel() {
+		if l.GetName() == name {
+			return l.GetValue()
+		}
+	}
+	return ""
+}
+
+// judgeJournal reads the file once more when all is over: it replays without a
+// problem, and each order that a device got has its intent before and its
+// outcome after it (I11, I23).
+func (s *simRun) judgeJournal() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j, err := journal.Open(s.path, time.Second)
+	if err != nil {
+		s.violate("I11", "the journal doesn't open: %v", err)
+		return
+	}
+	for _, odd := range j.Problems() {
+		s.violate("I11", "the journal is odd: %s", odd)
+	}
+	entries, err := j.Entries(journal.Query{})
+	if err != nil {
+		s.violate("I11", "entries can't be read: %v", err)
+	}
+	if err := j.Close(); err != nil {
+		s.violate("I11", "%v", err)
+	}
+	type span struct{ intent, outcome []time.Time }
+	byHold := map[string]*span{}
+	for _, e := range entries {
+		sp := byHold[e.Hold]
+		if sp == nil {
+			sp = new(span)
+			byHold[e.Hold] = sp
+		}
+		switch {
+		case e.Hold == "":
+		case e.Event == "intent":
+			sp.intent = append(sp.intent, e.At)
+		case e.Result != "", e.To == journal.Orphaned, e.To == journal.Superseded:
+			sp.outcome = append(sp.outcome, e.At)
+		}
+	}
+	for _, o := range s.ledger.orders {
+		sp := byHold[o.hold]
+		what := fmt.Sprintf("the order on %s to %s (hold %s)", o.member, o.to, o.hold)
+		if sp == nil || !slices.ContainsFunc(sp.intent, func(at time.Time) bool { return !at.After(o.at) }) {
+			s.violate("I11", "%s has no intent", what)
+			continue
+		}
+		if !slices.ContainsFunc(sp.outcome, func(at time.Time) bool { return !at.Before(o.at) }) {
+			s.violate("I23", "%s has no outcome", what)
+		}
+	}
+}
