@@ -195,7 +195,8 @@ func TestI5BelowThePanicLineOursComesBackFirst(t *testing.T) {
 	judge(t, []judged{
 		{"well, claimed, and the pool has enough", home, line(2, func(*World) {}), "evidence/claimed"},
 		{"well, claimed, and the pool is short", home, line(3, func(*World) {}), ""},
-		{"short because another is bad", home, line(2, func(w *World) { w.Own[s2] = Evidence{Answer: edge.No, At: now} }), ""},
+		{"short because another is down by the device's word", home, line(2, func(w *World) { state(*w, s2, func(s *edge.State) { s.Serving = false }) }), ""},
+		{"not because our own evidence finds another bad", home, line(2, func(w *World) { w.Own[s2] = Evidence{Answer: edge.No, At: now} }), "evidence/claimed"},
 		{"short, and it is bad itself", home, line(3, func(w *World) { w.Own[s1] = Evidence{Answer: edge.No, At: now} }), "evidence/not_well"},
 		{"short, and nobody knows", home, line(3, func(w *World) { w.Own[s1] = Evidence{At: now} }), "evidence/not_well"},
 		{"short, and it is somebody's", home, line(3, func(w *World) { w.Held[s1] = with(w.Held[s1], func(h *Held) { h.Superseded = true }) }), "foreign/superseded"},
