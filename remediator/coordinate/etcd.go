@@ -302,7 +302,7 @@ func (e *Etcd) renew(ctx context.Context, t *term, lease clientv3.LeaseID) (next
 	if left <= 0 { // stopped for too long, or etcd was: what it says now comes too late
 		return 0, "the lease ran out"
 	}
-	call, cancel := context.WithTimeout(ctx, min(callTimeout, left))
+	call, cancel := context.WithTimeout(ctx, min(callTimeout, left, e.ttl/renewals))
 	defer cancel()
 	r, err := e.client.KeepAliveOnce(call, lease)
 	switch {

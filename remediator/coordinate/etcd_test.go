@@ -55,7 +55,16 @@ type replica struct {
 
 func join(t *testing.T, server *etcdtest.Server, ttl time.Duration) *replica {
 	t.Helper()
-	c, err := Open(Config{Etcd: &EtcdConfig{Endpoints: []string{server.Endpoint}, Prefix: prefix, TTL: model.Duration(ttl)}})
+	return joinAll(t, []*etcdtest.Server{server}, ttl)
+}
+
+func joinAll(t *testing.T, members []*etcdtest.Server, ttl time.Duration) *replica {
+	t.Helper()
+	conf := EtcdConfig{Prefix: prefix, TTL: model.Duration(ttl)}
+	for _, m := range members {
+		conf.Endpoints = append(conf.Endpoints, m.Endpoint)
+	}
+	c, err := Open(Config{Etcd: &conf})
 	ok(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
@@ -270,6 +279,70 @@ func TestEtcdThatDies(t *testing.T) {
 	ok(t, err)
 	if len(es) != 2 || es[1].Seq != 2 {
 		t.Errorf("got %+v", es)
+	}
+}
+
+// TestAClusterOutlivesItsLeader stops etcd's own leader, then kills it: who leads
+// us goes on leading, and nothing that was acknowledged is lost.
+func TestAClusterOutlivesItsLeader(t *testing.T) { // I11, I16
+	cluster := etcdtest.StartCluster(t, 3)
+	a := joinAll(t, cluster, long)
+	until(t, "it leads", a.leads)
+	b := joinAll(t, cluster, long)
+	term, _ := a.Leading()
+	ja, jb := a.journal(t), b.journal(t)
+	acknowledged := map[string]bool{}
+	written := func(what string) func() bool {
+		n := 0
+		return func() bool {
+			n++
+			id := fmt.Sprint(what, n)
+			acknowledged[id] = ja.Append(journal.Entry{Event: "e", Detail: id}) == nil
+			return acknowledged[id]
+		}
+	}
+	until(t, "the first is written", written("first"))
+	leader := func() (found *etcdtest.Server) {
+		until(t, "etcd has a leader", func() bool {
+			for _, m := range cluster {
+				if m.Leads(t) {
+					found = m
+				}
+			}
+			return found != nil
+		})
+		return found
+	}
+	paused := leader()
+	paused.Pause(t)
+	for range 5 { // some of the calls go to the one that is silent
+		until(t, "it is written while etcd's leader is stopped", written("paused"))
+	}
+	paused.Resume(t)
+	killed := leader()
+	killed.Kill(t)
+	for range 5 {
+		until(t, "it is written while etcd's leader is dead", written("killed"))
+	}
+	if now, leads := a.Leading(); !leads || now.Token() != term.Token() || b.leads() {
+		t.Errorf("leading %v with token %d, at first %d; the other %v", leads, now.Token(), term.Token(), b.leads())
+	}
+	var es []journal.Entry
+	until(t, "the other reads", func() (read bool) {
+		var err error
+		es, err = jb.Entries(journal.Query{})
+		return err == nil
+	})
+	for i, e := range es {
+		if e.Seq != uint64(i+1) {
+			t.Errorf("entry %d has number %d", i+1, e.Seq)
+		}
+		delete(acknowledged, e.Detail)
+	}
+	for id, yes := range acknowledged {
+		if yes {
+			t.Errorf("%s was acknowledged, and is lost", id)
+		}
 	}
 }
 

@@ -17,7 +17,8 @@ import (
 // Limits on what is asked of etcd, and for how long.
 const (
 	callTimeout   = 2 * time.Second
-	updateTimeout = 3 * callTimeout // the turn, reading, and starting again included
+	tryTimeout    = 600 * time.Millisecond // of one try to read, of a few in the time of a call
+	updateTimeout = 3 * callTimeout        // the turn, reading, and starting again included
 	updateTries   = 50
 	patientAfter  = 3 // tries that lost; from then on there is a pause between them
 	longestPause  = 20 * time.Millisecond
@@ -63,7 +64,7 @@ func OpenEtcd(client *clientv3.Client, prefix string, f Fence) (*Journal, error)
 		f = nobody{}
 	}
 	s := newEtcd(client, prefix)
-	j := &Journal{store: s, fence: f, followers: new(followers)}
+	j := &Journal{store: s, fence: f, followers: new(followers), known: new(decoded)}
 	var err error
 	if j.problems, err = replay(s); err != nil {
 		return nil, errors.Join(j.wrap("open", err), s.close())

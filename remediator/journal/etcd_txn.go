@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -74,16 +75,36 @@ func (t *etcdTxn) remember(key string, kvs []*mvccpb.KeyValue) {
 
 // fetch asks etcd. The first answer sets the revision for all that follow.
 func (t *etcdTxn) fetch(key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
-	ctx, cancel := context.WithTimeout(t.ctx, callTimeout)
+	opts = append(opts, clientv3.WithRev(t.rev))
+	return asked(t, func(ctx context.Context) (*clientv3.GetResponse, *pb.ResponseHeader, error) {
+		r, err := t.s.client.Get(ctx, key, opts...)
+		if err != nil {
+			return nil, nil, err
+		}
+		return r, r.Header, nil
+	})
+}
+
+// asked makes a call that only reads, and so can be made again: a member of etcd
+// that is silent leaves time for another to be asked.
+func asked[R any](t *etcdTxn, call func(context.Context) (R, *pb.ResponseHeader, error)) (R, error) {
+	whole, cancel := context.WithTimeout(t.ctx, callTimeout)
 	defer cancel()
-	r, err := t.s.client.Get(ctx, key, append(opts, clientv3.WithRev(t.rev))...)
-	if err != nil {
-		return nil, t.s.unavailable(ctx, err)
+	for {
+		ctx, cancel := context.WithTimeout(whole, tryTimeout)
+		r, h, err := call(ctx)
+		late := ctx.Err() != nil
+		cancel()
+		switch {
+		case err == nil:
+			if t.rev == 0 {
+				t.rev = h.Revision
+			}
+			return r, nil
+		case !late || whole.Err() != nil:
+			return r, t.s.unavailable(whole, err)
+		}
 	}
-	if t.rev == 0 {
-		t.rev = r.Header.Revision
-	}
-	return r, nil
 }
 
 func (t *etcdTxn) expect(b bucket, keys [][]byte) error {
@@ -92,15 +113,15 @@ func (t *etcdTxn) expect(b bucket, keys [][]byte) error {
 		for i, k := range some {
 			ops[i] = clientv3.OpGet(t.s.key(b, k), clientv3.WithRev(t.rev))
 		}
-		ctx, cancel := context.WithTimeout(t.ctx, callTimeout)
-		r, err := t.s.client.Txn(ctx).Then(ops...).Commit()
-		err = t.s.unavailable(ctx, err)
-		cancel()
+		r, err := asked(t, func(ctx context.Context) (*clientv3.TxnResponse, *pb.ResponseHeader, error) {
+			r, err := t.s.client.Txn(ctx).Then(ops...).Commit()
+			if err != nil {
+				return nil, nil, err
+			}
+			return r, r.Header, nil
+		})
 		if err != nil {
 			return err
-		}
-		if t.rev == 0 {
-			t.rev = r.Header.Revision
 		}
 		for i, k := range some {
 			t.remember(t.s.key(b, k), r.Responses[i].GetResponseRange().Kvs)

@@ -32,8 +32,9 @@ type Hold struct {
 	// between that a crash could interrupt: each is checked and entered like Phase.
 	Via []Phase `json:"-"`
 
-	Refused  string    `json:"refused,omitempty"` // of a candidate: "guard/reason" of the refusal that was recorded last
-	Would    string    `json:"would,omitempty"`   // of a candidate: the mode in which it would have been taken out, and wasn't
+	Released string    `json:"released,omitempty"` // of a candidate: who had it given back while it was claimed
+	Refused  string    `json:"refused,omitempty"`  // of a candidate: "guard/reason" of the refusal that was recorded last
+	Would    string    `json:"would,omitempty"`    // of a candidate: the mode in which it would have been taken out, and wasn't
 	WouldAt  time.Time `json:"would_at,omitzero"`
 	Answer   *Answer   `json:"answer,omitempty"`   // of a candidate that awaits approval: what a person said
 	Approved *Answer   `json:"approved,omitempty"` // the word that let the step through, where one was wanted
@@ -95,3 +96,17 @@ func (h Hold) number() (uint64, error) {
 
 // Holds says whether m is the hold's member, or moved along with it.
 func (h Hold) Holds(m edge.Member) bool { return h.Member == m || slices.Contains(h.Along, m) }
+
+// clone returns a hold that shares nothing that a caller may change.
+func (h Hold) clone() Hold {
+	h.Along, h.Claims, h.Decision = slices.Clone(h.Along), slices.Clone(h.Claims), slices.Clone(h.Decision)
+	if h.Answer != nil {
+		a := *h.Answer
+		h.Answer = &a
+	}
+	if h.Approved != nil {
+		a := *h.Approved
+		h.Approved = &a
+	}
+	return h
+}

@@ -14,12 +14,14 @@
 package journal
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sluice-project/sluice/edge"
@@ -48,6 +50,42 @@ type Journal struct {
 	fence     Fence
 	followers *followers
 	problems  []string
+	known     *decoded
+}
+
+// decoded are the holds as they were read last. A hold is read many times for
+// each time that it changes; one whose bytes are the same needs no decoding.
+type decoded struct {
+	mu    sync.Mutex
+	holds map[string]decodedHold // by key
+}
+
+type decodedHold struct {
+	raw  []byte
+	hold Hold
+}
+
+// in returns the holds of one transaction, which nobody may change in place.
+func (d *decoded) in(tx txn) (out []Hold, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := make(map[string]decodedHold, len(d.holds))
+	err = tx.scan(bucketHolds, nil, func(k, v []byte) error {
+		one := d.holds[string(k)]
+		if one.raw == nil || !bytes.Equal(one.raw, v) {
+			one = decodedHold{raw: bytes.Clone(v)}
+			if err := get(v, &one.hold); err != nil {
+				return err
+			}
+		}
+		now[string(k)] = one
+		out = append(out, one.hold.clone())
+		return nil
+	})
+	if err == nil {
+		d.holds = now
+	}
+	return out, err
 }
 
 // Open opens the journal for one process, and makes it (0600) and its directory
@@ -68,7 +106,7 @@ func OpenReadOnly(path string, lockTimeout time.Duration) (*Journal, error) {
 }
 
 func open(path string, lockTimeout time.Duration, readOnly bool) (*Journal, error) {
-	j := &Journal{fence: nobody{}, followers: new(followers)}
+	j := &Journal{fence: nobody{}, followers: new(followers), known: new(decoded)}
 	s, err := openBolt(path, lockTimeout, readOnly, func(s store) (err error) {
 		j.problems, err = replay(s)
 		return err
@@ -271,7 +309,7 @@ func (j *Journal) Candidates() ([]Hold, error) {
 func (j *Journal) pick(what string, want func(Hold) bool) ([]Hold, error) {
 	var out []Hold
 	err := j.view(what, func(tx txn) (err error) {
-		out, err = holdsIn(tx)
+		out, err = j.known.in(tx)
 		return err
 	})
 	out = slices.DeleteFunc(out, func(h Hold) bool { return !want(h) })

@@ -25,7 +25,7 @@ const (
 	starts      = 3 // others may take a port between finding and using it
 )
 
-// A Server is an etcd of one member that was started for one test.
+// A Server is one member of an etcd that was started for one test.
 type Server struct {
 	Endpoint string // URL
 	Pid      int
@@ -38,46 +38,80 @@ type Server struct {
 
 // Start starts Debian's etcd on loopback and ends it with the test. It doesn't
 // sync its files, for speed: what is killed loses nothing, a machine would. Start
-// fails the test where no etcd is installed. Arguments are added to its own.
-func Start(tb testing.TB, args ...string) *Server {
+// fails the test where no etcd is installed.
+func Start(tb testing.TB) *Server {
+	tb.Helper()
+	return StartCluster(tb, 1)[0]
+}
+
+// StartCluster starts a cluster of n members, as Start starts one.
+func StartCluster(tb testing.TB, n int) []*Server {
 	tb.Helper()
 	if _, err := exec.LookPath("etcd"); err != nil {
 		tb.Fatal("etcd isn't installed: apt-get install etcd-server, or make deps")
 	}
-	for n := 1; ; n++ {
-		client, err := loopback.Address()
+	for try := 1; ; try++ {
+		all, err := newCluster(tb, n)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		peer, err := loopback.Address()
-		if err != nil {
-			tb.Fatal(err)
+		if err = startAll(tb, all); err == nil {
+			return all
 		}
-		dir := tb.TempDir()
-		s := &Server{
-			Endpoint: "http://" + client,
-			log:      filepath.Join(dir, "log"),
-			args: append([]string{
-				"--name=test", "--data-dir=" + filepath.Join(dir, "data"), "--unsafe-no-fsync", "--log-level=error", "--logger=zap",
-				"--listen-client-urls=http://" + client, "--advertise-client-urls=http://" + client,
-				"--listen-peer-urls=http://" + peer, "--initial-advertise-peer-urls=http://" + peer, "--initial-cluster=test=http://" + peer,
-			}, args...),
-		}
-		err = s.start(tb)
-		if err == nil {
-			tb.Cleanup(func() { s.end(tb) })
-			return s
-		}
-		if n == starts {
-			said, _ := os.ReadFile(s.log) // it is for the message only
+		if try == starts {
+			said, _ := os.ReadFile(all[0].log) // it is for the message only
 			tb.Fatalf("etcd doesn't start: %v:\n%s", err, said)
 		}
 	}
 }
 
-// start returns when etcd answers.
-func (s *Server) start(tb testing.TB) error {
+func newCluster(tb testing.TB, n int) ([]*Server, error) {
+	var all []*Server
+	var peers []string
+	for i := range n {
+		client, err := loopback.Address()
+		if err != nil {
+			return nil, err
+		}
+		peer, err := loopback.Address()
+		if err != nil {
+			return nil, err
+		}
+		dir := tb.TempDir()
+		peers = append(peers, fmt.Sprintf("m%d=http://%s", i, peer))
+		all = append(all, &Server{
+			Endpoint: "http://" + client,
+			log:      filepath.Join(dir, "log"),
+			args: []string{
+				fmt.Sprintf("--name=m%d", i), "--data-dir=" + filepath.Join(dir, "data"), "--unsafe-no-fsync", "--log-level=error", "--logger=zap",
+				"--listen-client-urls=http://" + client, "--advertise-client-urls=http://" + client,
+				"--listen-peer-urls=http://" + peer, "--initial-advertise-peer-urls=http://" + peer,
+			},
+		})
+	}
+	for _, s := range all {
+		s.args = append(s.args, "--initial-cluster="+strings.Join(peers, ","))
+	}
+	return all, nil
+}
+
+func startAll(tb testing.TB, all []*Server) error {
 	tb.Helper()
+	for _, s := range all {
+		if err := s.spawn(); err != nil {
+			return err
+		}
+		tb.Cleanup(func() { s.end(tb) })
+	}
+	for _, s := range all {
+		if err := s.ready(tb); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) spawn() error {
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -96,24 +130,35 @@ func (s *Server) start(tb testing.TB) error {
 		defer close(ended)
 		_ = cmd.Wait() // how it ended is in its log
 	}()
+	return nil
+}
+
+// ready returns when etcd answers.
+func (s *Server) ready(tb testing.TB) error {
+	tb.Helper()
 	c := s.Client(tb)
 	for until := time.Now().Add(startWithin); ; {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		_, err := c.Get(ctx, "ready")
 		cancel()
-		switch {
-		case err == nil:
-			return nil
-		case time.Now().After(until):
-			s.end(tb)
+		if err == nil || time.Now().After(until) {
 			return err
 		}
 		select {
-		case <-ended:
+		case <-s.ended:
 			return errors.New("it ended")
 		default:
 		}
 	}
+}
+
+// Leads says whether the member is its cluster's leader.
+func (s *Server) Leads(tb testing.TB) bool {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), 5*time.Second)
+	defer cancel()
+	r, err := s.Client(tb).Status(ctx, s.Endpoint)
+	return err == nil && r.Leader == r.Header.MemberId
 }
 
 // Client returns a client of its own, which ends with the test.
@@ -168,7 +213,7 @@ func (s *Server) Kill(tb testing.TB) {
 // Restart starts an etcd that was killed.
 func (s *Server) Restart(tb testing.TB) {
 	tb.Helper()
-	if err := s.start(tb); err != nil {
+	if err := errors.Join(s.spawn(), s.ready(tb)); err != nil {
 		tb.Fatal(err)
 	}
 }
