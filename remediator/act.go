@@ -250,7 +250,7 @@ func (k *keeper) settle(h *journal.Hold, snap edge.Snapshot, sent error) {
 			k.passes(true, "outcome")
 			k.count(h.Member, to, "applied")
 			level.Info(k.r.logger).Log("msg", "member given back", "member", h.Member, "held", time.Since(h.Since).Round(time.Millisecond))
-			k.drop(h, journal.Entry{})
+			k.released(h)
 			delete(k.failures, h.Member)
 		}
 	case unmoved(h, st):

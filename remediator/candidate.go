@@ -144,6 +144,21 @@ func (k *keeper) endCandidates(targets map[edge.Member]*target) {
 	}
 }
 
+// released ends a hold that was given back. One that a person asked for goes on as
+// a candidate: their word stands for as long as the claim does.
+func (k *keeper) released(h *journal.Hold) {
+	if h.ReleaseBy == "" {
+		k.drop(h, journal.Entry{})
+		return
+	}
+	c := journal.Hold{
+		ID: h.ID, Rev: h.Rev, Member: h.Member, Policy: h.Policy, To: h.To, Mark: h.Mark, Bypass: h.Bypass,
+		Remediation: h.Remediation, Claims: h.Claims, Changed: h.Changed,
+		Phase: journal.Deferred, Via: []journal.Phase{journal.Guarded}, Released: h.ReleaseBy,
+	}
+	_ = k.keep(&c, journal.Entry{Actor: h.ReleaseBy, Detail: "given back by " + h.ReleaseBy + ": hands off while the claim lasts"}) // logged; the next round reads what stands
+}
+
 // ErrNotAsked says that no step on the member waits for a person's word.
 var ErrNotAsked = errors.New("no step on it waits for an approval")
 

@@ -140,11 +140,21 @@ func (k *keeper) tendForgotten(ctx context.Context, h *journal.Hold, snap edge.S
 	switch {
 	case p.Mode != Auto:
 		k.orphan(h, "the device restarted and forgot it; in mode "+p.Mode+" it isn't taken out again without being judged as new")
+	case !d.Allowed() && mayPass(*d.Refusal) && w.Now.Before(h.LeaseUntil):
+		k.r.refuse(subject(h.Member), &h.Member, p.Name, *d.Refusal, &d)
 	case !d.Allowed():
 		k.r.refuse(subject(h.Member), &h.Member, p.Name, *d.Refusal, &d)
+		k.orphan(h, "the device restarted and forgot it, and it may not be taken out again: "+d.Refusal.Detail)
+	case w.Now.After(h.MaxUntil):
+		k.orphan(h, "the device restarted and forgot it, and it was held for max_hold; a claim begins a new hold")
 	default:
 		k.takeOut(ctx, &target{member: h.Member, policy: p, claims: t.claims}, w, d, h)
 	}
+}
+
+// mayPass says whether a refusal is of the moment: no answer yet, or no leader.
+func mayPass(r guard.Refusal) bool {
+	return r.Guard == "leader" || r.Guard == "evidence" && (r.Reason == "unknown" || r.Reason == "stale" || r.Reason == "no_second_source")
 }
 
 // tendHolding renews the lease by bad evidence, notes its end, and gives back on
@@ -156,10 +166,10 @@ func (k *keeper) tendHolding(ctx context.Context, h *journal.Hold, snap edge.Sna
 		return 0 // watched from the end of this round on
 	}
 	now := time.Now()
+	k.lease(h, p, c, t, now)
 	if h.ReleaseBy != "" {
 		return k.giveBack(ctx, h, t, p, true)
 	}
-	k.lease(h, p, c, t, now)
 	good := !c.goodSince.IsZero()
 	atMax := !h.MaxUntil.IsZero() && now.After(h.MaxUntil)
 	if atMax && p.AtMax == "release" && k.own[h.Member].Answer == edge.Yes {
@@ -244,6 +254,7 @@ func (k *keeper) giveBack(ctx context.Context, h *journal.Hold, t *target, p *Po
 	if err != nil {
 		return lookHeld
 	}
+	k.catchUp()
 	w, err := k.world(snap, p, t, h.Member, k.own)
 	if err != nil {
 		return lookHeld

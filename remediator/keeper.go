@@ -128,6 +128,7 @@ func (k *keeper) wait(ctx context.Context, d time.Duration) {
 // round looks once, tends what is held and considers what is claimed. It returns
 // how long to wait for the next.
 func (k *keeper) round(ctx context.Context) time.Duration {
+	k.catchUp()
 	claimed := k.r.on(k.set, k.name)
 	holds, err := k.holds()
 	if err := errors.Join(err, k.readCandidates()); err != nil {
@@ -270,13 +271,31 @@ func (k *keeper) hear(res result) bool {
 	if c == nil {
 		return false
 	}
-	e := res.evidence
-	k.learn(res.member, e)
+	k.learn(res.member, res.evidence)
 	was := c.goodSince.IsZero()
+	c.take(res.evidence, k.rise(res.member))
+	return was != c.goodSince.IsZero()
+}
+
+// catchUp hears what came in while the keeper was busy: nothing is decided on an
+// older answer while a newer one waits.
+func (k *keeper) catchUp() {
+	for {
+		select {
+		case res := <-k.results:
+			k.hear(res)
+		default:
+			return
+		}
+	}
+}
+
+// take goes on with one answer.
+func (c *course) take(e guard.Evidence, rise int) {
 	switch e.Answer {
 	case edge.Yes:
 		c.goodCount++
-		if c.goodSince.IsZero() && c.goodCount >= k.rise(res.member) {
+		if c.goodSince.IsZero() && c.goodCount >= rise {
 			c.goodSince = time.Now()
 		}
 	case edge.No:
@@ -284,7 +303,6 @@ func (k *keeper) hear(res result) bool {
 	default: // unknown breaks the chain, and proves nothing
 		c.goodCount, c.goodSince = 0, time.Time{}
 	}
-	return was != c.goodSince.IsZero()
 }
 
 func (k *keeper) rise(m edge.Member) int {

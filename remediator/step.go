@@ -27,6 +27,7 @@ func (k *keeper) world(snap edge.Snapshot, p *Policy, t *target, m edge.Member, 
 		w.Closed = p.closed(w.Now)
 	}
 	w.Standing = k.r.standing()
+	w.Released = k.candidates[m].Released
 	if a := k.candidates[m].Answer; a != nil {
 		w.Approval = &guard.Approval{By: a.By, Until: a.Until, Yes: a.Yes, Note: a.Note}
 	}
@@ -172,6 +173,11 @@ func (k *keeper) ask(ctx context.Context, p *Policy, m edge.Member, snap edge.Sn
 	own := k.question(ctx, p, m, snap)
 	for m, e := range own {
 		k.learn(m, e)
+		// What breaks a held member's chain breaks it whoever asked; good answers
+		// come at its own pace.
+		if c := k.courses[m]; c != nil && e.Answer != edge.Yes {
+			c.take(e, k.rise(m))
+		}
 	}
 	return own
 }

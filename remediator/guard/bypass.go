@@ -16,6 +16,8 @@ func foreignBypass(s Step, w World) (string, string) {
 		return "", "not known to the device"
 	case s.Back:
 		return asLeft(st, held, ours, w)
+	case w.Released != "":
+		return byHand(w)
 	case ours && held.Superseded:
 		return "superseded", "somebody changed it while we held it: release the hold to hand it back to Sluice"
 	case s.Mark != "" && st.Marks == s.Mark:

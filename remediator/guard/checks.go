@@ -57,6 +57,8 @@ func foreign(s Step, w World) (string, string) {
 	switch {
 	case !known:
 		return "", "not known to the device"
+	case s.takesOut() && w.Released != "":
+		return byHand(w)
 	case s.To != edge.Ready && ours && held.Superseded:
 		return "superseded", "somebody changed it while we held it: release the hold to hand it back to Sluice"
 	case s.To != edge.Ready && (st.Admin != edge.Ready || st.Marks != ""):
@@ -65,6 +67,11 @@ func foreign(s Step, w World) (string, string) {
 		return "", "nobody has restricted it"
 	}
 	return asLeft(st, held, ours, w)
+}
+
+// byHand: a person gave it back, and isn't contradicted while the claim lasts.
+func byHand(w World) (string, string) {
+	return "released", fmt.Sprintf("%s had it given back while it was claimed: hands off until the claim has ended", w.Released)
 }
 
 // asLeft: only what we left, and how we left it, is given back.

@@ -104,6 +104,7 @@ type World struct {
 	Outs     []time.Time           // when we took the member out before, as far back as damping looks
 	Spent    Spent                 // of the budgets
 
+	Released    string    // who had the member given back by hand, while the claim that it was held for lasts
 	Ineffective int       // steps in a row on the pool that changed nothing for the better
 	Approval    *Approval // what a person said of the step; nil: nobody was asked, or nobody has answered
 }
@@ -152,7 +153,7 @@ var guards = []row{
 	{"freeze", freeze, []string{"frozen"}},
 	{"leader", leader, []string{"standby", "lease_short"}},
 	{"inventory", inventory, []string{"device_blind", "read_only", "no_policy", "unknown_pool", "unknown_member", "device_stale", "tracking", "along"}},
-	{"foreign", foreign, []string{"superseded", "taken_out", "not_ours", "other_process", "changed", "moved"}},
+	{"foreign", foreign, []string{"released", "superseded", "taken_out", "not_ours", "other_process", "changed", "moved"}},
 	{"silence", silence, []string{"silenced"}},
 	{"agent", agent, []string{"agent_check"}},
 	{"evidence", evidence, []string{"no_claim", "claim_stale", "no_second_source", "stale", "contradicted", "unknown", "not_well", "claimed", "rising", "hold_down"}},
