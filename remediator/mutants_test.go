@@ -283,12 +283,13 @@ func TestI13AtItsHardEndAHoldIsGivenBackWhereThePolicySaysSo(t *testing.T) {
 	for atMax, marks := range map[string]string{"release": "", "hold": "FDRAIN"} {
 		t.Run(atMax, func(t *testing.T) {
 			inWorld(t, func(c *Config) {
-				c.Policies[0].AtMax, c.Policies[0].MaxHold = atMax, model.Duration(2*time.Hour)
+				p := &c.Policies[0]
+				p.AtMax, p.Lease, p.MaxHold = atMax, model.Duration(10*time.Minute), model.Duration(20*time.Minute)
 			}, func(w *world) {
 				w.fail(s1)
 				w.wait(time.Second)
 				w.probe.set(s1, edge.Yes) // well, and claimed all the same
-				w.wait(119 * time.Minute)
+				w.wait(19 * time.Minute)
 				w.want(s1, "FDRAIN")
 				w.wait(2 * time.Minute)
 				w.want(s1, marks)
@@ -482,7 +483,7 @@ func TestAModeThatBecameCarefulGivesNothingBack(t *testing.T) {
 		w.cfg.Mode, w.cfg.Policies[0].Mode = DryRun, DryRun
 		w.restart()
 		w.recover(s1)
-		w.wait(time.Hour)
+		w.wait(5 * time.Minute)
 		w.want(s1, "FDRAIN")
 		if got := w.results(s1); !slices.Contains(got, "ready dry_run") {
 			t.Errorf("the journal says %v", got)
