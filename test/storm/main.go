@@ -37,9 +37,10 @@ func main() {
 	flag.StringVar(&s.sluice, "sluice", "bin/sluice", "The program to measure.")
 	flag.IntVar(&s.alerts, "alerts", 10_000, "Alerts in one message.")
 	flag.IntVar(&s.messages, "messages", 1_000, "Messages at once.")
-	flag.IntVar(&s.members, "members", 20, "Members that fail, one after the other.")
+	flag.IntVar(&s.members, "members", 20, "Members that fail, one after the other; at least 1.")
 	flag.DurationVar(&s.judging, "judging", 30*time.Second, "How long decisions are counted.")
 	flag.Parse()
+	s.members, s.messages = max(1, s.members), max(1, s.messages)
 	if err := s.run(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "storm:", err)
 		os.Exit(1)
