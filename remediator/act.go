@@ -11,6 +11,7 @@ import (
 	"github.com/go-kit/log/level"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/guard"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
 
@@ -66,7 +67,7 @@ func (k *keeper) carryOut(ctx context.Context, acts []*act) {
 		return // never act without a record
 	}
 	k.passes(undo, "recorded")
-	acts = k.unlessFrozen(acts)
+	acts = k.unlessStopped(acts)
 	if len(acts) == 0 {
 		return
 	}
@@ -108,18 +109,32 @@ func (k *keeper) record(acts []*act, entries bool) error {
 	return err
 }
 
-// unlessFrozen is the last moment in which a freeze stops what nobody asked for
-// by hand.
-func (k *keeper) unlessFrozen(acts []*act) (going []*act) {
-	why := k.r.frozen()
+// unlessStopped is the last moment before a command: in which a freeze stops what
+// nobody asked for by hand, a lease must outlast the step (SAFETY.md I16), and
+// what was decided on must still be fresh (I17), however long this process stood
+// still since.
+func (k *keeper) unlessStopped(acts []*act) (going []*act) {
+	frozen := k.r.frozen()
+	lead := guard.Leads(k.r.standing())
 	for _, a := range acts {
-		switch {
-		case why == "" || a.byHand:
-			going = append(going, a)
-		case a.hold.Undo:
-			k.stays(a.hold, journal.Entry{Event: "refusal", Admin: a.entry.Admin, Result: "refused", Guard: "freeze", Reason: "frozen", Detail: why})
+		no := journal.Entry{Event: "refusal", Admin: a.entry.Admin, Result: "refused"}
+		switch age := time.Since(a.snap.At); {
+		case lead.Reason != "":
+			no.Guard, no.Reason, no.Detail = lead.Guard, lead.Reason, lead.Detail
+		case frozen != "" && !a.byHand:
+			no.Guard, no.Reason, no.Detail = "freeze", "frozen", frozen
+		case age > freshest:
+			no.Guard, no.Reason, no.Detail = "inventory", "device_stale", fmt.Sprintf("the device was read %s ago: the step is decided anew", age.Round(time.Millisecond))
+			k.replan = true
 		default:
-			k.drop(a.hold, journal.Entry{Event: "refusal", Admin: a.entry.Admin, Result: "refused", Guard: "freeze", Reason: "frozen", Detail: why})
+			going = append(going, a)
+			continue
+		}
+		k.r.metrics.refusals.WithLabelValues(no.Guard, no.Reason).Inc()
+		if a.hold.Undo {
+			k.stays(a.hold, no)
+		} else {
+			k.drop(a.hold, no)
 		}
 	}
 	return going

@@ -13,27 +13,31 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/audit"
 	"github.com/sluice-project/sluice/remediator/calendar"
 	"github.com/sluice-project/sluice/remediator/claims"
+	"github.com/sluice-project/sluice/remediator/coordinate"
 	"github.com/sluice-project/sluice/remediator/guard"
 )
 
 // Config is the section "remediation". Call [Config.Validate] before anything else.
 type Config struct {
-	Mode             string         `yaml:"mode"` // observe, dry_run, approve or auto: the ceiling for every policy; no default
-	Alertmanagers    []Source       `yaml:"alertmanagers,omitempty"`
-	Prometheus       []Source       `yaml:"prometheus,omitempty"` // for confirm: prometheus
-	Journal          string         `yaml:"journal,omitempty"`    // left out: data/sluice.db
-	JournalRetention model.Duration `yaml:"journal_retention,omitempty"`
-	Snapshots        string         `yaml:"snapshots,omitempty"` // folder for objects as they were before a write; left out: data/snapshots
-	Poll             model.Duration `yaml:"poll,omitempty"`      // how often claims are read without a hint; left out: 15s
-	ClaimTTL         model.Duration `yaml:"claim_ttl,omitempty"` // without alertmanagers: how long a webhook's word lasts; left out: 4m
-	Brake            Brake          `yaml:"brake,omitempty"`
-	Damping          Damping        `yaml:"damping,omitempty"`
-	Budget           Budget         `yaml:"budget,omitempty"`
-	Maintenance      []Maintenance  `yaml:"maintenance,omitempty"`
-	Policies         []Policy       `yaml:"policies,omitempty"`
-	Claims           []ClaimMap     `yaml:"claims,omitempty"`
+	Mode             string            `yaml:"mode"` // observe, dry_run, approve or auto: the ceiling for every policy; no default
+	Alertmanagers    []Source          `yaml:"alertmanagers,omitempty"`
+	Prometheus       []Source          `yaml:"prometheus,omitempty"` // for confirm: prometheus
+	Journal          string            `yaml:"journal,omitempty"`    // left out: data/sluice.db
+	JournalRetention model.Duration    `yaml:"journal_retention,omitempty"`
+	Snapshots        string            `yaml:"snapshots,omitempty"`   // folder for objects as they were before a write; left out: data/snapshots
+	Poll             model.Duration    `yaml:"poll,omitempty"`        // how often claims are read without a hint; left out: 15s
+	ClaimTTL         model.Duration    `yaml:"claim_ttl,omitempty"`   // without alertmanagers: how long a webhook's word lasts; left out: 4m
+	Coordinator      coordinate.Config `yaml:"coordinator,omitempty"` // local, or etcd for several replicas
+	Audit            audit.Config      `yaml:"audit,omitempty"`
+	Brake            Brake             `yaml:"brake,omitempty"`
+	Damping          Damping           `yaml:"damping,omitempty"`
+	Budget           Budget            `yaml:"budget,omitempty"`
+	Maintenance      []Maintenance     `yaml:"maintenance,omitempty"`
+	Policies         []Policy          `yaml:"policies,omitempty"`
+	Claims           []ClaimMap        `yaml:"claims,omitempty"`
 }
 
 // A Source is an HTTP API that is asked.
@@ -143,6 +147,8 @@ const (
 func (c *Config) SetDirectory(dir string) {
 	c.Journal = promconfig.JoinDir(dir, c.Journal)
 	c.Snapshots = promconfig.JoinDir(dir, c.Snapshots)
+	c.Coordinator.SetDirectory(dir)
+	c.Audit.SetDirectory(dir)
 	for i := range c.Alertmanagers {
 		c.Alertmanagers[i].Client.SetDirectory(dir)
 	}
@@ -169,6 +175,12 @@ func (c *Config) Validate(devices, probes []string) edge.Mistakes {
 			all.Add(d.key, "%s: write a time above 0", d.val)
 		}
 	}
+	fill(&c.Audit.File, filepath.Join(filepath.Dir(c.Journal), filepath.Base(audit.DefaultFile)))
+	all.Under("coordinator", c.Coordinator.Validate())
+	if least := c.Coordinator.Least(); least < leaseNeed {
+		all.Add("coordinator.etcd.ttl", "%s is too short: just before a renewal %s would be left, and a step may take %s", c.Coordinator.Etcd.TTL, least, leaseNeed)
+	}
+	all.Under("audit", c.Audit.Validate())
 	all.Under("brake", c.Brake.validate())
 	all.Under("damping", c.Damping.validate())
 	all.Under("budget", c.Budget.validate())

@@ -37,7 +37,7 @@ func (r *Remediator) Hint(_ context.Context, m webhook.Message) error {
 	r.passes("hint.saved")
 	for _, a := range m.Alerts {
 		switch {
-		case a.Result == webhook.Invalid:
+		case a.Result == webhook.Invalid && r.standing().Standby == "":
 			r.refuse("webhook", nil, "", guard.Refusal{Guard: "inventory", Reason: "invalid_alert", Detail: a.Problem}, nil)
 		case a.Result == webhook.Wanted && a.Firing && a.Labels[edge.LabelRemediation] == claims.Watchdog:
 			r.mu.Lock()

@@ -23,6 +23,7 @@ import (
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/claims"
 	"github.com/sluice-project/sluice/remediator/control"
+	"github.com/sluice-project/sluice/remediator/coordinate"
 	"github.com/sluice-project/sluice/remediator/guard"
 	"github.com/sluice-project/sluice/remediator/journal"
 	"github.com/sluice-project/sluice/remediator/webhook"
@@ -63,8 +64,10 @@ type Options struct {
 	EvidenceHash  string  // of how we probe and whom we ask; a change of it makes the brake wait
 	Devices       map[string]Device
 	Checks        []Check
-	Images        Images // nil: objects are kept in the journal alone
-	Authenticated bool   // the web layer authenticates webhooks
+	Images        Images                 // nil: objects are kept in the journal alone
+	Coordinator   coordinate.Coordinator // nil: this is the only process; never replaced
+	Audit         Audit                  // nil: none; never replaced
+	Authenticated bool                   // the web layer authenticates webhooks
 
 	Logger      log.Logger
 	Registerer  prometheus.Registerer // nil: metrics of its own that nobody sees
@@ -80,11 +83,14 @@ type Remediator struct {
 	logger  log.Logger
 	metrics *metrics
 	journal *journal.Journal // nil when there is none that can be used
+	path    string           // that it was opened by
 	broken  error            // why; the remediator is frozen then
 	started time.Time
 
-	failpoint func(string)
-	ledger    *ledger
+	failpoint   func(string)
+	ledger      *ledger
+	coordinator coordinate.Coordinator
+	audit       Audit
 
 	hint  chan struct{} // read the claims now
 	apply chan struct{} // settings were replaced
@@ -113,9 +119,12 @@ func New(o Options) (*Remediator, error) {
 		o.JournalLock = time.Second
 	}
 	r := &Remediator{
-		logger: o.Logger, started: time.Now(), failpoint: o.Failpoint, ledger: newLedger(),
+		logger: o.Logger, started: time.Now(), failpoint: o.Failpoint, ledger: newLedger(), coordinator: o.Coordinator, audit: o.Audit,
 		hint: make(chan struct{}, 1), apply: make(chan struct{}, 1),
 		said: map[string]string{}, episodes: map[string]string{}, readOnly: map[string]string{}, heard: map[edge.Member]time.Time{}, keepers: map[string]*keeper{},
+	}
+	if r.coordinator == nil {
+		r.coordinator = coordinate.Local{}
 	}
 	if err := r.openJournal(o); err != nil {
 		return nil, err
@@ -134,7 +143,7 @@ func (r *Remediator) openJournal(o Options) error {
 		r.broken = errors.New("the configuration has no section remediation")
 		return nil
 	}
-	j, err := journal.Open(o.Config.Journal, o.JournalLock)
+	j, err := r.coordinator.OpenJournal(o.Config.Journal, o.JournalLock)
 	switch {
 	case errors.Is(err, journal.ErrUnreadable):
 		r.broken = err
@@ -146,7 +155,7 @@ func (r *Remediator) openJournal(o Options) error {
 	for _, p := range j.Problems() {
 		level.Warn(r.logger).Log("msg", "journal is odd", "path", j.Path(), "problem", p)
 	}
-	r.journal = j
+	r.journal, r.path = j, o.Config.Journal
 	return nil
 }
 
@@ -166,8 +175,11 @@ func (r *Remediator) Apply(o Options) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.journal != nil && o.Config != nil && o.Config.Journal != r.journal.Path() {
+	if r.journal != nil && o.Config != nil && o.Config.Journal != r.path {
 		return fmt.Errorf("remediation.journal: %s is in use: restart to move the journal", r.journal.Path())
+	}
+	if r.set.cfg != nil && o.Config != nil && !r.set.cfg.Coordinator.Same(&o.Config.Coordinator) {
+		return errors.New("remediation.coordinator: isn't changed while running: restart for that")
 	}
 	if (r.set.cfg == nil) != (o.Config == nil) {
 		return errors.New("remediation: the section came or went: restart for that")
@@ -177,19 +189,6 @@ func (r *Remediator) Apply(o Options) error {
 	}
 	r.set = set
 	poke(r.apply)
-	return nil
-}
-
-// Run works until ctx ends; a step in hand is finished first.
-func (r *Remediator) Run(ctx context.Context) error {
-	if r.journal == nil {
-		level.Warn(r.logger).Log("msg", "no step will be taken", "reason", r.broken)
-		<-ctx.Done()
-		return nil
-	}
-	for ctx.Err() == nil {
-		r.generation(ctx)
-	}
 	return nil
 }
 
@@ -209,6 +208,7 @@ func (r *Remediator) generation(ctx context.Context) {
 		running.Go(func() { k.run(ctx) })
 	}
 	r.mu.Unlock()
+	running.Go(func() { r.follow(ctx) })
 	running.Go(func() { r.prune(ctx, time.Duration(set.cfg.JournalRetention)) })
 	poll := time.NewTicker(time.Duration(set.cfg.Poll))
 	defer poll.Stop()
@@ -278,7 +278,7 @@ func (r *Remediator) Release(_ context.Context, m edge.Member, actor, reason str
 			return err
 		}
 		h.ReleaseBy, h.ReleaseAt, h.Note = actor, time.Now(), reason
-		err = r.journal.Put(&h, journal.Entry{Event: "release_asked", Actor: actor, Detail: reason})
+		err = r.journal.Order(&h, journal.Entry{Event: "release_asked", Actor: actor, Detail: reason})
 		if errors.Is(err, journal.ErrConflict) {
 			continue
 		}
@@ -289,9 +289,6 @@ func (r *Remediator) Release(_ context.Context, m edge.Member, actor, reason str
 	}
 	return fmt.Errorf("release %s: %w", m, journal.ErrConflict)
 }
-
-// standing says whether this replica may write now.
-func (r *Remediator) standing() guard.Standing { return guard.Standing{} }
 
 // frozen says why no automatic step may be taken now; empty when none is in force.
 func (r *Remediator) frozen() string {

@@ -32,6 +32,9 @@ var ErrObject = errors.New("no object of a pool")
 // ErrNoDevice says that no device has that name.
 var ErrNoDevice = errors.New("no such device")
 
+// ErrStandby says that this replica doesn't lead, and writes to no device.
+var ErrStandby = errors.New("this replica stands by")
+
 // A Restoration is what came of a person's order to put an object back.
 type Restoration struct {
 	Decision guard.Decision `json:"decision"`
@@ -49,6 +52,9 @@ func (r *Remediator) Restore(ctx context.Context, p edge.Pool, object []byte, ac
 	r.mu.Lock()
 	k := r.keepers[p.Device]
 	r.mu.Unlock()
+	if why := r.standing().Standby; why != "" {
+		return Restoration{}, fmt.Errorf("restore %s: %w: %s", p, ErrStandby, why)
+	}
 	if k == nil {
 		return Restoration{}, fmt.Errorf("restore %s: %w", p, ErrNoDevice)
 	}

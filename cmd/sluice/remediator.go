@@ -59,6 +59,12 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 		return err
 	}
 	o.Registerer, o.Authenticated, o.Failpoint = reg, w.authenticated, failpoint()
+	side, err := openBeside(l.Remediation, logger, reg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, side.close()) }()
+	o.Coordinator, o.Audit = side.coordinator, side.audit()
 	r, err := remediator.New(o)
 	if err != nil {
 		return err
@@ -88,9 +94,7 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 		h = stillAuthenticated(w.webConfig, h)
 	}
 	return serve(newWebsite(listeners, w.webConfig, h, logger), logger,
-		actor{"remediator", r.Run},
-		actor{"reload", keep.onHangup},
-	)
+		append(side.actors(), actor{"remediator", r.Run}, actor{"reload", keep.onHangup})...)
 }
 
 // remediatorOptions builds what the remediator is made of, besides its metrics.

@@ -1,18 +1,21 @@
 package coordinate
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 
 	"github.com/sluice-project/sluice/edge"
 )
@@ -169,12 +172,13 @@ const (
 
 // client connects in the background, but for one that must log in: it can't be
 // made without an answer.
-func (c *EtcdConfig) client() (*clientv3.Client, error) {
+func (c *EtcdConfig) client(heard *cause) (*clientv3.Client, error) {
 	conf := clientv3.Config{
 		Endpoints: c.Endpoints, DialTimeout: dialTimeout,
 		DialKeepAliveTime: silentFor, DialKeepAliveTimeout: answerPingIn, PermitWithoutStream: true,
 		MaxCallSendMsgSize: longestRequest, MaxCallRecvMsgSize: 1 << 30, // pages of entries with images
-		Logger: zap.NewNop(), // what goes wrong is in the errors
+		DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(heard.listen)},
+		Logger:      zap.NewNop(), // what goes wrong is in the errors
 	}
 	if strings.HasPrefix(c.Endpoints[0], "https:") {
 		conf.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
@@ -197,9 +201,38 @@ func (c *EtcdConfig) client() (*clientv3.Client, error) {
 	}
 	client, err := clientv3.New(conf)
 	if err != nil {
-		return nil, fmt.Errorf("coordinator: etcd: %s", oneLine(err))
+		return nil, fmt.Errorf("coordinator: etcd: %s", heard.of(err))
 	}
 	return client, nil
+}
+
+// A cause is what gRPC said of a call that failed. The client makes of every call
+// whose time ran out "context deadline exceeded", and so hides that a connection
+// was refused, or a certificate. Source: etcd client 3.6, client.go: ContextError.
+type cause struct {
+	mu   sync.Mutex
+	last string
+}
+
+func (c *cause) listen(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	err := invoke(ctx, method, req, reply, cc, opts...)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = ""
+	if err != nil {
+		c.last = oneLine(err)
+	}
+	return err
+}
+
+// of returns err in one line, with what gRPC said where err doesn't say it.
+func (c *cause) of(err error) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if errors.Is(err, context.DeadlineExceeded) && strings.Contains(c.last, "connection error") {
+		return oneLine(err) + ": " + c.last
+	}
+	return oneLine(err)
 }
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
@@ -210,9 +243,12 @@ func Open(c Config) (Coordinator, error) {
 	if c.Etcd == nil {
 		return Local{}, nil
 	}
-	client, err := c.Etcd.client()
+	heard := new(cause)
+	client, err := c.Etcd.client(heard)
 	if err != nil {
 		return nil, err
 	}
-	return NewEtcd(client, c.Etcd.Prefix, time.Duration(c.Etcd.TTL)), nil
+	e := NewEtcd(client, c.Etcd.Prefix, time.Duration(c.Etcd.TTL))
+	e.cause = heard
+	return e, nil
 }

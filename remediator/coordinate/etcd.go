@@ -37,6 +37,7 @@ type Etcd struct {
 	ttl      time.Duration
 	identity string
 	changes  chan struct{}
+	cause    *cause
 
 	mu      sync.Mutex
 	term    *term // nil while not leading
@@ -56,7 +57,7 @@ type holder struct {
 func NewEtcd(client *clientv3.Client, prefix string, ttl time.Duration) *Etcd {
 	return &Etcd{
 		client: client, prefix: prefix, key: prefix + "/leader", ttl: ttl,
-		identity: identity(), changes: make(chan struct{}, 1), problem: "etcd has not been asked yet",
+		identity: identity(), changes: make(chan struct{}, 1), cause: new(cause), problem: "etcd has not been asked yet",
 	}
 }
 
@@ -131,7 +132,7 @@ func (e *Etcd) Run(ctx context.Context) error {
 				e.revoke(ctx, lease)
 			}
 		case err != nil:
-			e.heard(nil, oneLine(err))
+			e.heard(nil, e.cause.of(err))
 			pause(ctx, leastPause+mathrand.N(mostPause-leastPause))
 		case t != nil:
 			e.lead(ctx, t, lease)

@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-
+	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/journal"
@@ -486,7 +486,44 @@ func TestAUserLogsIn(t *testing.T) {
 	r := &replica{Coordinator: mine}
 	until(t, "who may, leads", r.leads)
 	ok(t, r.journal(t).Append(journal.Entry{Event: "e"}))
+	kept, err := mine.(*Etcd).client.Get(ctx, prefix+"/leader")
+	ok(t, err)
+	if next, problem := mine.(*Etcd).renew(ctx, mine.(*Etcd).term, clientv3.LeaseID(kept.Kvs[0].Lease)); next == 0 || problem != "" {
+		t.Errorf("renewed for %s, %q", next, problem)
+	}
 	cancel()
 	done.Wait()
 	ok(t, mine.Close())
+}
+
+func TestOverTLS(t *testing.T) {
+	server := etcdtest.StartTLS(t)
+	conf := func(tls *promconfig.TLSConfig) Config {
+		c := Config{Etcd: &EtcdConfig{Endpoints: []string{server.Endpoint}, TLS: tls}}
+		if m := c.Validate(); len(m) > 0 {
+			t.Fatal(m)
+		}
+		return c
+	}
+	c, err := Open(conf(nil))
+	ok(t, err)
+	if _, err := c.OpenJournal("", 0); !errors.Is(err, journal.ErrUnavailable) {
+		t.Errorf("a certificate that isn't known: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var done sync.WaitGroup
+	done.Go(func() { _ = c.Run(ctx) }) // it never fails
+	until(t, "it says why", func() bool { return strings.Contains(c.Status().Problem, "certificate") })
+	cancel()
+	done.Wait()
+	ok(t, c.Close())
+	c, err = Open(conf(&promconfig.TLSConfig{CAFile: server.CertFile}))
+	ok(t, err)
+	j, err := c.OpenJournal("", 0)
+	ok(t, err)
+	ok(t, j.SetFreeze(journal.Freeze{Reason: "over TLS"}))
+	ok(t, errors.Join(j.Close(), c.Close()))
+	if _, err := Open(conf(&promconfig.TLSConfig{CAFile: t.TempDir() + "/none"})); err == nil || !strings.Contains(err.Error(), "none") {
+		t.Errorf("a certificate that isn't there: %v", err)
+	}
 }

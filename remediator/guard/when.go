@@ -15,6 +15,13 @@ type Standing struct {
 	Need    time.Duration // a step's timeout and a margin
 }
 
+// Leads is the guard on leadership alone, for the moment before a command. It
+// has no reason when this replica may write.
+func Leads(l Standing) Refusal {
+	reason, detail := leader(Step{}, World{Standing: l})
+	return Refusal{Guard: "leader", Reason: reason, Detail: detail}
+}
+
 // leader: only the replica that leads writes, and only while its lease outlasts
 // the step (SAFETY.md I16). A person's word doesn't change that: there would be
 // two writers.

@@ -18,7 +18,8 @@ import (
 const (
 	callTimeout   = 2 * time.Second
 	tryTimeout    = 600 * time.Millisecond // of one try to read, of a few in the time of a call
-	updateTimeout = 3 * callTimeout        // the turn, reading, and starting again included
+	tryPause      = 100 * time.Millisecond
+	updateTimeout = 3 * callTimeout // the turn, reading, and starting again included
 	updateTries   = 50
 	patientAfter  = 3 // tries that lost; from then on there is a pause between them
 	longestPause  = 20 * time.Millisecond
@@ -178,7 +179,7 @@ func (s *etcdStore) watch(tell func(Part)) {
 }
 
 // unavailable is the error of a call that etcd didn't grant.
-func (s *etcdStore) unavailable(ctx context.Context, err error) error {
+func (s *etcdStore) unavailable(err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -186,10 +187,10 @@ func (s *etcdStore) unavailable(ctx context.Context, err error) error {
 		return err
 	case s.ctx.Err() != nil:
 		return fmt.Errorf("%w: it is closed", ErrUnavailable)
-	case ctx.Err() != nil:
-		return fmt.Errorf("%w: no answer of etcd in time", ErrUnavailable)
 	}
-	return fmt.Errorf("%w: %s", ErrUnavailable, strings.Join(strings.Fields(err.Error()), " "))
+	// The cause is told by gRPC even when time ran out: a certificate that isn't
+	// known, a connection that is refused.
+	return fmt.Errorf("%w: etcd: %s", ErrUnavailable, strings.Join(strings.Fields(err.Error()), " "))
 }
 
 // inHex says which buckets have keys that people couldn't read.

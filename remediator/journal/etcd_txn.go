@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -86,10 +88,11 @@ func (t *etcdTxn) fetch(key string, opts ...clientv3.OpOption) (*clientv3.GetRes
 }
 
 // asked makes a call that only reads, and so can be made again: a member of etcd
-// that is silent leaves time for another to be asked.
+// that is silent, or about to elect a leader, leaves time for another try.
 func asked[R any](t *etcdTxn, call func(context.Context) (R, *pb.ResponseHeader, error)) (R, error) {
 	whole, cancel := context.WithTimeout(t.ctx, callTimeout)
 	defer cancel()
+	var cause error
 	for {
 		ctx, cancel := context.WithTimeout(whole, tryTimeout)
 		r, h, err := call(ctx)
@@ -101,8 +104,15 @@ func asked[R any](t *etcdTxn, call func(context.Context) (R, *pb.ResponseHeader,
 				t.rev = h.Revision
 			}
 			return r, nil
-		case !late || whole.Err() != nil:
-			return r, t.s.unavailable(whole, err)
+		case errors.Is(err, rpctypes.ErrCompacted):
+			return r, err
+		case !late || cause == nil: // that time ran out says less than what went wrong before
+			cause = err
+		}
+		select {
+		case <-time.After(tryPause):
+		case <-whole.Done():
+			return r, t.s.unavailable(cause)
 		}
 	}
 }
@@ -294,7 +304,7 @@ func (t *etcdTxn) commit(fence *clientv3.Cmp, fenceKey string, created int64) er
 	r, err := t.s.client.Txn(ctx).If(conditions...).Then(ops...).Else(otherwise...).Commit()
 	switch {
 	case err != nil:
-		return t.s.unavailable(ctx, err)
+		return t.s.unavailable(err)
 	case r.Succeeded:
 		return nil
 	case fence != nil:
