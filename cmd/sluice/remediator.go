@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -9,6 +11,8 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/sluice-project/sluice/remediator"
 	"github.com/sluice-project/sluice/remediator/snapshots"
@@ -115,6 +119,19 @@ func remediatorOptions(how fleetOptions, l *loaded) (remediator.Options, error) 
 	}
 	if l.Remediation != nil {
 		o.Images = snapshots.New(l.Remediation.Snapshots)
+		if o.EvidenceHash, err = evidenceHash(l); err != nil {
+			return o, err
+		}
 	}
 	return o, nil
+}
+
+// evidenceHash tells whether the members are probed, and others asked, as before.
+func evidenceHash(l *loaded) (string, error) {
+	text, err := yaml.Marshal([]any{l.Exporter, l.Remediation.Prometheus, l.Remediation.Alertmanagers, l.Remediation.Claims})
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), nil
 }
