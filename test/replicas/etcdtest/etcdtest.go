@@ -3,8 +3,11 @@ package etcdtest
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sluice-project/sluice/test/loopback"
+	"github.com/sluice-project/sluice/test/serve"
 )
 
 const (
@@ -29,6 +33,7 @@ const (
 type Server struct {
 	Endpoint string // URL
 	Pid      int
+	CertFile string // of [StartTLS]: the server's certificate
 
 	args  []string
 	log   string
@@ -63,6 +68,49 @@ func StartCluster(tb testing.TB, n int) []*Server {
 			tb.Fatalf("etcd doesn't start: %v:\n%s", err, said)
 		}
 	}
+}
+
+// StartTLS starts one that speaks TLS only, with a certificate of its own.
+func StartTLS(tb testing.TB) *Server {
+	tb.Helper()
+	cert, certPEM, err := serve.SelfSigned("127.0.0.1")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	dir := tb.TempDir()
+	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
+	if err := errors.Join(os.WriteFile(certFile, certPEM, 0o600), os.WriteFile(keyFile, keyPEM, 0o600)); err != nil {
+		tb.Fatal(err)
+	}
+	all, err := newCluster(tb, 1)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := all[0]
+	s.CertFile = certFile
+	for i, arg := range s.args {
+		if strings.Contains(arg, "client-urls=") {
+			s.args[i] = strings.Replace(arg, "http:", "https:", 1)
+		}
+	}
+	s.args = append(s.args, "--cert-file="+certFile, "--key-file="+keyFile)
+	s.Endpoint = strings.Replace(s.Endpoint, "http:", "https:", 1)
+	if err := s.spawn(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { s.end(tb) })
+	for until := time.Now().Add(startWithin); !s.listens(); <-time.After(10 * time.Millisecond) {
+		if time.Now().After(until) || s.hasEnded() {
+			said, _ := os.ReadFile(s.log) // it is for the message only
+			tb.Fatalf("etcd doesn't start:\n%s", said)
+		}
+	}
+	return s
 }
 
 func newCluster(tb testing.TB, n int) ([]*Server, error) {
@@ -136,19 +184,40 @@ func (s *Server) spawn() error {
 // ready returns when etcd answers.
 func (s *Server) ready(tb testing.TB) error {
 	tb.Helper()
-	c := s.Client(tb)
+	var c *clientv3.Client
 	for until := time.Now().Add(startWithin); ; {
+		if !s.listens() && time.Now().Before(until) && !s.hasEnded() {
+			<-time.After(10 * time.Millisecond) // a client that is refused once waits for a second
+			continue
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		if c == nil {
+			c = s.Client(tb)
+		}
 		_, err := c.Get(ctx, "ready")
 		cancel()
-		if err == nil || time.Now().After(until) {
+		switch {
+		case err == nil:
+			return nil
+		case s.hasEnded():
+			return errors.New("it ended")
+		case time.Now().After(until):
 			return err
 		}
-		select {
-		case <-s.ended:
-			return errors.New("it ended")
-		default:
-		}
+	}
+}
+
+func (s *Server) listens() bool {
+	conn, err := net.DialTimeout("tcp", s.Endpoint[strings.LastIndex(s.Endpoint, "/")+1:], time.Second)
+	return err == nil && conn.Close() == nil
+}
+
+func (s *Server) hasEnded() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
 	}
 }
 
