@@ -62,7 +62,7 @@ func New(o Options) (*Exporter, error) {
 	if e.registry == nil {
 		e.registry = prometheus.NewRegistry()
 	}
-	e.scheduler = schedule.New(schedule.Options{Workers: o.Workers, Logger: e.logger})
+	e.scheduler = schedule.New(schedule.Options{Workers: o.Workers, Logger: e.logger, Registry: e.registry})
 	if err := e.Apply(o.Config, o.Fleet); err != nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/exporter/probe"
@@ -65,8 +67,9 @@ type Status struct {
 
 // Options configure a Scheduler.
 type Options struct {
-	Workers int        // zero means DefaultWorkers
-	Logger  log.Logger // verdicts are logged at info; nil logs nothing
+	Workers  int                   // zero means DefaultWorkers
+	Logger   log.Logger            // verdicts are logged at info; nil logs nothing
+	Registry prometheus.Registerer // takes the counter of probes that could not be made; nil: nobody sees it
 }
 
 // A Scheduler runs checks until its context ends.
@@ -74,11 +77,14 @@ type Scheduler struct {
 	workers int
 	logger  log.Logger
 	wake    chan struct{}
+	unmade  *prometheus.CounterVec // by probe
 
 	mu     sync.Mutex
 	tasks  map[Key]*task
+	under  map[Key]*task // under way, gone or not: a target is never asked twice at once
 	queue  queue
 	active int
+	blind  map[string]int // by probe: tasks whose last run could not be made
 }
 
 // A task is one check with its place in time. The scheduler's lock guards it.
@@ -88,6 +94,7 @@ type task struct {
 	due      time.Time
 	at       int // place in the queue; -1 while it runs or is gone
 	gone     bool
+	unmade   bool // the last run could not be made
 	last     *probe.Result
 	heard    time.Time // when the last result came
 	since    time.Time
@@ -99,7 +106,14 @@ type task struct {
 
 // New makes a scheduler without checks.
 func New(o Options) *Scheduler {
-	s := &Scheduler{workers: o.Workers, logger: o.Logger, wake: make(chan struct{}, 1), tasks: map[Key]*task{}}
+	s := &Scheduler{
+		workers: o.Workers, logger: o.Logger, wake: make(chan struct{}, 1),
+		tasks: map[Key]*task{}, under: map[Key]*task{}, blind: map[string]int{},
+		unmade: promauto.With(o.Registry).NewCounterVec(prometheus.CounterOpts{
+			Name: "sluice_probe_unmade_total",
+			Help: "Probes that could not be made, for a reason on our side. They say nothing of the target.",
+		}, []string{"probe"}),
+	}
 	if s.workers <= 0 {
 		s.workers = DefaultWorkers
 	}
@@ -125,7 +139,10 @@ func (s *Scheduler) Set(checks []Check) {
 		if !ok {
 			t = &task{failures: map[probe.Reason]uint64{}, since: now, due: now.Add(phase(c.Key, c.Interval)), at: -1}
 			s.tasks[c.Key] = t
-			heap.Push(&s.queue, t)
+			if s.under[c.Key] == nil { // else one that was dropped is under way still: its end lets this one in
+				heap.Push(&s.queue, t)
+			}
+			s.unmade.WithLabelValues(c.Probe) // a counter that appears with 1 has no rate
 		} else if t.Fingerprint != c.Fingerprint {
 			t.verdict, t.last, t.history, t.since = Verdict{}, nil, nil, now
 		}
@@ -146,6 +163,7 @@ func (s *Scheduler) Set(checks []Check) {
 
 func (s *Scheduler) drop(k Key, t *task) {
 	t.gone = true
+	s.noteUnmade(t, probe.Result{}, false)
 	delete(s.tasks, k)
 	if t.at >= 0 {
 		heap.Remove(&s.queue, t.at)
@@ -202,6 +220,7 @@ func (s *Scheduler) begin(ctx context.Context, under *sync.WaitGroup) time.Durat
 		}
 		heap.Pop(&s.queue)
 		s.active++
+		s.under[t.Key] = t
 		under.Go(func() { s.run(ctx, t, now) })
 	}
 	return time.Hour // a worker that gets free pokes
@@ -215,21 +234,31 @@ func (s *Scheduler) run(ctx context.Context, t *task, started time.Time) {
 	if c.Timeout > 0 {
 		runCtx, cancel = context.WithTimeout(ctx, c.Timeout)
 	}
-	r := c.Run(runCtx)
+	r := s.ask(runCtx, c)
 	cancel()
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.active--
+	delete(s.under, t.Key)
 	defer s.poke()
 	if t.gone {
+		if again, ok := s.tasks[t.Key]; ok { // it was wanted anew meanwhile, and waited for this end
+			heap.Push(&s.queue, again)
+		}
 		return
 	}
 	now := time.Now()
-	// A result that our own end interrupted, of a question that is not asked any
-	// more, or of a probe that could not be made, is none (SAFETY.md I6).
-	if ctx.Err() == nil && t.Fingerprint == c.Fingerprint && r.Reason != probe.Unmade {
-		s.observe(t, r, now)
+	switch {
+	case ctx.Err() != nil: // our own end interrupted it
+	case r.Reason == probe.Unmade:
+		s.unmade.WithLabelValues(t.Probe).Inc()
+		s.noteUnmade(t, r, true)
+	default:
+		s.noteUnmade(t, r, false)
+		if t.Fingerprint == c.Fingerprint { // else the question is not asked any more
+			s.observe(t, r, now)
+		}
 	}
 	next := t.due.Add(t.Interval)
 	if t.verdict.Doubtful() && t.FastRetry > 0 {
@@ -250,9 +279,10 @@ func (s *Scheduler) run(ctx context.Context, t *task, started time.Time) {
 
 func (s *Scheduler) observe(t *task, r probe.Result, now time.Time) {
 	if s.stale(t, now) {
-		t.verdict = Verdict{Fall: t.verdict.Fall, Rise: t.verdict.Rise}
+		t.verdict.Forget()
 	}
 	t.runs++
+	r = brief(r)
 	t.last, t.heard = &r, now
 	t.history = append(t.history, r)
 	if len(t.history) > history {
@@ -263,11 +293,7 @@ func (s *Scheduler) observe(t *task, r probe.Result, now time.Time) {
 	}
 	if t.verdict.Observe(r.Up) {
 		t.since = now
-		logger := level.Info(log.With(s.logger, "msg", "verdict", "probe", t.Probe, "target", t.Target))
-		if t.Member != (edge.Member{}) {
-			logger = log.With(logger, "member", t.Member)
-		}
-		logger.Log("up", t.verdict.Up(), "reason", r.Reason, "detail", r.Detail)
+		level.Info(s.about("verdict", t.Key)).Log("up", t.verdict.Up(), "reason", r.Reason, "detail", r.Detail)
 	}
 }
 

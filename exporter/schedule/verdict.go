@@ -11,6 +11,7 @@ type Verdict struct {
 
 	up    edge.Answer
 	again int // results in a row that speak against up
+	bad   int // bad results in a row, whatever up is; at most Fall
 }
 
 // Up is Yes, No, or Unknown while there is no verdict.
@@ -20,8 +21,18 @@ func (v *Verdict) Up() edge.Answer { return v.up }
 // the time for a fast retry.
 func (v *Verdict) Doubtful() bool { return v.up != edge.No && v.again > 0 }
 
+// Forget makes the verdict unknown, for the last result is too old to be
+// believed. Bad results go on counting towards Fall, or else a target whose
+// results come too seldom would never be down; one more is wanted at least.
+func (v *Verdict) Forget() { v.up, v.again = edge.Unknown, min(v.bad, v.Fall-1) }
+
 // Observe takes one result and says whether the verdict changed.
 func (v *Verdict) Observe(good bool) bool {
+	if good {
+		v.bad = 0
+	} else {
+		v.bad = min(v.bad+1, v.Fall)
+	}
 	switch {
 	case good && v.up == edge.Unknown:
 		v.up, v.again = edge.Yes, 0
