@@ -517,3 +517,16 @@ func TestAPolicyIsNeverLessCarefulThanItsSection(t *testing.T) {
 		}
 	}
 }
+
+func TestI9WhatIsHeldIsNotJudgedAgain(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		reg := prometheus.NewRegistry()
+		w.again(func(o *Options) { o.Registerer = reg }, nil)
+		w.fail(s1)
+		w.wait(5 * time.Minute) // claimed all the while
+		wantResults(t, w.results(s1), "drain applied")
+		if n := counted(t, reg, "sluice_remediation_refusals_total"); n != 0 {
+			t.Errorf("%v refusals of a step that was taken", n)
+		}
+	})
+}
