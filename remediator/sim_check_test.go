@@ -68,8 +68,11 @@ func (c simAsker) Ask(ctx context.Context, st edge.State) guard.Evidence {
 		wait += time.Duration(dice.IntN(12_000)) * time.Millisecond
 	}
 	e := guard.Evidence{Source: "probe:" + c.name, At: asked}
-	if err := pause(ctx, wait); err != nil {
+	if err := simPause(ctx, wait); err != nil {
 		e.Reason, e.Detail = "canceled", "no answer in time"
+		c.s.mu.Lock()
+		defer c.s.mu.Unlock()
+		c.s.ledger.heard(c.name, st.Member, simAnswer{asked, time.Now(), edge.Unknown, c.life})
 		return e
 	}
 	c.s.mu.Lock()

@@ -75,7 +75,7 @@ func (a *simAlerts) tick() {
 	now, s := time.Now(), a.s
 	s.mu.Lock()
 	var changed []edge.Member
-	for _, m := range sortedKeys(a.rules) {
+	for _, m := range simSorted(a.rules) {
 		r := a.rules[m]
 		ill := !s.device(m.Device).members[m].well
 		if r.stuck || r.firing == ill {
@@ -128,7 +128,7 @@ func (a *simAlerts) turn(m edge.Member, firing bool) {
 // repeat is what Prometheus and Alertmanager say again each minute.
 func (a *simAlerts) repeat() {
 	var firing []edge.Member
-	for _, m := range sortedKeys(a.rules) {
+	for _, m := range simSorted(a.rules) {
 		if a.rules[m].firing {
 			firing = append(firing, m)
 		}
@@ -162,7 +162,7 @@ func (a *simAlerts) send(about []edge.Member) {
 		keys[claims.Key(r.labels)] = r.firing
 	}
 	if s.oneIn(4) { // what is nobody's business, and what can't be understood
-		alerts = append(alerts, pick(s.rng, simJunk))
+		alerts = append(alerts, simPick(s.rng, simJunk))
 	}
 	s.rng.Shuffle(len(alerts), func(i, j int) { alerts[i], alerts[j] = alerts[j], alerts[i] })
 	body, err := json.Marshal(map[string]any{"version": "4", "receiver": "sluice", "alerts": alerts})
@@ -171,7 +171,7 @@ func (a *simAlerts) send(about []edge.Member) {
 	}
 	copies, late := 1, time.Duration(0)
 	if !s.calm {
-		copies = pick(s.rng, []int{0, 1, 1, 1, 1, 1, 1, 2})
+		copies = simPick(s.rng, []int{0, 1, 1, 1, 1, 1, 1, 2})
 	}
 	for range copies {
 		if !s.calm && s.oneIn(5) {
@@ -240,7 +240,7 @@ type simReader struct {
 // Read is [claims.Reader]'s.
 func (r simReader) Read(ctx context.Context) claims.View {
 	dice := r.s.roll("claims", edge.Member{})
-	err := pause(ctx, time.Duration(1+dice.IntN(30_000))*time.Microsecond)
+	err := simPause(ctx, time.Duration(1+dice.IntN(30_000))*time.Microsecond)
 	r.life.mustLive()
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()

@@ -51,6 +51,7 @@ type simMember struct {
 
 	hold   string     // that we put it out under
 	left   edge.State // how we left it
+	leftIn int        // in which life of the device
 	before edge.State // how we found it
 }
 
@@ -65,9 +66,9 @@ func newSimDevice(s *simRun, name string) *simDevice {
 	}
 	for i := range 1 + s.rng.IntN(2) {
 		d.pools = append(d.pools, fmt.Sprintf("pool%d", i+1))
-		d.policies = append(d.policies, pick(s.rng, []string{"drain", "drain", "maint"}))
+		d.policies = append(d.policies, simPick(s.rng, []string{"drain", "drain", "maint"}))
 		weighed := s.oneIn(2)
-		for n := range pick(s.rng, []int{1, 2, 3, 3, 4, 4, 5, 5, 6, 8}) {
+		for n := range simPick(s.rng, []int{1, 2, 3, 3, 4, 4, 5, 5, 6, 8}) {
 			m := edge.Member{Device: name, Pool: d.pools[i], Name: fmt.Sprintf("s%d", n+1)}
 			st := edge.State{Member: m, Address: fmt.Sprintf("192.0.2.%d:%d", 10*i+n+1, 8000), Weight: 1, OnOff: d.whole}
 			if weighed {
@@ -107,7 +108,7 @@ func (d *simDevice) bind() {
 
 // in lists the members of a pool, in order.
 func (d *simDevice) in(pool string) (out []*simMember) {
-	for _, m := range sortedKeys(d.members) {
+	for _, m := range simSorted(d.members) {
 		if m.Pool == pool {
 			out = append(out, d.members[m])
 		}
@@ -152,7 +153,7 @@ func (d *simDevice) reload(keeps bool) {
 		return
 	}
 	d.life++
-	for _, m := range sortedKeys(d.members) {
+	for _, m := range simSorted(d.members) {
 		if !keeps && d.members[m].st.Admin != edge.Ready {
 			d.set(m, edge.Ready, byReload)
 		}
@@ -204,8 +205,8 @@ func (d *simDevice) snapshot() edge.Snapshot {
 
 // meddle lets a person change something, right now.
 func (d *simDevice) meddle(dice *rand.Rand, where string) {
-	m := pick(dice, sortedKeys(d.members))
-	to := pick(dice, []edge.Admin{edge.Ready, edge.Ready, edge.Ready, edge.Drain, edge.Maint})
+	m := simPick(dice, simSorted(d.members))
+	to := simPick(dice, []edge.Admin{edge.Ready, edge.Ready, edge.Ready, edge.Drain, edge.Maint})
 	d.s.log(d.name, "a person puts %s in %s%s", m, to, where)
 	d.put(m, to, byPerson)
 }
@@ -227,7 +228,7 @@ func (l simLink) Look(ctx context.Context) (edge.Snapshot, error) {
 	d, s := l.d, l.d.s
 	began := time.Now()
 	dice := s.roll("look", edge.Member{Device: d.name})
-	err := pause(ctx, time.Duration(1+dice.IntN(20_000))*time.Microsecond)
+	err := simPause(ctx, time.Duration(1+dice.IntN(20_000))*time.Microsecond)
 	l.life.mustLive()
 	if err != nil {
 		return edge.Snapshot{}, err
@@ -249,7 +250,7 @@ func (l simLink) Look(ctx context.Context) (edge.Snapshot, error) {
 	case down:
 		return edge.Snapshot{}, errNoAnswer
 	}
-	err = pause(ctx, time.Duration(1+dice.IntN(2_000))*time.Microsecond)
+	err = simPause(ctx, time.Duration(1+dice.IntN(2_000))*time.Microsecond)
 	l.life.mustLive()
 	if err != nil {
 		return edge.Snapshot{}, err
@@ -290,7 +291,7 @@ func (l simLink) Set(ctx context.Context, o edge.Order) (edge.Receipt, error) {
 		fault = 1 + d.dice.IntN(len(simFaults))
 	}
 	meddled := d.dice.IntN(40) == 0
-	err := pause(ctx, wait)
+	err := simPause(ctx, wait)
 	l.life.mustLive()
 	s.mu.Lock()
 	if s.calm {

@@ -29,8 +29,8 @@ var simEvents = []simEvent{
 	{3, alive((*simRun).release)},
 	{1, alive((*simRun).freeze)},
 	{4, alive((*simRun).thaw)},
-	{4, alive((*simRun).apply)},
-	{4, alive((*simRun).restart)},
+	{2, alive((*simRun).apply)},
+	{2, alive((*simRun).restart)},
 }
 
 // event lets one thing happen.
@@ -81,7 +81,7 @@ func (s *simRun) health(well bool) {
 			}
 		}
 		if len(some) > 0 {
-			s.becomes(pick(s.rng, some), well)
+			s.becomes(simPick(s.rng, some), well)
 		}
 	})
 }
@@ -96,8 +96,8 @@ func (s *simRun) becomes(x *simMember, well bool) {
 
 func (s *simRun) poolFails() {
 	s.locked(func() {
-		d := pick(s.rng, s.devices)
-		for _, x := range d.in(pick(s.rng, d.pools)) {
+		d := simPick(s.rng, s.devices)
+		for _, x := range d.in(simPick(s.rng, d.pools)) {
 			if x.well && !s.oneIn(6) {
 				s.becomes(x, false)
 			}
@@ -108,7 +108,7 @@ func (s *simRun) poolFails() {
 // alertSticks makes an alert fire for nothing, or stay as it is for a while.
 func (s *simRun) alertSticks() {
 	s.locked(func() {
-		m := pick(s.rng, sortedKeys(s.am.rules))
+		m := simPick(s.rng, simSorted(s.am.rules))
 		r := s.am.rules[m]
 		if r.stuck = !r.stuck; r.stuck && !r.firing && s.oneIn(2) {
 			s.am.turn(m, true)
@@ -119,12 +119,12 @@ func (s *simRun) alertSticks() {
 }
 
 func (s *simRun) personActs() {
-	s.locked(func() { pick(s.rng, s.devices).meddle(s.rng, "") })
+	s.locked(func() { simPick(s.rng, s.devices).meddle(s.rng, "") })
 }
 
 func (s *simRun) deviceFails() {
 	s.locked(func() {
-		d := pick(s.rng, s.devices)
+		d := simPick(s.rng, s.devices)
 		d.down, d.hangs = time.Now().Add(time.Duration(1+s.rng.IntN(60_000))*time.Millisecond), s.oneIn(2)
 		s.log(d.name, "gives no answer until %s", d.down.Sub(s.begun).Round(time.Millisecond))
 	})
@@ -132,7 +132,7 @@ func (s *simRun) deviceFails() {
 
 func (s *simRun) deviceReloads() {
 	s.locked(func() {
-		d, keeps := pick(s.rng, s.devices), s.oneIn(3)
+		d, keeps := simPick(s.rng, s.devices), s.oneIn(3)
 		s.log(d.name, "reloads; keeps its state: %v", keeps)
 		d.reload(keeps)
 	})
@@ -140,7 +140,7 @@ func (s *simRun) deviceReloads() {
 
 func (s *simRun) deviceReadOnly() {
 	s.locked(func() {
-		d := pick(s.rng, s.devices)
+		d := simPick(s.rng, s.devices)
 		if d.readOnly == "" && s.oneIn(2) {
 			d.readOnly = "a right is missing"
 		} else {
@@ -153,8 +153,8 @@ func (s *simRun) deviceReadOnly() {
 // memberMoves gives a member another address: another machine under the same name.
 func (s *simRun) memberMoves() {
 	s.locked(func() {
-		d := pick(s.rng, s.devices)
-		m := pick(s.rng, sortedKeys(d.members))
+		d := simPick(s.rng, s.devices)
+		m := simPick(s.rng, simSorted(d.members))
 		for _, one := range d.moved(m) {
 			d.members[one].st.Address = "192.0.2.200:" + d.members[one].st.Address[len(d.members[one].st.Address)-4:]
 			d.versions[one.Pool]++
@@ -165,7 +165,7 @@ func (s *simRun) memberMoves() {
 
 func (s *simRun) alertmanagerFails() {
 	s.locked(func() {
-		p := pick(s.rng, s.am.peers)
+		p := simPick(s.rng, s.am.peers)
 		if s.oneIn(2) {
 			p.known, p.since = map[edge.Member]time.Time{}, time.Now()
 			s.log("alerts", "%s restarts and knows nothing", p.name)
@@ -178,7 +178,7 @@ func (s *simRun) alertmanagerFails() {
 
 func (s *simRun) silence() {
 	s.locked(func() {
-		m := pick(s.rng, sortedKeys(s.am.rules))
+		m := simPick(s.rng, simSorted(s.am.rules))
 		r := s.am.rules[m]
 		r.silenced = !r.silenced
 		s.log("alerts", "%s silenced: %v (%s)", m, r.silenced, claims.Key(r.labels))

@@ -33,6 +33,8 @@ func (s *simRun) judgeHealed() {
 		i := slices.IndexFunc(holds, func(h journal.Hold) bool { return h.Holds(m) })
 		out := x.by == byUs && x.st.Admin != edge.Ready
 		switch {
+		case i < 0 && out && x.st.Address != x.left.Address:
+			s.violate("I11 moved", "%s is out by us for good", m)
 		case i < 0 && out:
 			s.violate("I25", "%s is out by us for good", m)
 		case i < 0:
@@ -82,9 +84,9 @@ func (s *simRun) judgeMetrics(p *simProcess) {
 		switch f.GetName() {
 		case namespace + "refusals_total":
 			for _, m := range f.GetMetric() {
-				what, n := label(m, "guard")+"/"+label(m, "reason"), int(m.GetCounter().GetValue())
+				what, n := simLabel(m, "guard")+"/"+simLabel(m, "reason"), int(m.GetCounter().GetValue())
 				if n > 0 {
-					addTo(&s.stats.Refusals, map[string]int{what: n})
+					simAdd(&s.stats.Refusals, map[string]int{what: n})
 				}
 				if n > 0 && refused[what] == 0 && !p.dead.Load() {
 					s.violate("I23", "%d refusals by %s are counted, and none is entered", n, what)
@@ -93,7 +95,7 @@ func (s *simRun) judgeMetrics(p *simProcess) {
 		case namespace + "steps_total":
 			n := 0
 			for _, m := range f.GetMetric() {
-				if label(m, "result") == "indeterminate" {
+				if simLabel(m, "result") == "indeterminate" {
 					n += int(m.GetCounter().GetValue())
 				}
 			}
@@ -112,7 +114,7 @@ func (s *simRun) judgeMetrics(p *simProcess) {
 	}
 }
 
-func label(m *dto.Metric, name string) string {
+func simLabel(m *dto.Metric, name string) string {
 	for _, l := range m.GetLabel() {
 		if l.GetName() == name {
 			return l.GetValue()

@@ -14,7 +14,7 @@ func (s *simRun) i14(c simStep) {
 	if !c.hold.Undo || c.byHand() {
 		return
 	}
-	if one(c.policy, func(p *Policy) bool { return p.Confirm == "none" }) {
+	if someRule(c.policy, func(p *Policy) bool { return p.Confirm == "none" }) {
 		return // the device's own check, which the ledger doesn't follow
 	}
 	down := defaultHoldDown
@@ -26,7 +26,7 @@ func (s *simRun) i14(c simStep) {
 	if s.panics(c) {
 		down = 0 // the results count, the wait doesn't (I5)
 	}
-	atMax := time.Now().After(c.hold.MaxUntil) && one(c.policy, func(p *Policy) bool { return p.AtMax == "release" })
+	atMax := time.Now().After(c.hold.MaxUntil) && someRule(c.policy, func(p *Policy) bool { return p.AtMax == "release" })
 	m := c.member()
 	for _, k := range s.covering(m) {
 		now := c.by.Add(-50 * time.Millisecond) // what is younger was on its way to the keeper still
@@ -55,7 +55,7 @@ func (s *simRun) panics(c simStep) bool {
 			left++
 		}
 	}
-	return one(c.policy, func(p *Policy) bool {
+	return someRule(c.policy, func(p *Policy) bool {
 		if p.panic.Percent > 0 {
 			return left*100 < p.panic.Percent*base || left < 1
 		}
@@ -120,7 +120,11 @@ func (s *simRun) judgeHolds() {
 	}
 	for _, x := range s.members() {
 		if x.by == byUs && x.st.Admin != edge.Ready && !held[x.st.Member] {
-			s.violate("I11", "%s is out by us (hold %s), and the journal doesn't know", x.st.Member, x.hold)
+			id := "I11"
+			if x.st.Address != x.left.Address {
+				id = "I11 moved"
+			}
+			s.violate(id, "%s is out by us (hold %s), and the journal doesn't know", x.st.Member, x.hold)
 		}
 	}
 }

@@ -63,8 +63,8 @@ func (s *simRun) judgeOrder(l simLink, o edge.Order, sent time.Time) {
 	}
 }
 
-// one says whether any of the policies that may have ruled a step allows it.
-func one(of []*Policy, allows func(*Policy) bool) bool {
+// someRule says whether any of the policies that may have ruled a step allows it.
+func someRule(of []*Policy, allows func(*Policy) bool) bool {
 	for _, p := range of {
 		if allows(p) {
 			return true
@@ -96,7 +96,7 @@ func (s *simRun) i1(c simStep) {
 		if m != c.member() {
 			policies = s.rules(c.hold.Policy, m)
 		}
-		enough := one(policies, func(p *Policy) bool {
+		enough := someRule(policies, func(p *Policy) bool {
 			a := p.amount
 			if a.Percent == 0 {
 				return left >= max(a.Count, 1)
@@ -123,7 +123,7 @@ func (c simStep) takes(m edge.Member) bool {
 
 // foundWell says that nothing that we asked speaks against a member.
 func (s *simRun) foundWell(c simStep, m edge.Member) bool {
-	if one(c.policy, func(p *Policy) bool { return p.Confirm == "none" }) {
+	if someRule(c.policy, func(p *Policy) bool { return p.Confirm == "none" }) {
 		return true // the checks that there are were asked all the same, or not
 	}
 	for _, k := range s.covering(m) {
@@ -177,7 +177,7 @@ func (s *simRun) i3(c simStep) {
 	for _, m := range c.d.moved(c.member()) {
 		n := 0
 		for _, x := range c.d.in(m.Pool) {
-			if x.by == byUs && x.st.Admin != edge.Ready || c.takes(x.st.Member) {
+			if x.by == byUs && x.st.Admin != edge.Ready && x.st.Address == x.left.Address || c.takes(x.st.Member) {
 				n++
 			}
 		}
@@ -185,7 +185,7 @@ func (s *simRun) i3(c simStep) {
 		if m != c.member() {
 			policies = s.rules(c.hold.Policy, m)
 		}
-		if !one(policies, func(p *Policy) bool { return n <= p.MaxHeld }) {
+		if !someRule(policies, func(p *Policy) bool { return n <= p.MaxHeld }) {
 			s.violate("I3", "%v: %d of %s would be out by us", c, n, m.In())
 		}
 	}
@@ -193,7 +193,7 @@ func (s *simRun) i3(c simStep) {
 
 // I6: a step out rests on a fresh bad answer of a second source.
 func (s *simRun) i6(c simStep) {
-	if c.hold.Undo || one(c.policy, func(p *Policy) bool { return p.Confirm == "none" }) {
+	if c.hold.Undo || someRule(c.policy, func(p *Policy) bool { return p.Confirm == "none" }) {
 		return
 	}
 	for _, k := range s.covering(c.member()) {
@@ -210,7 +210,11 @@ func (s *simRun) i6(c simStep) {
 func (s *simRun) i7(c simStep) {
 	m := c.member()
 	if at, off := s.ledger.handsOff[m]; off && time.Since(at) < handBack {
-		s.violate("I7", "%v: somebody changed it, and that was seen %s ago", c, time.Since(at))
+		id := "I7"
+		if st, _ := c.seen.snap.State(m); c.hold.Undo && st.Marks == c.hold.Left.Marks {
+			id = "I7 put back"
+		}
+		s.violate(id, "%v: somebody changed it, and that was seen %s ago", c, time.Since(at))
 	}
 	st, known := c.seen.snap.State(m)
 	switch {
@@ -282,7 +286,11 @@ func (s *simRun) i11(l simLink) func(simStep) {
 // I17: no order on a look that is too old.
 func (s *simRun) i17(c simStep) {
 	if limit := s.maxAge(c.member()); !c.looked || c.sent.Sub(c.seen.at) > limit {
-		s.violate("I17", "%v: the last look is %s old, at most %s", c, c.sent.Sub(c.seen.at), limit)
+		id := "I17"
+		if c.d.whole && c.by.Sub(c.seen.at) <= limit {
+			id = "I17 queued"
+		}
+		s.violate(id, "%v: the last look is %s old, at most %s", c, c.sent.Sub(c.seen.at), limit)
 	}
 }
 
@@ -296,7 +304,7 @@ func (s *simRun) i19(c simStep) {
 
 // modes: only auto acts by itself.
 func (s *simRun) modes(c simStep) {
-	if c.byHand() || one(c.policy, func(p *Policy) bool { return p.Mode == Auto }) {
+	if c.byHand() || someRule(c.policy, func(p *Policy) bool { return p.Mode == Auto }) {
 		return
 	}
 	if len(c.policy) == 0 && c.hold.Undo { // the policy is gone; the ceiling counts
@@ -327,7 +335,7 @@ func (s *simRun) applied(l simLink, change edge.Change) {
 			one.hold = ""
 			continue
 		}
-		one.hold, one.left, one.before = h.ID, one.st, h.Preimage
+		one.hold, one.left, one.leftIn, one.before = h.ID, one.st, d.life, h.Preimage
 	}
 }
 

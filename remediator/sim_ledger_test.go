@@ -82,8 +82,8 @@ func (l *simLedger) at(check string, m edge.Member, asked time.Time, life int) (
 // looking notes what a look catches; it may not arrive.
 func (l *simLedger) looking(life int, snap edge.Snapshot, began time.Time, d *simDevice) simLook {
 	k := simLook{life: life, began: began, device: d, snap: snap}
-	for _, m := range sortedKeys(d.members) {
-		if x := d.members[m]; x.hold != "" && x.by == byPerson && x.st.Marks != x.left.Marks {
+	for _, m := range simSorted(d.members) {
+		if x := d.members[m]; x.hold != "" && x.by == byPerson && x.st.Marks != x.left.Marks && x.leftIn == d.life {
 			k.foreign = append(k.foreign, m)
 		}
 	}

@@ -77,8 +77,11 @@ func (s *simRun) start() {
 		r.set.reader = simReader{s, p}
 	}
 	if !s.calm && s.oneIn(2) {
-		c := &simCrash{point: pick(s.rng, Failpoints)}
-		c.left.Store(1 + s.rng.Int64N(3))
+		c := &simCrash{point: simPick(s.rng, Failpoints[2:])} // those of steps
+		if s.oneIn(6) {
+			c.point = simPick(s.rng, Failpoints[:2])
+		}
+		c.left.Store(1 + s.rng.Int64N(2))
 		p.armed.Store(c)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -157,12 +160,12 @@ func (s *simRun) apply() {
 // run is the whole of a world's history.
 func (s *simRun) run() {
 	s.start()
-	for end := time.Duration(100+s.rng.IntN(200)) * time.Second; time.Since(s.begun) < end; {
+	for end := time.Duration(80+s.rng.IntN(110)) * time.Second; time.Since(s.begun) < end; {
 		s.pass(time.Duration(200+s.rng.IntN(8_000)) * time.Millisecond)
 		s.event()
 	}
 	s.rest()
-	if s.oneIn(8) { // what is broken stays broken
+	if s.oneIn(12) { // what is broken stays broken
 		s.pass(9 * time.Minute)
 		before := s.stats.Orders
 		s.pass(3 * time.Minute)
@@ -170,7 +173,7 @@ func (s *simRun) run() {
 	}
 	s.heal()
 	for end := time.Now().Add(9 * time.Minute); time.Now().Before(end) && !s.settled(); {
-		s.pass(20 * time.Second)
+		s.pass(10 * time.Second)
 	}
 	before := s.stats.Orders
 	s.pass(time.Minute)
@@ -188,12 +191,13 @@ func (s *simRun) settled() bool {
 	if err != nil || slices.ContainsFunc(holds, func(h journal.Hold) bool { return h.Phase != journal.Superseded }) {
 		return false
 	}
+	known := len(s.am.peers[0].known) + len(s.am.peers[1].known)
 	for _, r := range s.am.rules {
 		if r.firing {
-			return false
+			known++
 		}
 	}
-	return true
+	return known == 0
 }
 
 // pass lets time go by.
@@ -241,7 +245,7 @@ func (s *simRun) heal() {
 	for _, x := range s.members() {
 		x.well = true
 	}
-	for _, m := range sortedKeys(s.am.rules) {
+	for _, m := range simSorted(s.am.rules) {
 		s.am.rules[m].stuck, s.am.rules[m].silenced = false, false
 	}
 	s.log("driver", "all is well")
@@ -278,7 +282,7 @@ func (s *simRun) release() {
 	if err != nil || len(holds) == 0 {
 		return
 	}
-	h := pick(s.rng, holds)
+	h := simPick(s.rng, holds)
 	s.mu.Lock()
 	for _, m := range append([]edge.Member{h.Member}, h.Along...) {
 		delete(s.ledger.handsOff, m)

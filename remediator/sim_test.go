@@ -69,7 +69,7 @@ func simulate(t *testing.T, seed uint64, dir string, tell func(string)) (broken 
 // choose which.
 func TestSimulation(t *testing.T) {
 	if os.Getenv("SIM_SEED") != "" {
-		replay(t, simNumber(t, "SIM_SEED", 0))
+		simShow(t, simNumber(t, "SIM_SEED", 0))
 		return
 	}
 	runs, first := simNumber(t, "SIM_RUNS", simDefault), simNumber(t, "SIM_FIRST", 1)
@@ -104,10 +104,10 @@ func TestSimulation(t *testing.T) {
 	t.Logf("%d runs, %d events, %d messages, %d looks, %d orders, %d steps, %d crashes, %d restarts in %s: %.1f runs a second; %d runs with violations",
 		all.Runs, all.Events, all.Messages, all.Looks, all.Orders, all.Steps, all.Crashes, all.Restarts, took.Round(time.Millisecond),
 		float64(all.Runs)/took.Seconds(), len(failing))
-	t.Logf("refusals:%s", counts(all.Refusals))
-	t.Logf("crashes at:%s", counts(all.Points))
+	t.Logf("refusals:%s", simCounts(all.Refusals))
+	t.Logf("crashes at:%s", simCounts(all.Points))
 	if len(all.Allowed) > 0 {
-		t.Logf("violations that are known (simAllowances):%s", counts(all.Allowed))
+		t.Logf("violations that are known (simAllowances):%s", simCounts(all.Allowed))
 	}
 	slices.Sort(failing)
 	if len(failing) > 0 {
@@ -115,7 +115,7 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-func counts(of map[string]int) string {
+func simCounts(of map[string]int) string {
 	var b strings.Builder
 	for _, k := range slices.SortedFunc(maps.Keys(of), func(a, b string) int { return of[b] - of[a] }) {
 		fmt.Fprintf(&b, "\n\t%8d %s", of[k], k)
@@ -128,8 +128,8 @@ func counts(of map[string]int) string {
 // engine's select takes one of them by chance, and that is seldom.
 const simTries = 8
 
-// replay shows one history: the first that violates something, or else the last.
-func replay(t *testing.T, seed uint64) {
+// simShow shows one history: the first that violates something, or else the last.
+func simShow(t *testing.T, seed uint64) {
 	t.Helper()
 	dir := simDir(t)
 	var lines, broken []string
@@ -157,18 +157,18 @@ func TestSimulationIsReproducible(t *testing.T) {
 		for i := 0; i < simTries && !same; i++ {
 			var lines []string
 			simulate(t, seed, dir, func(line string) { lines = append(lines, line) })
-			same = slices.ContainsFunc(before, func(b []string) bool { return digest(b) == digest(lines) })
+			same = slices.ContainsFunc(before, func(b []string) bool { return simDigest(b) == simDigest(lines) })
 			before = append(before, lines)
 		}
 		if !same {
-			t.Errorf("seed %d is never the same history: %s", seed, firstDifference(before[0], before[1]))
+			t.Errorf("seed %d is never the same history: %s", seed, simDifference(before[0], before[1]))
 		}
 	}
 }
 
-// digest leaves out the engine's own lines: two keepers that log at the same
+// simDigest leaves out the engine's own lines: two keepers that log at the same
 // moment may do so in either order.
-func digest(lines []string) uint64 {
+func simDigest(lines []string) uint64 {
 	h := fnv.New64a()
 	for _, l := range lines {
 		if !strings.Contains(l, "engine") {
@@ -178,7 +178,7 @@ func digest(lines []string) uint64 {
 	return h.Sum64()
 }
 
-func firstDifference(a, b []string) string {
+func simDifference(a, b []string) string {
 	keep := func(ls []string) []string {
 		return slices.DeleteFunc(slices.Clone(ls), func(l string) bool { return strings.Contains(l, "engine") })
 	}

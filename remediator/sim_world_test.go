@@ -69,12 +69,12 @@ func (s *simStats) add(o simStats) {
 	s.Restarts += o.Restarts
 	s.Messages += o.Messages
 	s.Looks += o.Looks
-	addTo(&s.Refusals, o.Refusals)
-	addTo(&s.Points, o.Points)
-	addTo(&s.Allowed, o.Allowed)
+	simAdd(&s.Refusals, o.Refusals)
+	simAdd(&s.Points, o.Points)
+	simAdd(&s.Allowed, o.Allowed)
 }
 
-func addTo(to *map[string]int, from map[string]int) {
+func simAdd(to *map[string]int, from map[string]int) {
 	if *to == nil {
 		*to = map[string]int{}
 	}
@@ -92,7 +92,7 @@ func newSimRun(seed uint64, dir string, tell func(string)) *simRun {
 	}
 	s.stats = simStats{Runs: 1, Points: map[string]int{}, Allowed: map[string]int{}}
 	s.apis = s.rng.IntN(2) == 0
-	for i := range pick(s.rng, []int{1, 1, 1, 2, 2, 3}) {
+	for i := range simPick(s.rng, []int{1, 1, 1, 2, 2, 3}) {
 		s.devices = append(s.devices, newSimDevice(s, fmt.Sprintf("edge%d", i+1)))
 	}
 	for i := range 1 + s.rng.IntN(2) {
@@ -114,7 +114,7 @@ func (s *simRun) config() *Config {
 		c.Alertmanagers = []Source{{URL: "http://192.0.2.1:9093"}, {URL: "http://192.0.2.2:9093"}}
 	}
 	if s.oneIn(12) {
-		c.Mode = pick(s.rng, []string{Observe, DryRun, Auto})
+		c.Mode = simPick(s.rng, []string{Observe, DryRun, Auto})
 	}
 	var names, probes []string
 	for _, d := range s.devices {
@@ -161,7 +161,7 @@ func (s *simRun) policy(c *Config, d *simDevice, pool, name string) Policy {
 		MaxHeld:    1 + s.rng.IntN(3),
 		HoldDown:   s.duration(5*time.Second, 40*time.Second),
 		Lease:      s.duration(40*time.Second, 2*time.Minute),
-		AtMax:      pick(s.rng, []string{"hold", "release"}),
+		AtMax:      simPick(s.rng, []string{"hold", "release"}),
 	}
 	p.MaxHold = p.Lease + s.duration(time.Second, 3*time.Minute)
 	if s.oneIn(2) {
@@ -171,7 +171,7 @@ func (s *simRun) policy(c *Config, d *simDevice, pool, name string) Policy {
 		p.Members.Member = "s[1-4]" // the others are nobody's business
 	}
 	if s.oneIn(15) && c.Mode == Auto {
-		p.Mode = pick(s.rng, []string{Observe, DryRun, Auto})
+		p.Mode = simPick(s.rng, []string{Observe, DryRun, Auto})
 	}
 	if s.apis && d.checks && !d.whole && name == "drain" && s.oneIn(4) {
 		p.Confirm = "none"
@@ -185,7 +185,7 @@ func (s *simRun) duration(from, to time.Duration) model.Duration {
 
 func (s *simRun) oneIn(n int) bool { return s.rng.IntN(n) == 0 }
 
-func pick[T any](rng *rand.Rand, of []T) T { return of[rng.IntN(len(of))] }
+func simPick[T any](rng *rand.Rand, of []T) T { return of[rng.IntN(len(of))] }
 
 // roll is a generator for what happens at this moment to one thing: it doesn't
 // depend on the order in which goroutines come to ask.
@@ -246,14 +246,14 @@ func (s *simRun) device(name string) *simDevice {
 // members of all devices, in order.
 func (s *simRun) members() (out []*simMember) {
 	for _, d := range s.devices {
-		for _, m := range sortedKeys(d.members) {
+		for _, m := range simSorted(d.members) {
 			out = append(out, d.members[m])
 		}
 	}
 	return out
 }
 
-func sortedKeys[V any](of map[edge.Member]V) (out []edge.Member) {
+func simSorted[V any](of map[edge.Member]V) (out []edge.Member) {
 	for m := range of {
 		out = append(out, m)
 	}
@@ -288,8 +288,8 @@ func (l simLog) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// pause waits, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
+// simPause waits, or until ctx ends.
+func simPause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
