@@ -464,6 +464,12 @@ func TestI23ARefusalIsCounted(t *testing.T) {
 		if n := counted(t, reg, "sluice_remediation_refusals_total", "min_serving", "too_few_left"); n < 2 {
 			t.Errorf("counted %v times in a minute", n)
 		}
+		w.alerts.claim(map[string]string{"device": "edge1", "pool": "shop", "member": "s3", "remediation": "nobody's"})
+		w.r.Wake()
+		w.wait(time.Minute)
+		if n := counted(t, reg, "sluice_remediation_refusals_total", "unknown_policy"); n < 2 {
+			t.Errorf("a claim on no policy is counted %v times in a minute", n)
+		}
 	})
 }
 
