@@ -24,7 +24,7 @@ type streams struct{ out, err io.Writer }
 var errSaid = errors.New("the output says it")
 
 // sluice carries out one command line and returns the exit code: 0, or 1 when it
-// could not be done or the answer is no.
+// could not be done or the answer is no; 2 as [errDiffers] says.
 func sluice(args []string, stdout, stderr io.Writer) int {
 	app := kingpin.New("sluice", "Watches the members of HAProxy and PTAF pools, takes a failing one out when that is safe, and gives it back when it has proved healthy.")
 	app.Version(version.Print("sluice"))
@@ -41,6 +41,7 @@ func sluice(args []string, stdout, stderr io.Writer) int {
 		addExplain,
 		addJournalShow,
 		addJournalExport,
+		addReplay,
 		addAuditVerify,
 		addAuditOurs,
 		addProbe,
@@ -58,6 +59,8 @@ func sluice(args []string, stdout, stderr io.Writer) int {
 	switch err := commands[name](streams{stdout, stderr}); {
 	case err == nil:
 		return 0
+	case errors.Is(err, errDiffers):
+		return 2
 	case !errors.Is(err, errSaid):
 		fmt.Fprintf(stderr, "sluice %s: %v\n", name, err)
 	}
