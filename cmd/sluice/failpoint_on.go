@@ -1,10 +1,11 @@
-//go:build failpoints && unix
+//go:build failpoints && linux
 
 package main
 
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,9 +45,13 @@ func failpoint() func(string) {
 		if at != name || passed.Add(1) != left {
 			return
 		}
-		if err := syscall.Kill(os.Getpid(), how); err != nil {
+		// To this very thread: a signal to the process may come to another one, and
+		// this one go on for a while.
+		runtime.LockOSThread()
+		if err := syscall.Tgkill(os.Getpid(), syscall.Gettid(), how); err != nil {
 			panic(err)
 		}
+		runtime.UnlockOSThread()
 		if !stop {
 			select {} // not one step further while the kill is on its way
 		}
