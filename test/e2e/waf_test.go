@@ -132,7 +132,7 @@ func TestWhenEveryBackendFailsNothingIsWritten(t *testing.T) {
 	for _, m := range s.Members {
 		s.believed(m.Name, 0)
 	}
-	s.refusedOn(onWAF(s.Members[0].Address), "min_serving")
+	s.refusedOn(onWAF(s.Members[0].Address), "brake") // three at once are a storm, before any other guard is asked
 	s.must(rig.Await(t.Context(), outWithin, "an alert of our own that says so", func(ctx context.Context) error {
 		firing, err := s.Prometheus.Vector(ctx, fmt.Sprintf(`ALERTS{alertname="PoolAllFailing",device=%q,pool=%q}`, rig.WAFDevice, rig.WAFUpstream))
 		if err == nil && len(firing) == 0 {
