@@ -27,6 +27,7 @@ var simEvents = []simEvent{
 	{3, (*simRun).alertmanagerFails},
 	{2, (*simRun).silence},
 	{3, alive((*simRun).release)},
+	{12, alive((*simRun).answer)},
 	{1, alive((*simRun).freeze)},
 	{4, alive((*simRun).thaw)},
 	{2, alive((*simRun).apply)},

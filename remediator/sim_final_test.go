@@ -49,10 +49,10 @@ func (s *simRun) judgeHealed() {
 func (s *simRun) goesBack(cfg *Config, h journal.Hold) bool {
 	rules := s.rules(h.Policy, h.Member)
 	if len(rules) == 0 {
-		return cfg.Mode == Auto && len(s.covering(h.Member)) > 0
+		return acts(cfg.Mode) && len(s.covering(h.Member)) > 0
 	}
 	p := rules[0]
-	return p.Mode == Auto && (p.Confirm == "none" || len(s.covering(h.Member)) > 0)
+	return acts(p.Mode) && (p.Confirm == "none" || len(s.covering(h.Member)) > 0)
 }
 
 // judgeMetrics: what a process counted, it has entered too (I23, I26). A process

@@ -111,7 +111,9 @@ func (s *simRun) judgeHolds() {
 	held := map[edge.Member]bool{}
 	for _, h := range holds {
 		for _, m := range append([]edge.Member{h.Member}, h.Along...) {
-			if held[m] {
+			if d := s.device(m.Device); held[m] && d.whole && len(d.moved(m)) > 1 {
+				s.violate("I9 twins", "two holds on %s", m)
+			} else if held[m] {
 				s.violate("I9", "two holds on %s", m)
 			}
 			held[m] = true

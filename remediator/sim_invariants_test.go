@@ -302,15 +302,28 @@ func (s *simRun) i19(c simStep) {
 	}
 }
 
-// modes: only auto acts by itself.
+// modes: only auto acts by itself, and approve by a person's word: one that said
+// yes, is not too old, and was not used before (I17).
 func (s *simRun) modes(c simStep) {
-	if c.byHand() || someRule(c.policy, func(p *Policy) bool { return p.Mode == Auto }) {
+	in := func(mode string) bool {
+		return someRule(c.policy, func(p *Policy) bool { return p.Mode == mode })
+	}
+	switch {
+	case c.byHand(), in(Auto), c.hold.Undo && in(Approve):
+		return
+	case len(c.policy) == 0 && c.hold.Undo: // the policy is gone; the ceiling counts
+		return
+	case !in(Approve):
+		s.violate("I23", "%v: its policy doesn't act by itself", c)
 		return
 	}
-	if len(c.policy) == 0 && c.hold.Undo { // the policy is gone; the ceiling counts
-		return
+	w, said := s.ledger.words[c.member()]
+	fresh := someRule(c.policy, func(p *Policy) bool { return c.by.Sub(w.at) <= time.Duration(p.ApprovalTTL) })
+	if !said || !w.yes || !fresh || w.hold != "" {
+		s.violate("I17", "%v: the word on it: %+v", c, w)
 	}
-	s.violate("I23", "%v: its policy doesn't act by itself", c)
+	w.hold = c.hold.ID
+	s.ledger.words[c.member()] = w
 }
 
 // applied carries out a change at the device and counts what it did.

@@ -20,8 +20,9 @@ type simLedger struct {
 	handsOff map[edge.Member]time.Time              // somebody changed what we hold, and we saw it
 	effect   map[string]int                         // transitions by hold, direction and life of the device
 	orders   []simOrder
-	read     uint64         // entries that were counted
-	refused  map[string]int // entries of refusals
+	words    map[edge.Member]simWord // people's last on a step
+	read     uint64                  // entries that were counted
+	refused  map[string]int          // entries of refusals
 }
 
 // A simLook is one look at a device.
@@ -31,6 +32,13 @@ type simLook struct {
 	device    *simDevice
 	snap      edge.Snapshot
 	foreign   []edge.Member // held by us, and not as we left it
+}
+
+// A simWord is what a person said of a step, and the hold that used it.
+type simWord struct {
+	at   time.Time
+	yes  bool
+	hold string
 }
 
 // A simMark is what is kept of a look for longer.
@@ -52,7 +60,7 @@ type simOrder struct {
 func newSimLedger() simLedger {
 	return simLedger{
 		answers: map[string]map[edge.Member][]simAnswer{}, looks: map[string][]simLook{}, marks: map[string][]simMark{}, alerted: map[edge.Member]bool{},
-		silent: map[edge.Member]time.Time{}, unread: map[edge.Member]time.Time{}, handsOff: map[edge.Member]time.Time{}, effect: map[string]int{}, refused: map[string]int{},
+		silent: map[edge.Member]time.Time{}, unread: map[edge.Member]time.Time{}, handsOff: map[edge.Member]time.Time{}, effect: map[string]int{}, refused: map[string]int{}, words: map[edge.Member]simWord{},
 	}
 }
 

@@ -296,3 +296,21 @@ func (s *simRun) release() {
 		s.blame("I19", "release by hand: %v", err)
 	}
 }
+
+// answer is a person's word on a step that waits for one.
+func (s *simRun) answer() {
+	all, err := s.proc.r.journal.Candidates()
+	all = slices.DeleteFunc(all, func(h journal.Hold) bool { return h.Phase != journal.AwaitingApproval })
+	if err != nil || len(all) == 0 {
+		return
+	}
+	m, yes := simPick(s.rng, all).Member, !s.oneIn(4)
+	if err := s.proc.r.Answer(context.Background(), m, yes, "operator", "looked at it"); err != nil {
+		s.log("driver", "the word on %s is not taken: %v", m, err)
+		return
+	}
+	s.locked(func() {
+		s.log("driver", "a person's word on %s: %v", m, yes)
+		s.ledger.words[m] = simWord{at: time.Now(), yes: yes}
+	})
+}

@@ -114,7 +114,7 @@ func (s *simRun) config() *Config {
 		c.Alertmanagers = []Source{{URL: "http://192.0.2.1:9093"}, {URL: "http://192.0.2.2:9093"}}
 	}
 	if s.oneIn(12) {
-		c.Mode = simPick(s.rng, []string{Observe, DryRun, Auto})
+		c.Mode = simPick(s.rng, modes)
 	}
 	var names, probes []string
 	for _, d := range s.devices {
@@ -170,8 +170,11 @@ func (s *simRun) policy(c *Config, d *simDevice, pool, name string) Policy {
 	if s.oneIn(10) {
 		p.Members.Member = "s[1-4]" // the others are nobody's business
 	}
-	if s.oneIn(15) && c.Mode == Auto {
-		p.Mode = simPick(s.rng, []string{Observe, DryRun, Auto})
+	if s.oneIn(8) && c.Mode == Auto {
+		p.Mode = simPick(s.rng, modes)
+	}
+	if p.Mode == Approve || p.Mode == "" && c.Mode == Approve {
+		p.Mode, p.ApprovalTTL = Approve, s.duration(10*time.Second, time.Minute)
 	}
 	if s.apis && d.checks && !d.whole && name == "drain" && s.oneIn(4) {
 		p.Confirm = "none"
