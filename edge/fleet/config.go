@@ -29,6 +29,7 @@ type kind struct {
 
 type section interface {
 	validate() edge.Mistakes
+	files() edge.Mistakes // that can't be read or used now
 	setDirectory(dir string)
 }
 

@@ -54,8 +54,9 @@ type client interface {
 // ErrDevice says that a member is of another device, or of none.
 var ErrDevice = errors.New("not this device's member")
 
-// New builds the clients. It reads certificates but dials nothing: a device that
-// is down when Sluice starts is no reason not to start.
+// New builds the clients. It dials nothing and wants no file: a device that is
+// down when Sluice starts is no reason not to start, and one whose password or
+// certificate isn't there yet is no reason to lose the others ([Configs.Files]).
 func New(configs Configs, o Options) (*Fleet, error) {
 	if m := configs.Validate(); len(m) > 0 {
 		return nil, fmt.Errorf("devices%w", m[0])

@@ -1,8 +1,12 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	promconfig "github.com/prometheus/common/config"
@@ -51,27 +55,50 @@ func (h *HAProxy) setDirectory(dir string) {
 func newHAProxy(c Config, o Options) (client, error) {
 	opts := haproxy.Options{Address: c.HAProxy.Address, Timeout: time.Duration(c.HAProxy.Timeout)}
 	if c.HAProxy.TLSConfig != nil {
-		t, err := promconfig.NewTLSConfig(c.HAProxy.TLSConfig)
+		host, err := haproxy.Host(c.HAProxy.Address)
 		if err != nil {
-			return nil, fmt.Errorf("tls_config: %w", err)
+			return nil, err
 		}
-		if t.ServerName == "" {
-			if t.ServerName, err = haproxy.Host(c.HAProxy.Address); err != nil {
-				return nil, err
-			}
-		}
-		opts.TLS = t
+		opts.Dial = dialTLS(c.HAProxy.TLSConfig, host)
 	}
 	if o.Trace != nil {
 		opts.Trace = func(k haproxy.Call) {
 			o.Trace(Call{
-				Device: c.Name, Operation: k.Operation, Transport: k.Transport, Command: k.Command,
+				Device: c.Name, Operation: k.Operation, Transport: transport(c.HAProxy, k.Transport), Command: k.Command,
 				Write: k.Write, Duration: k.Duration, Err: k.Err,
 			})
 		}
 	}
 	h, err := haproxy.New(opts)
 	return haproxyClient{h}, err
+}
+
+// dialTLS reads the files anew for each connection, so that certificates may be
+// renewed, and so that one that isn't there costs this device and no other.
+func dialTLS(c *promconfig.TLSConfig, host string) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		settings, err := promconfig.NewTLSConfigWithContext(ctx, c)
+		if err != nil {
+			return nil, fmt.Errorf("tls_config: %w", err)
+		}
+		settings.ServerName = cmp.Or(settings.ServerName, host)
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		t := tls.Client(conn, settings)
+		if err := t.HandshakeContext(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("tls: %w", err), conn.Close())
+		}
+		return t, nil
+	}
+}
+
+func transport(h *HAProxy, network string) string {
+	if h.TLSConfig != nil {
+		return "tls"
+	}
+	return network
 }
 
 // HAProxy is the device's client, nil for other kinds; exporter/collect wants

@@ -9,11 +9,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
+	"unicode/utf8"
 
 	promconfig "github.com/prometheus/common/config"
 
@@ -91,19 +94,18 @@ func (h *HTTP) client(device string, o Options) (*http.Client, error) {
 	}
 	settings := h.Client
 	settings.FollowRedirects = false
-	rt, err := promconfig.NewRoundTripperFromConfig(settings, "sluice", promconfig.WithUserAgent("Sluice"),
-		promconfig.WithNewTLSConfigFunc(func(ctx context.Context, c *promconfig.TLSConfig, opts ...promconfig.TLSConfigOption) (*tls.Config, error) {
-			t, err := promconfig.NewTLSConfigWithContext(ctx, c, opts...)
-			if err == nil && pin != nil {
-				t.InsecureSkipVerify = c.CA == "" && c.CAFile == ""
-				t.VerifyConnection = pinned(pin)
-			}
-			return t, err
-		}))
-	if err != nil {
-		return nil, err
+	build := func() (http.RoundTripper, error) {
+		return promconfig.NewRoundTripperFromConfig(settings, "sluice", promconfig.WithUserAgent("Sluice"),
+			promconfig.WithNewTLSConfigFunc(func(ctx context.Context, c *promconfig.TLSConfig, opts ...promconfig.TLSConfigOption) (*tls.Config, error) {
+				t, err := promconfig.NewTLSConfigWithContext(ctx, c, opts...)
+				if err == nil && pin != nil {
+					t.InsecureSkipVerify = c.CA == "" && c.CAFile == ""
+					t.VerifyConnection = pinned(pin)
+				}
+				return t, err
+			}))
 	}
-	rt = &traced{device: device, next: rt, trace: o.Trace}
+	rt := &traced{device: device, next: &late{build: build}, trace: o.Trace}
 	return &http.Client{Transport: rt, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, nil
 }
 
@@ -116,6 +118,51 @@ func pinned(pin []byte) func(tls.ConnectionState) error {
 			return fmt.Errorf("%w: it has the SHA-256 %s", ErrPin, hex.EncodeToString(sum[:]))
 		}
 		return nil
+	}
+}
+
+// late is a transport that is built at the first call for which its files can be
+// read: prometheus/common wants those of tls_config when it builds one, and reads
+// all of them again later. Until then each call says what is missing.
+type late struct {
+	build func() (http.RoundTripper, error)
+
+	mu   sync.Mutex
+	next http.RoundTripper
+}
+
+// RoundTrip is http.RoundTripper's.
+func (l *late) RoundTrip(r *http.Request) (*http.Response, error) {
+	next, err := l.built()
+	if err != nil {
+		return nil, errors.Join(err, closed(r.Body))
+	}
+	return next.RoundTrip(r)
+}
+
+// closed ends a body that nobody will read, as a transport must.
+func closed(body io.Closer) error {
+	if body == nil {
+		return nil
+	}
+	return body.Close()
+}
+
+func (l *late) built() (_ http.RoundTripper, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.next == nil {
+		l.next, err = l.build()
+	}
+	return l.next, err
+}
+
+// CloseIdleConnections is what http.Client looks for.
+func (l *late) CloseIdleConnections() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c, ok := l.next.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
 	}
 }
 
@@ -171,16 +218,41 @@ func refusal(r *http.Request, code int) error {
 // certificate that isn't trusted: devices of these kinds show one that signed itself.
 func helped(err error) error {
 	if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" {
-		return fmt.Errorf("%w: check the url, and that the device can be reached from here", err)
+		return &helpedError{err, "check the url, and that the device can be reached from here"}
 	}
 	if unknown := (x509.UnknownAuthorityError{}); errors.As(err, &unknown) {
-		return fmt.Errorf("%w: give it as tls_config.ca_file, or its SHA-256 as pin_sha256", err)
+		return &helpedError{err, "give it as tls_config.ca_file, or its SHA-256 as pin_sha256"}
 	}
 	if host := (x509.HostnameError{}); errors.As(err, &host) {
-		return fmt.Errorf("%w: give the name that it has as tls_config.server_name", err)
+		return &helpedError{err, "give the name that it has as tls_config.server_name"}
 	}
 	return err
 }
+
+// maxHelped is how long such an error gets, in bytes: clients cut what they tell
+// of a call at 200, from the end, and what to do about it stands there.
+const maxHelped = 200
+
+// A helpedError is a cause with what to do about it. The cause may quote
+// certificates, of another CA for one, and gives way.
+type helpedError struct {
+	err  error
+	help string
+}
+
+func (e *helpedError) Error() string {
+	cause, room := strings.Join(strings.Fields(strings.ToValidUTF8(e.err.Error(), "?")), " "), maxHelped-len(": "+e.help)
+	if len(cause) > room {
+		at := room - len(" ...")
+		for !utf8.RuneStart(cause[at]) {
+			at--
+		}
+		cause = cause[:at] + " ..."
+	}
+	return cause + ": " + e.help
+}
+
+func (e *helpedError) Unwrap() error { return e.err }
 
 // withoutToken hides what PTAF PRO wants in the path when a session ends: DELETE
 // /auth/refresh_tokens/TOKEN.

@@ -81,39 +81,22 @@ func (p *PTAFPro) validate() (m edge.Mistakes) {
 	return m
 }
 
-// password is read when the device is built: a reload reads it again.
-func (l *Login) password() (string, error) {
-	if l.PasswordFile == "" {
-		return string(l.Password), nil
+// secret is a password or a token. A file is read anew each time that it is
+// wanted, as prometheus/common reads those of the other devices.
+func secret(text promconfig.Secret, file string) func() (string, error) {
+	return func() (string, error) {
+		if file == "" {
+			return string(text), nil
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return "", err // it says which file
+		}
+		return strings.TrimSpace(string(b)), nil
 	}
-	b, err := os.ReadFile(l.PasswordFile)
-	if err != nil {
-		return "", fmt.Errorf("login: %w", err)
-	}
-	return strings.TrimSpace(string(b)), nil
-}
-
-// token is the static API token; empty where there is a log-in.
-func (p *PTAFPro) token() (string, error) {
-	a := p.Client.Authorization
-	switch {
-	case a == nil:
-		return "", nil
-	case a.CredentialsFile == "":
-		return string(a.Credentials), nil
-	}
-	b, err := os.ReadFile(a.CredentialsFile)
-	if err != nil {
-		return "", fmt.Errorf("authorization: %w", err)
-	}
-	return strings.TrimSpace(string(b)), nil
 }
 
 func newPTAFPro(c Config, o Options) (client, error) {
-	token, err := c.PTAFPro.token()
-	if err != nil {
-		return nil, err
-	}
 	web := c.PTAFPro.HTTP
 	web.Client.Authorization = nil // the API's client carries tokens itself
 	h, err := web.client(c.Name, o)
@@ -123,13 +106,12 @@ func newPTAFPro(c Config, o Options) (client, error) {
 	opts := ptafpro.Options{
 		URL: c.PTAFPro.URL, Tenant: c.PTAFPro.Tenant, HTTP: h, Timeout: time.Duration(c.PTAFPro.Timeout),
 		Instance: c.PTAFPro.Instance, Profiles: c.PTAFPro.Profiles, Write: o.Write,
-		Token: token,
+	}
+	if a := c.PTAFPro.Client.Authorization; a != nil {
+		opts.Token = secret(a.Credentials, a.CredentialsFile)
 	}
 	if l := c.PTAFPro.Login; l != nil {
-		opts.Username, opts.LDAP = l.Username, l.LDAP
-		if opts.Password, err = l.password(); err != nil {
-			return nil, err
-		}
+		opts.Username, opts.LDAP, opts.Password = l.Username, l.LDAP, secret(l.Password, l.PasswordFile)
 	}
 	p, err := ptafpro.New(opts)
 	if err != nil {

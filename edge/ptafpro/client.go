@@ -33,9 +33,12 @@ type Options struct {
 	URL    string // "https://192.0.2.20/api/ptaf/v4"
 	Tenant string // id or name; empty: the one marked as default, else the all-zero UUID
 
-	Username, Password string // to log in with
-	LDAP               bool   // the user is one of the directory
-	Token              string // a static API token instead: no log-in, and the tenant is the token's own
+	Username string // to log in with
+	LDAP     bool   // the user is one of the directory
+
+	// Password is asked for at each log-in. Token is instead of a log-in and gives
+	// a static API token, for each call; the tenant is the token's own.
+	Password, Token func() (string, error)
 
 	HTTP     *http.Client  // ready: TLS, proxy, headers; nil: a plain one. Redirects are refused whatever it says
 	Timeout  time.Duration // of each call; zero: DefaultTimeout
@@ -77,12 +80,10 @@ func New(o Options) (*Client, error) {
 		return nil, errors.New("url: want https://ADDRESS/api/ptaf/v4") // what stands there may hold a password
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("url: want no user, query or fragment in it")
-	case o.Token == "" && o.Username == "":
+	case o.Token == nil && (o.Username == "" || o.Password == nil):
 		return nil, errors.New("want a username with a password, or a token")
-	case o.Token != "" && (o.Username != "" || o.Password != ""):
+	case o.Token != nil && (o.Username != "" || o.Password != nil):
 		return nil, errors.New("want a username with a password, or a token, not both")
-	case strings.ContainsFunc(o.Token, unprintable):
-		return nil, errors.New("token: want printable letters without blanks")
 	case strings.ContainsFunc(o.Instance, func(r rune) bool { return unprintable(r) || strings.ContainsRune(`",;\`, r) }):
 		return nil, errors.New("instance: want the instance's URL")
 	}
@@ -186,7 +187,7 @@ func (q request) name() string {
 // URL, which may hold a refresh token.
 func (c *Client) tidy(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return ErrTimeout
+		return fmt.Errorf("%w after %s", ErrTimeout, c.timeout)
 	}
 	if e := (*url.Error)(nil); errors.As(err, &e) {
 		return e.Err

@@ -30,12 +30,12 @@ const (
 // A session has the tokens. The refresh token can be spent once, so that all who
 // need an access token wait for the one that gets it.
 type session struct {
-	c                  *Client
-	username, password string
-	ldap               bool
-	static             string
-	fingerprint        string
-	wanted             string // tenant, id or name
+	c                *Client
+	username         string
+	password, static func() (string, error) // one of them
+	ldap             bool
+	fingerprint      string
+	wanted           string // tenant, id or name
 
 	lock chan struct{} // holds what follows; a channel, so that nobody waits longer than its context
 
@@ -73,8 +73,8 @@ func (s *session) release() { <-s.lock }
 // token returns an access token that is valid for a while: the one in hand, or a
 // renewed one, or that of a new session.
 func (s *session) token(ctx context.Context) (string, error) {
-	if s.static != "" {
-		return s.static, nil
+	if s.static != nil {
+		return s.given()
 	}
 	if err := s.acquire(ctx); err != nil {
 		return "", err
@@ -98,10 +98,22 @@ func (s *session) token(ctx context.Context) (string, error) {
 	return s.access, nil
 }
 
+// given is the static token, as it is now.
+func (s *session) given() (string, error) {
+	token, err := s.static()
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("token: %w", err)
+	case token == "" || strings.ContainsFunc(token, unprintable):
+		return "", errors.New("token: want printable letters without blanks")
+	}
+	return token, nil
+}
+
 // refused notes that a token wasn't accepted, and says whether to try another.
 // The first time it is renewed; again, the whole session is given up.
 func (s *session) refused(token string, again bool) bool {
-	if s.static != "" {
+	if s.static != nil {
 		return false
 	}
 	s.lock <- struct{}{}
@@ -140,12 +152,16 @@ func (s *session) login(ctx context.Context) error {
 	if s.wrong != nil && time.Now().Before(s.wrongUntil) {
 		return s.wrong
 	}
-	body := map[string]any{"username": s.username, "password": s.password, "fingerprint": s.fingerprint}
+	password, err := s.password()
+	if err != nil {
+		return fmt.Errorf("log in as %s: password: %w", oneLine(s.username), err)
+	}
+	body := map[string]any{"username": s.username, "password": password, "fingerprint": s.fingerprint}
 	if s.ldap {
 		body["ldap"] = true // Source: left out unless wanted
 	}
 	s.wrong = nil
-	err := s.take(ctx, request{method: http.MethodPost, path: "/auth/refresh_tokens", secrets: []string{s.password}, body: body})
+	err = s.take(ctx, request{method: http.MethodPost, path: "/auth/refresh_tokens", secrets: []string{password}, body: body})
 	if err != nil {
 		err = fmt.Errorf("log in as %s: %w", oneLine(s.username), err)
 		if e := (*APIError)(nil); errors.As(err, &e) && (errors.Is(e, ErrCredentials) || errors.Is(e, ErrForbidden) || e.Status == http.StatusUnprocessableEntity) {
@@ -234,7 +250,7 @@ func (s *session) choose(ctx context.Context) (string, error) {
 
 // end logs out. Without a session there is nothing to end.
 func (s *session) end(ctx context.Context) error {
-	if s.static != "" {
+	if s.static != nil {
 		return nil
 	}
 	if err := s.acquire(ctx); err != nil {

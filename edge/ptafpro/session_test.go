@@ -126,7 +126,7 @@ func TestManyAtOnceSpendOneRefreshToken(t *testing.T) {
 func TestAWrongPasswordIsTriedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := ptafprotest.New(world())
-		c := dial(t, sim, func(o *ptafpro.Options) { o.Password = "not-the-password" })
+		c := dial(t, sim, func(o *ptafpro.Options) { o.Password = always("not-the-password") })
 		for range 5 {
 			_, err := c.Read(t.Context())
 			wantErr(t, err, ptafpro.ErrCredentials)
@@ -146,7 +146,9 @@ func TestAStaticTokenNeverLogsIn(t *testing.T) {
 	o := world()
 	o.Token = "not-a-real-token"
 	sim := ptafprotest.New(o)
-	c := dial(t, sim, func(o *ptafpro.Options) { o.Username, o.Password, o.Token = "", "", "not-a-real-token" })
+	c := dial(t, sim, func(o *ptafpro.Options) {
+		o.Username, o.Password, o.Token = "", nil, always("not-a-real-token")
+	})
 	if r := read(t, c); r.ReadOnly != "" || len(r.Profiles) != 3 {
 		t.Errorf("read %+v", r)
 	}
@@ -154,7 +156,9 @@ func TestAStaticTokenNeverLogsIn(t *testing.T) {
 		t.Error(err)
 	}
 	read(t, c) // still good
-	wrong := dial(t, sim, func(o *ptafpro.Options) { o.Username, o.Password, o.Token = "", "", "not-a-real-token-either" })
+	wrong := dial(t, sim, func(o *ptafpro.Options) {
+		o.Username, o.Password, o.Token = "", nil, always("not-a-real-token-either")
+	})
 	_, err := wrong.Read(t.Context())
 	wantErr(t, err, ptafpro.ErrCredentials)
 	wantSecret(t, sim, err.Error())
@@ -359,15 +363,15 @@ func TestARedirectIsRefusedAndSaid(t *testing.T) {
 }
 
 func TestWrongOptionsAreRefusedWithoutTheirSecrets(t *testing.T) {
-	good := ptafpro.Options{URL: "https://192.0.2.20/api/ptaf/v4", Username: "sluice", Password: password}
+	good := ptafpro.Options{URL: "https://192.0.2.20/api/ptaf/v4", Username: "sluice", Password: always(password)}
 	for name, change := range map[string]func(*ptafpro.Options){
 		"no url":             func(o *ptafpro.Options) { o.URL = "" },
 		"no scheme":          func(o *ptafpro.Options) { o.URL = "192.0.2.20/api/ptaf/v4" },
 		"a user in it":       func(o *ptafpro.Options) { o.URL = "https://sluice:" + password + "@192.0.2.20/" },
 		"control characters": func(o *ptafpro.Options) { o.URL = "https://" + password + "\x00/" },
-		"no user":            func(o *ptafpro.Options) { o.Username, o.Password = "", "" },
-		"both":               func(o *ptafpro.Options) { o.Token = "not-a-real-token" },
-		"a broken token":     func(o *ptafpro.Options) { o.Username, o.Password, o.Token = "", "", "not-a-real-token\r\nX: 1" },
+		"no user":            func(o *ptafpro.Options) { o.Username = "" },
+		"no password":        func(o *ptafpro.Options) { o.Password = nil },
+		"both":               func(o *ptafpro.Options) { o.Token = always("not-a-real-token") },
 		"a broken instance":  func(o *ptafpro.Options) { o.Instance = "https://x;y" },
 	} {
 		o := good
@@ -414,6 +418,9 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 	sim.Misbehave(ptafprotest.Hang, 1)
 	_, err := c.Read(t.Context())
 	wantErr(t, err, ptafpro.ErrTimeout)
+	if !strings.HasSuffix(err.Error(), "timeout after 100ms") {
+		t.Errorf("%v doesn't say how long it waited", err)
+	}
 	sim.Misbehave(ptafprotest.CutBody, 1)
 	if _, err := c.Read(t.Context()); err == nil {
 		t.Error("a cut answer was read")
@@ -429,6 +436,50 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 			buf := make([]byte, 1<<16)
 			t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
 		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// A secret that is kept in a file may come late, and be another from one day to
+// the next: nothing is sent without it, and nothing is built anew for it.
+func TestSecretsAreAskedForWhenTheyAreWanted(t *testing.T) {
+	gone := errors.New("open secret: no such file")
+	for _, c := range []struct {
+		name, right string
+		options     func(*ptafprotest.Options)
+		from        func(*ptafpro.Options, func() (string, error))
+	}{
+		{"password", password, nil, func(o *ptafpro.Options, f func() (string, error)) { o.Password = f }},
+		{
+			"token", "not-a-real-token", func(o *ptafprotest.Options) { o.Token = "not-a-real-token" },
+			func(o *ptafpro.Options, f func() (string, error)) { o.Username, o.Password, o.Token = "", nil, f },
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := world()
+			if c.options != nil {
+				c.options(&w)
+			}
+			sim := ptafprotest.New(w)
+			secret, trouble := "", gone
+			client := dial(t, sim, func(o *ptafpro.Options) {
+				looksOnly(o)
+				c.from(o, func() (string, error) { return secret, trouble })
+			})
+			_, err := client.Read(t.Context())
+			wantErr(t, err, gone)
+			if !strings.Contains(err.Error(), c.name+": ") || sim.Calls() > 0 {
+				t.Errorf("%v, and %d calls were made", err, sim.Calls())
+			}
+			secret, trouble = c.right, nil
+			read(t, client)
+		})
+	}
+	for _, token := range []string{"", "not-a-real-token\r\nX: 1"} {
+		sim := ptafprotest.New(world())
+		_, err := dial(t, sim, func(o *ptafpro.Options) { o.Username, o.Password, o.Token = "", nil, always(token) }).Read(t.Context())
+		if err == nil || strings.Contains(err.Error(), "not-a-real") || sim.Calls() > 0 {
+			t.Errorf("a broken token: %v, %d calls", err, sim.Calls())
 		}
 	}
 }

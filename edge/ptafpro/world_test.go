@@ -59,11 +59,16 @@ func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return rec.Result(), nil
 }
 
+// always gives the same secret, as a configuration without files does.
+func always(secret string) func() (string, error) {
+	return func() (string, error) { return secret, nil }
+}
+
 // dial makes a client without a network; change may be nil.
 func dial(t *testing.T, sim *ptafprotest.Sim, change func(*ptafpro.Options)) *ptafpro.Client {
 	t.Helper()
 	o := ptafpro.Options{
-		URL: "http://192.0.2.20" + ptafprotest.Base, Username: "sluice", Password: password,
+		URL: "http://192.0.2.20" + ptafprotest.Base, Username: "sluice", Password: always(password),
 		HTTP: &http.Client{Transport: wire{sim}}, Write: true,
 	}
 	if change != nil {
