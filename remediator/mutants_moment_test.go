@@ -47,3 +47,35 @@ func TestI3StepsOfOneWriteSpendOneBudget(t *testing.T) {
 		wantResults(t, w.results(s2), "budget/overall_steps")
 	})
 }
+
+// Holds of the journal spend the budget of all devices (I3).
+func TestI3HoldsSpendTheBudgetOfAll(t *testing.T) {
+	inWorld(t, func(c *Config) {
+		c.Policies[0].MaxHeld, c.Policies[0].MinServing, c.Budget.MaxHeld = 3, "1", 1
+	}, func(w *world) {
+		w.fail(s1)
+		w.wait(10 * time.Second)
+		w.want(s1, "FDRAIN")
+		w.restart()
+		w.fail(s2)
+		w.wait(10 * time.Second)
+		w.want(s2, "")
+		wantResults(t, w.results(s2), "budget/overall_held")
+	})
+}
+
+// What a person silenced is known to people, and no storm (I4).
+func TestI4WhatIsSilencedIsNoStorm(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.wait(time.Second)
+		for _, m := range []edge.Member{s1, s2} {
+			w.alerts.fire(m)
+			w.alerts.silence(m)
+		}
+		w.r.Wake()
+		w.wait(10 * time.Second)
+		w.fail(s3)
+		w.wait(10 * time.Second)
+		w.want(s3, "FDRAIN")
+	})
+}
