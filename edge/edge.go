@@ -121,6 +121,11 @@ type State struct {
 	Queue    int    `json:"queue"`           // waiting for this member now
 	Limit    int    `json:"limit,omitempty"` // sessions that it takes at most, by the device's configuration; 0 where there is no limit or the device doesn't tell
 	Chosen   uint64 `json:"chosen"`          // times that load balancing picked it since the device started (lbtot)
+
+	// Answers is how many HTTP answers the device passed on from the member since it
+	// started, and Errors how many of them were 5xx; both 0 where it doesn't count.
+	Answers uint64 `json:"answers,omitempty"`
+	Errors  uint64 `json:"errors,omitempty"`
 }
 
 // Is says whether the member is in the admin state that was ordered.

@@ -10,6 +10,7 @@ type Change struct {
 	Member Member
 	To     Admin
 	Mark   string // of a switch, instead of To: the device's own word that it is to get
+	Share  int    // configured weight that it is to get beside To, on devices that have one to set; 0 leaves it
 }
 
 // An Order is one write to one pool. Only a device that writes pools whole takes

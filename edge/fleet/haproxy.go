@@ -123,11 +123,32 @@ func (h haproxyClient) look(ctx context.Context, device string) (edge.Snapshot, 
 
 func (h haproxyClient) set(ctx context.Context, o edge.Order) (edge.Receipt, error) {
 	for i, c := range o.Changes { // each is a command of its own
-		if err := h.SetAdmin(ctx, c.Member.Pool, c.Member.Name, c.To); err != nil {
+		if err := h.change(ctx, c); err != nil {
 			return edge.Receipt{Written: i > 0}, err
 		}
 	}
 	return edge.Receipt{Written: true}, nil
+}
+
+// change gives a weight before the member comes in, and after it went out: at no
+// moment does it get more traffic than is wanted.
+func (h haproxyClient) change(ctx context.Context, c edge.Change) error {
+	weigh := func() error {
+		if c.Share == 0 {
+			return nil
+		}
+		return h.SetShare(ctx, c.Member.Pool, c.Member.Name, c.Share)
+	}
+	if c.To == edge.Ready {
+		if err := weigh(); err != nil {
+			return err
+		}
+		return h.SetAdmin(ctx, c.Member.Pool, c.Member.Name, c.To)
+	}
+	if err := h.SetAdmin(ctx, c.Member.Pool, c.Member.Name, c.To); err != nil {
+		return err
+	}
+	return weigh()
 }
 
 func (haproxyClient) whole() (time.Duration, bool) { return 0, false }

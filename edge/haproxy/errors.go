@@ -17,6 +17,7 @@ var (
 	ErrProxyDisabled = errors.New("proxy is disabled")
 	ErrRefused       = errors.New("refused by HAProxy") // any other text where an empty answer means success
 	ErrPercent       = errors.New("want 0 to 100 percent")
+	ErrWeight        = errors.New("want a weight of 1 to 256")
 )
 
 // What goes wrong on the way.

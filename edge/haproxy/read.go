@@ -103,6 +103,12 @@ func (r Reading) Snapshot(device string) edge.Snapshot {
 	col := func(n string) int { return r.Stats.Column(n) }
 	status, weight, backup, check := col("status"), col("weight"), col("bck"), col("check_status")
 	scur, qcur, slim, lbtot, tracked := col("scur"), col("qcur"), col("slim"), col("lbtot"), col("tracked")
+	e5xx := col("hrsp_5xx")
+	var answers [6]int
+	for i, name := range []string{"hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other"} {
+		answers[i] = col(name)
+	}
+	rows := make(map[edge.Member]Row, len(r.Servers))
 	for _, row := range r.Stats.Rows {
 		if row.Type != ServerRow {
 			continue
@@ -125,12 +131,24 @@ func (r Reading) Snapshot(device string) edge.Snapshot {
 			Sessions: int(number(row.At(scur))), Queue: int(number(row.At(qcur))), // counts of sockets
 			Limit:  int(number(row.At(slim))), // maxconn; empty without one
 			Chosen: number(row.At(lbtot)),
+			Errors: number(row.At(e5xx)), // empty in mode tcp
 		}
+		for _, n := range answers {
+			st.Answers += number(row.At(n))
+		}
+		rows[m] = row
 		up := srv.Op == Starting || srv.Op == Running
 		st.Serving = up && st.Admin == edge.Ready && st.Weight > 0 && !st.Backup && word != "MAINT" && word != "DOWN"
 		snap.States[m] = st
 	}
 	snap.Along = followers(snap.States)
+	snap.Row = func(m edge.Member) string {
+		row, ok := rows[m]
+		if !ok {
+			return ""
+		}
+		return r.Stats.Line(row)
+	}
 	return snap
 }
 

@@ -39,6 +39,19 @@ func (c *Client) SetWeight(ctx context.Context, backend, server string, percent 
 	return nil
 }
 
+// SetShare sets a server's weight itself, 1 to 256. With a static algorithm
+// HAProxy refuses it.
+func (c *Client) SetShare(ctx context.Context, backend, server string, weight int) error {
+	if weight < 1 || weight > 256 {
+		return fmt.Errorf("set weight of %s to %d: %w", shown(backend, server), weight, ErrWeight)
+	}
+	err := c.command(ctx, "set weight", backend, server, "set server "+backend+"/"+server+" weight "+strconv.Itoa(weight))
+	if err != nil {
+		return fmt.Errorf("set weight of %s to %d: %w", shown(backend, server), weight, err)
+	}
+	return nil
+}
+
 // Weight returns a server's current weight and the one of its configuration
 // (both 0 to 256), as "get weight" gives them.
 func (c *Client) Weight(ctx context.Context, backend, server string) (current, initial int, err error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 	"unsafe"
 )
 
@@ -40,6 +41,17 @@ type Row struct {
 	Proxy, Service string
 	Type           Type
 	fields         []string
+}
+
+// Line returns a row for people: "name=value" for each field that isn't empty.
+func (s Stats) Line(r Row) string {
+	var b strings.Builder
+	for i, v := range r.fields {
+		if v != "" && i < len(s.Columns) && s.Columns[i] != "" {
+			fmt.Fprintf(&b, "%s=%s ", s.Columns[i], v)
+		}
+	}
+	return strings.TrimRight(b.String(), " ")
 }
 
 // At returns the field at a column number; "" when the row or HAProxy has none.
