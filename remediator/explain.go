@@ -27,11 +27,17 @@ type Judged struct {
 	Member   edge.Member     `json:"member"`
 	Policy   string          `json:"policy,omitempty"` // that rules it
 	Mode     string          `json:"mode,omitempty"`
-	State    *edge.State     `json:"state,omitempty"` // by the device, now
-	Hold     *journal.Hold   `json:"hold,omitempty"`  // ours, when there is one
+	State    *edge.State     `json:"state,omitempty"`  // by the device, now
+	Row      string          `json:"row,omitempty"`    // the device's own words for it, now
+	Claims   []string        `json:"claims,omitempty"` // labels of the alerts behind it
+	Hold     *journal.Hold   `json:"hold,omitempty"`   // ours, when there is one
 	Evidence *guard.Evidence `json:"evidence,omitempty"`
 	Decision *guard.Decision `json:"decision,omitempty"`
 	Would    string          `json:"would"` // the outcome in one line
+
+	Candidate *journal.Hold  `json:"candidate,omitempty"` // the record of it, while it is claimed and not held
+	Refused   *guard.Refusal `json:"refused,omitempty"`   // the last refusal of it that was recorded
+	RefusedAt time.Time      `json:"refused_at,omitzero"`
 }
 
 // engine is the Remediator as the API knows it.
@@ -59,6 +65,32 @@ func (e engine) Restore(ctx context.Context, p edge.Pool, object []byte, actor, 
 	}
 	return out, nil
 }
+
+// Answer is a person's word on a step. See [Remediator.Answer].
+func (e engine) Answer(ctx context.Context, m edge.Member, yes bool, actor, note string) error {
+	err := e.Remediator.Answer(ctx, m, yes, actor, note)
+	if errors.Is(err, ErrNotAsked) {
+		return control.NotFound(err)
+	}
+	return err
+}
+
+// AnswerTTL is how long a word on a step by this policy is worth something.
+func (e engine) AnswerTTL(policy string, m edge.Member) time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.set.cfg == nil {
+		return defaultApproval
+	}
+	p, err := e.set.rule(policy, m)
+	if err != nil {
+		return defaultApproval
+	}
+	return time.Duration(p.ApprovalTTL)
+}
+
+// Candidates is part of [noJournal].
+func (n noJournal) Candidates() ([]journal.Hold, error) { return nil, n.why }
 
 // Explain looks at the devices and asks the second source as a round would,
 // decides by the same guards, and changes nothing.
@@ -106,6 +138,9 @@ func (r *Remediator) explainOn(ctx context.Context, k *keeper, c claims.Claim) (
 		}
 		return []Judged{{Member: c.Member, Would: "be refused: the device can't be read: " + oneLine(err)}}
 	}
+	if err := k.readCandidates(); err != nil {
+		return []Judged{{Member: c.Member, Would: "be refused: " + oneLine(err)}}
+	}
 	found, err := k.set.targets(c, snap)
 	if err != nil && len(found) == 0 {
 		if c.Address != "" {
@@ -115,17 +150,21 @@ func (r *Remediator) explainOn(ctx context.Context, k *keeper, c claims.Claim) (
 	}
 	for _, t := range found {
 		m, p := t.member, t.policy
-		j := Judged{Member: m}
+		j := Judged{Member: m, Claims: []string{c.Key}}
 		if st, known := snap.State(m); known {
 			j.State = &st
 		}
+		if snap.Row != nil {
+			j.Row = snap.Row(m)
+		}
+		r.remembered(&j, k)
 		j.Policy, j.Mode = p.Name, p.Mode
 		own := k.question(ctx, p, m, snap)
 		if e, asked := own[m]; asked {
 			j.Evidence = &e
 		}
 		if h, held, err := k.hold(m); err == nil && held {
-			j.Hold = &h
+			j.Hold, j.Claims = &h, h.Claims
 			j.Would = "do nothing: it holds the member already (" + string(h.Phase) + ")"
 			out = append(out, j)
 			continue
@@ -139,6 +178,8 @@ func (r *Remediator) explainOn(ctx context.Context, k *keeper, c claims.Claim) (
 		d := guard.Decide(t.step(), w)
 		j.Decision = &d
 		switch {
+		case d.Refusal != nil && d.Refusal.Guard == "approval" && d.Refusal.Reason != "rejected":
+			j.Would = "ask for an approval to put it in " + t.goal()
 		case !d.Allowed():
 			j.Would = "refuse: " + d.Refusal.Guard + ", " + d.Refusal.Reason + ": " + d.Refusal.Detail
 		case !acts(p.Mode):
@@ -149,6 +190,20 @@ func (r *Remediator) explainOn(ctx context.Context, k *keeper, c claims.Claim) (
 		out = append(out, j)
 	}
 	return out
+}
+
+// remembered fills in what the journal knows of a candidate, and of its last refusal.
+func (r *Remediator) remembered(j *Judged, k *keeper) {
+	c, known := k.candidates[j.Member]
+	if !known {
+		return
+	}
+	j.Candidate, j.Claims = &c, c.Claims
+	last, err := r.journal.Entries(journal.Query{Hold: c.ID, Event: "refusal", Limit: 1})
+	if err != nil || len(last) == 0 {
+		return // the answer is whole without it
+	}
+	j.Refused, j.RefusedAt = &guard.Refusal{Guard: last[0].Guard, Reason: last[0].Reason, Detail: last[0].Detail}, last[0].At
 }
 
 // goal is what the step would make of the member, as people say it.

@@ -1,6 +1,6 @@
 // Package control is the part of the HTTP API by which people steer the
-// remediator: freeze it, see what it holds and did, ask what it would do, and
-// make it give a member back. Nothing here waits for a device or for the
+// remediator: freeze it, see what it holds and did, ask what it would do, approve
+// a step that waits for that, and make it give a member back. Nothing here waits for a device or for the
 // engine's turn: a freeze is in the journal when the answer goes out, also while
 // a device hangs (SAFETY.md I19).
 //
@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/journal"
@@ -35,6 +36,7 @@ type Journal interface {
 	SetFreeze(f journal.Freeze) error
 	Thaw(actor string) error
 	Holds() ([]journal.Hold, error)
+	Candidates() ([]journal.Hold, error)
 	Entries(q journal.Query) ([]journal.Entry, error)
 }
 
@@ -46,6 +48,11 @@ type Engine interface {
 	// say: a person wants it. It is durable when it returns, and not yet done.
 	// [journal.ErrNoHold] says that the member isn't held.
 	Release(ctx context.Context, m edge.Member, actor, reason string) error
+	// Answer is a person's word on the step that waits for one. It is durable when
+	// it returns. [NotFound] says that no step on the member waits.
+	Answer(ctx context.Context, m edge.Member, yes bool, actor, note string) error
+	// AnswerTTL is how long such a word is worth something.
+	AnswerTTL(policy string, m edge.Member) time.Duration
 	// Explain says what would be done now for an alert with these labels. The
 	// answer goes out as JSON. It changes nothing.
 	Explain(ctx context.Context, labels map[string]string) (any, error)
@@ -64,8 +71,8 @@ type Options struct {
 }
 
 // Handler answers everything below /api/v1/ that this package knows: freeze,
-// holds, steps and explain. Requests that a browser sends for another site's
-// page are refused.
+// holds, candidates, approvals, steps, explain and restore. Requests that a
+// browser sends for another site's page are refused.
 func Handler(o Options) http.Handler {
 	if o.Actor == nil {
 		o.Actor = actor
@@ -75,14 +82,17 @@ func Handler(o Options) http.Handler {
 		"/api/v1/freeze": {"GET": o.frozen, "POST": o.freeze, "DELETE": o.thaw},
 		"/api/v1/holds":  {"GET": o.holds},
 		"/api/v1/holds/{device}/{pool}/{member}/release": {"POST": o.release},
-		"/api/v1/steps":                         {"GET": o.steps},
-		"/api/v1/explain":                       {"POST": o.explain},
-		"/api/v1/pools/{device}/{pool}/restore": {"POST": o.restore},
+		"/api/v1/candidates":                             {"GET": o.candidates},
+		"/api/v1/approvals":                              {"GET": o.approvals},
+		"/api/v1/approvals/{device}/{pool}/{member}":     {"POST": o.answer},
+		"/api/v1/steps":                                  {"GET": o.steps},
+		"/api/v1/explain":                                {"POST": o.explain},
+		"/api/v1/pools/{device}/{pool}/restore":          {"POST": o.restore},
 	} {
 		mux.Handle(path, methods)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, nil, problem(http.StatusNotFound, "no such path: want freeze, holds, steps, explain or pools below /api/v1/"))
+		reply(w, nil, problem(http.StatusNotFound, "no such path: want freeze, holds, candidates, approvals, steps, explain or pools below /api/v1/"))
 	})
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -38,6 +38,16 @@ func (e *engine) Release(_ context.Context, m edge.Member, actor, reason string)
 	return e.err
 }
 
+func (e *engine) Answer(_ context.Context, m edge.Member, yes bool, actor, note string) error {
+	if m != s1 {
+		return NotFound(fmt.Errorf("%s: no step on it waits", m))
+	}
+	e.released = append(e.released, fmt.Sprintf("%s|%t|%s|%s", m, yes, actor, note))
+	return e.err
+}
+
+func (e *engine) AnswerTTL(string, edge.Member) time.Duration { return 10 * time.Minute }
+
 func (e *engine) Explain(_ context.Context, labels map[string]string) (any, error) {
 	e.labels = labels
 	return map[string]string{"would": "drain"}, e.err
@@ -133,6 +143,17 @@ func TestMistakesAreSaid(t *testing.T) {
 		{"a parameter twice", "GET", "/api/v1/steps?pool=a&pool=b", ``, 400, "pool: give it once"},
 		{"a parameter that is none", "GET", "/api/v1/steps?server=s1", ``, 400, `"server": no such parameter: want one of after`},
 		{"a query that can't be read", "GET", "/api/v1/steps?%zz", ``, 400, "query can't be read"},
+		{"candidates can't be posted", "POST", "/api/v1/candidates", `{}`, 405, "use GET"},
+		{"approvals can't be posted as a whole", "POST", "/api/v1/approvals", `{"approve":true}`, 405, "use GET"},
+		{"an approval can't be got", "GET", "/api/v1/approvals/edge1/shop/s1", ``, 405, "use POST"},
+		{"no word at all", "POST", "/api/v1/approvals/edge1/shop/s1", ``, 400, "body is empty"},
+		{"neither yes nor no", "POST", "/api/v1/approvals/edge1/shop/s1", `{"reason":"x"}`, 400, `want {"approve": true}, or`},
+		{"a word that is none", "POST", "/api/v1/approvals/edge1/shop/s1", `{"approve":"yes"}`, 400, "body: cannot unmarshal string"},
+		{"a key that is none in a word", "POST", "/api/v1/approvals/edge1/shop/s1", `{"approve":true,"until":"2099-01-01T00:00:00Z"}`, 400, `unknown field "until"`},
+		{"a no without a reason", "POST", "/api/v1/approvals/edge1/shop/s1", `{"approve":false}`, 400, "reason is missing"},
+		{"a reason of two lines for a yes", "POST", "/api/v1/approvals/edge1/shop/s1", `{"approve":true,"reason":"a\nb"}`, 400, "one line of printable text"},
+		{"a word beyond measure", "POST", "/api/v1/approvals/edge1/shop/s1", `{"approve":true,"reason":"` + strings.Repeat("x", maxBody) + `"}`, 413, "at most 65536 bytes"},
+		{"a word that nobody asked for", "POST", "/api/v1/approvals/edge1/shop/s9", `{"approve":true}`, 404, "edge1/shop/s9: no step on it waits"},
 		{"nothing to explain", "POST", "/api/v1/explain", `{"labels":{}}`, 400, "labels: want those of an alert"},
 		{"labels that are no texts", "POST", "/api/v1/explain", `{"labels":{"a":1}}`, 400, "body: cannot unmarshal number"},
 	}
@@ -300,6 +321,8 @@ func TestWhatTheJournalCannotDoIs503(t *testing.T) { // I19: nobody may take a f
 		{"POST", "/api/v1/freeze", `{"reason":"x"}`},
 		{"DELETE", "/api/v1/freeze", ""},
 		{"GET", "/api/v1/holds", ""},
+		{"GET", "/api/v1/candidates", ""},
+		{"GET", "/api/v1/approvals", ""},
 		{"GET", "/api/v1/steps", ""},
 	} {
 		if got := a.do(t, q[0], q[1], q[2]); got.StatusCode != http.StatusServiceUnavailable {
@@ -326,6 +349,8 @@ func FuzzControl(f *testing.F) { // I21
 	f.Add("POST", "/api/v1/freeze", `{"reason":"x","for":"1h"}`)
 	f.Add("GET", "/api/v1/steps?limit=1&since=1h", "")
 	f.Add("POST", "/api/v1/holds/edge1/shop/s1/release", `{"reason":"x"}`)
+	f.Add("POST", "/api/v1/approvals/edge1/shop/s1", `{"approve":false,"reason":"x"}`)
+	f.Add("GET", "/api/v1/candidates", "")
 	f.Add("POST", "/api/v1/explain", `{"labels":{"a":"b"}}`)
 	j, err := journal.Open(filepath.Join(f.TempDir(), "sluice.db"), time.Second)
 	if err != nil {
