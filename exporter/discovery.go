@@ -25,7 +25,7 @@ const (
 // A source is one device and the members that it listed when it last answered.
 type source struct {
 	*collect.Collector
-	look   func(context.Context) (edge.Snapshot, error)
+	look   func(context.Context) (*collect.Look, error)
 	wanted bool // some probe covers members of it
 
 	mu      sync.Mutex
@@ -33,16 +33,11 @@ type source struct {
 	told    map[string]bool
 	asked   time.Time // when an answer or a failure last came; zero before
 	failed  error     // why there was no answer then
+	said    said      // in the log
 }
 
 func newSource(c *collect.Collector, wanted bool) *source {
-	return &source{Collector: c, wanted: wanted, look: func(ctx context.Context) (edge.Snapshot, error) {
-		look, err := c.Look(ctx)
-		if err != nil {
-			return edge.Snapshot{}, err
-		}
-		return look.Snapshot, nil
-	}}
+	return &source{Collector: c, wanted: wanted, look: c.Look}
 }
 
 // covers says whether a probe may cover members of the device.
@@ -53,12 +48,12 @@ func (c *Config) covers(device string) bool {
 }
 
 // inherit takes over what devices of the same name listed, so that a reload
-// stops no probe of a device that can't be read just now.
+// stops no probe of a device that can't be read just now, and says nothing twice.
 func (g *generation) inherit(old *generation) {
 	for _, s := range g.devices {
 		i := slices.IndexFunc(old.devices, func(o *source) bool { return o.Device().Name() == s.Device().Name() })
 		if i >= 0 {
-			s.members = old.devices[i].known()
+			s.members, s.said = old.devices[i].left()
 		}
 	}
 }
@@ -69,11 +64,11 @@ func (s *source) known() []edge.State {
 	return s.members
 }
 
-// note remembers how asking the device went, for the landing page.
-func (s *source) note(err error) {
+// left is what a successor takes over.
+func (s *source) left() ([]edge.State, said) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked, s.failed = time.Now(), err
+	return s.members, s.said.clone()
 }
 
 func (s *source) noted() (time.Time, error) {
@@ -115,15 +110,15 @@ func (e *Exporter) discover(ctx context.Context, g *generation) {
 func (e *Exporter) follow(ctx context.Context, g *generation, s *source) {
 	for {
 		wait := discoverEvery
-		snapshot, err := s.look(ctx)
+		look, err := s.look(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		s.note(err)
+		e.note(s, look, err, false)
 		switch {
 		case err != nil:
-			wait = discoverAgain // the device's own call was logged
-		case s.learn(snapshot):
+			wait = discoverAgain
+		case s.learn(look.Snapshot):
 			e.reschedule(g)
 		}
 		select {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/edge/fleet"
+	"github.com/sluice-project/sluice/exporter/collect"
 )
 
 // newExporter builds one from a configuration and devices by name; the devices
@@ -43,6 +44,15 @@ func newExporter(t testing.TB, config string, addresses map[string]string, logge
 		t.Fatal(err)
 	}
 	return e, c, f
+}
+
+// answer is look, as a collector gives it.
+func (s *script) answer(ctx context.Context) (*collect.Look, error) {
+	snapshot, err := s.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &collect.Look{Snapshot: snapshot}, nil
 }
 
 // A script plays a device: what it lists, or why it can't be read.
@@ -108,7 +118,7 @@ func TestDiscoveryFollowsTheDevice(t *testing.T) {
 		e, _, _ := newExporter(t, shop, map[string]string{"edge1": "/nowhere"}, nil)
 		s := &script{start: time.Now(), members: map[string]string{"app1": "192.0.2.1:80", "app2": "192.0.2.2:80", "spare": "192.0.2.9:80"}}
 		g := e.generation()
-		g.devices[0].look = s.look
+		g.devices[0].look = s.answer
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go e.discover(ctx, g)
@@ -136,7 +146,7 @@ func TestADeviceWithoutProbedMembersIsLeftAlone(t *testing.T) {
 		e, _, _ := newExporter(t, shop, map[string]string{"edge1": "/nowhere", "edge2": "/nowhere"}, nil)
 		s := &script{start: time.Now()}
 		g := e.generation()
-		g.devices[0].look, g.devices[1].look = (&script{}).look, s.look
+		g.devices[0].look, g.devices[1].look = (&script{}).answer, s.answer
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go e.discover(ctx, g)
@@ -207,7 +217,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, c, f := newExporter(t, shop, map[string]string{"edge1": "/nowhere"}, nil)
 		s := &script{start: time.Now()}
-		e.generation().devices[0].look = s.look
+		e.generation().devices[0].look = s.answer
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- e.Run(ctx) }()

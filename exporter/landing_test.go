@@ -23,7 +23,7 @@ func TestLandingPage(t *testing.T) {
 	g.devices[0].learn(snapshot)
 	e.reschedule(g)
 
-	g.devices[0].note(errors.New("device edge1: no <device>"))
+	e.note(g.devices[0], nil, errors.New("device edge1: no <device>"), true)
 
 	code, text := get(t, e.Landing(), "/")
 	if code != http.StatusOK {

@@ -58,7 +58,7 @@ func (e *Exporter) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	}
 	outcomes := collect.All(ctx, collectors)
 	for i, o := range outcomes {
-		devices[i].note(o.Err)
+		e.note(devices[i], o.Look, o.Err, true)
 	}
 	own, err := e.registry.Gather()
 	if err != nil { // what could be gathered is served all the same

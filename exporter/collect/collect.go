@@ -5,6 +5,7 @@ package collect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,6 +47,13 @@ type answer interface {
 	series(w *promtext.Writer, family int)
 }
 
+// A refuser is the answer of a kind that may leave out what it can't serve.
+type refuser interface{ refused() map[string]string }
+
+// ErrNoAnswerYet says that whoever asked waited no longer. What becomes of the
+// read, those who wait longer learn.
+var ErrNoAnswerYet = errors.New("no answer yet")
+
 // share is how long an answer serves others than the one who asked for it: long
 // enough for scrapes that come together, and too short to see in a graph.
 const share = 500 * time.Millisecond
@@ -54,6 +62,9 @@ const share = 500 * time.Millisecond
 type Look struct {
 	Snapshot edge.Snapshot
 	Duration time.Duration // that the device took to give it
+	// Refused has what the device lists and nobody serves, by the device's own
+	// word for it, and why; nil for kinds that have nothing of the sort.
+	Refused map[string]string
 
 	own answer
 }
@@ -119,7 +130,7 @@ func (c *Collector) Look(ctx context.Context) (*Look, error) {
 	case <-r.done:
 		return r.look, r.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("device %s: no answer yet: %w", c.device.Name(), context.Cause(ctx))
+		return nil, fmt.Errorf("device %s: %w: %w", c.device.Name(), ErrNoAnswerYet, context.Cause(ctx))
 	}
 }
 
@@ -145,6 +156,9 @@ func (c *Collector) read(r *reading) {
 		r.err = fmt.Errorf("device %s: %w", c.device.Name(), err)
 	} else {
 		r.look = &Look{Snapshot: snapshot, Duration: time.Since(start), own: own}
+		if o, ok := own.(refuser); ok {
+			r.look.Refused = o.refused()
+		}
 	}
 	close(r.done)
 	c.mu.Lock()

@@ -127,6 +127,8 @@ func newPTAFAnswer(device string, r ptaf.Reading) *ptafAnswer {
 	return a
 }
 
+func (a *ptafAnswer) refused() map[string]string { return a.Refused }
+
 func (a *ptafAnswer) series(w *promtext.Writer, family int) { ptafLines[family].write(a, w) }
 
 func (a *ptafAnswer) gateways(w *promtext.Writer) {
@@ -191,8 +193,8 @@ func ofBackends(value func(ptaf.Backend) (v float64, known bool)) func(*ptafAnsw
 	}
 }
 
-// writeRefused names what isn't served. Why stands in logs: as a label it would
-// be a new series for each wording.
+// writeRefused names what isn't served. Why stands in the exporter's log, by
+// [Look.Refused]: as a label it would be a new series for each wording.
 func writeRefused(w *promtext.Writer, device string, refused map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(refused)) {
 		w.Flag(promtext.Labels("device", device, "upstream", name), "", true)

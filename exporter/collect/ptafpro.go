@@ -122,6 +122,8 @@ func newPTAFProAnswer(device string, r ptafpro.Reading) *ptafProAnswer {
 	return a
 }
 
+func (a *ptafProAnswer) refused() map[string]string { return a.Refused }
+
 func (a *ptafProAnswer) series(w *promtext.Writer, family int) { ptafProLines[family].write(a, w) }
 
 // backendsDown counts only where the device says of each backend whether it is

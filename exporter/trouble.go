@@ -1,0 +1,96 @@
+package exporter
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+
+	"github.com/sluice-project/sluice/exporter/collect"
+)
+
+// said is what the log has of one device's trouble. Devices are asked every few
+// seconds, by discovery and by each scrape: only what is new is said.
+type said struct {
+	trouble string            // why it can't be read; empty when it was well
+	late    bool              // it gave no answer in a scrape's time, and that was said
+	refused map[string]string // what isn't served, to why
+}
+
+func (s said) clone() said {
+	s.refused = maps.Clone(s.refused)
+	return s
+}
+
+// note remembers how asking a device went, for the landing page, and logs what
+// is new about it.
+func (e *Exporter) note(s *source, look *collect.Look, err error, scrape bool) {
+	if errors.Is(err, context.Canceled) {
+		return // whoever asked went away: no word on the device
+	}
+	logger := log.With(e.logger, "device", s.Device().Name())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked, s.failed = time.Now(), err
+	switch {
+	case err != nil:
+		s.said.unread(logger, strings.TrimPrefix(err.Error(), "device "+s.Device().Name()+": "), errors.Is(err, collect.ErrNoAnswerYet))
+	default:
+		s.said.well(logger, scrape)
+		s.said.refusals(logger, look.Refused)
+	}
+}
+
+// unread is told why a device can't be read. That a scrape couldn't wait is no
+// news beside what is really wrong, which those learn who wait longer.
+func (s *said) unread(logger log.Logger, why string, late bool) {
+	switch {
+	case late && (s.late || s.trouble != ""):
+		return
+	case late:
+		s.late = true
+	case same(why) == s.trouble:
+		return
+	default:
+		s.trouble = same(why)
+	}
+	level.Warn(logger).Log("msg", "device can't be read", "err", why)
+}
+
+// well is told that a device answered. One that takes longer than a scrape is
+// well for discovery, and is not for scrapes: those have to see it answer.
+func (s *said) well(logger log.Logger, scrape bool) {
+	if s.late && !scrape || s.trouble == "" && !s.late {
+		s.trouble = ""
+		return
+	}
+	s.trouble, s.late = "", false
+	level.Info(logger).Log("msg", "device can be read again")
+}
+
+func (s *said) refusals(logger log.Logger, now map[string]string) {
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		if before, ok := s.refused[name]; !ok || same(before) != same(now[name]) {
+			level.Warn(logger).Log("msg", "not served", "name", name, "err", now[name])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.refused)) {
+		if _, still := now[name]; !still {
+			level.Info(logger).Log("msg", "served again, or gone", "name", name)
+		}
+	}
+	s.refused = maps.Clone(now)
+}
+
+// varies is what differs from time to time in one and the same trouble: our own
+// port, how far an answer came, how long something took.
+var varies = regexp.MustCompile(`:\d+->|\d+ bytes|\b\d+(\.\d+)?(ns|µs|ms|s)\b`)
+
+// same is equal for texts of the same trouble.
+func same(text string) string { return varies.ReplaceAllString(text, "*") }
