@@ -33,7 +33,8 @@ type simDevice struct {
 	policies []string // the policy that alerts on each pool name
 	members  map[edge.Member]*simMember
 	twins    map[edge.Member]edge.Member // one object in two pools
-	dice     *rand.Rand                  // of orders: they come one after another
+	follow   map[edge.Member][]edge.Member
+	dice     *rand.Rand // of orders: they come one after another
 
 	life     int
 	versions map[string]int
@@ -58,7 +59,7 @@ type simMember struct {
 func newSimDevice(s *simRun, name string) *simDevice {
 	d := &simDevice{
 		s: s, name: name, whole: s.oneIn(3), checks: s.oneIn(2), life: 1,
-		members: map[edge.Member]*simMember{}, twins: map[edge.Member]edge.Member{}, versions: map[string]int{},
+		members: map[edge.Member]*simMember{}, twins: map[edge.Member]edge.Member{}, follow: map[edge.Member][]edge.Member{}, versions: map[string]int{},
 		dice: rand.New(rand.NewPCG(s.seed, uint64(name[len(name)-1]))),
 	}
 	if d.whole {
@@ -96,6 +97,7 @@ func (d *simDevice) bind() {
 	a, b := edge.Member{Device: d.name, Pool: "pool1", Name: "s1"}, edge.Member{Device: d.name, Pool: "pool2", Name: "s1"}
 	if d.s.oneIn(3) && !d.whole {
 		d.members[b].st.Tracks = a.Pool + "/" + a.Name
+		d.follow[a] = []edge.Member{b}
 		return
 	}
 	if d.policies[0] != d.policies[1] {
@@ -122,7 +124,7 @@ func (d *simDevice) moved(m edge.Member) []edge.Member {
 	if twin, ok := d.twins[m]; ok {
 		out = append(out, twin)
 	}
-	return out
+	return append(out, d.follow[m]...) // those that track it
 }
 
 // put changes a member, and what goes with it.
@@ -194,8 +196,11 @@ func (d *simDevice) snapshot() edge.Snapshot {
 			snap.Versions[p] = strconv.Itoa(d.versions[p])
 		}
 	}
-	if len(d.twins) > 0 {
+	if len(d.twins)+len(d.follow) > 0 {
 		snap.Along = map[edge.Member][]edge.Member{}
+		for a, bs := range d.follow {
+			snap.Along[a] = bs
+		}
 		for a, b := range d.twins {
 			snap.Along[a] = []edge.Member{b}
 		}

@@ -336,6 +336,9 @@ func (s *simRun) applied(l simLink, change edge.Change) {
 	}
 	was, by := x.st.Admin, x.by
 	d.put(change.Member, change.To, byUs)
+	if change.Share > 0 {
+		x.st.Share, x.st.Weight = change.Share, change.Share
+	}
 	if x.st.Admin != was && by != byPerson {
 		s.i9(simStep{life: l.life.life, d: d, change: change, hold: h})
 	}

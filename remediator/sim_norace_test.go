@@ -3,4 +3,4 @@
 package remediator
 
 // simDefault is how many worlds the ordinary tests run.
-const simDefault = 100
+const simDefault = 2000

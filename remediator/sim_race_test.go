@@ -3,4 +3,4 @@
 package remediator
 
 // simDefault is how many worlds the ordinary tests run under the race detector.
-const simDefault = 20
+const simDefault = 60

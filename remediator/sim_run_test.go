@@ -160,7 +160,7 @@ func (s *simRun) apply() {
 // run is the whole of a world's history.
 func (s *simRun) run() {
 	s.start()
-	for end := time.Duration(80+s.rng.IntN(110)) * time.Second; time.Since(s.begun) < end; {
+	for end := time.Duration(60+s.rng.IntN(100)) * time.Second; time.Since(s.begun) < end; {
 		s.pass(time.Duration(200+s.rng.IntN(8_000)) * time.Millisecond)
 		s.event()
 	}
