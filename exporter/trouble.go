@@ -34,22 +34,22 @@ func (e *Exporter) note(s *source, look *collect.Look, err error, scrape bool) {
 	if errors.Is(err, context.Canceled) {
 		return // whoever asked went away: no word on the device
 	}
-	logger := log.With(e.logger, "device", s.Device().Name())
+	device := s.Device().Name()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked, s.failed = time.Now(), err
 	switch {
 	case err != nil:
-		s.said.unread(logger, strings.TrimPrefix(err.Error(), "device "+s.Device().Name()+": "), errors.Is(err, collect.ErrNoAnswerYet))
+		s.said.unread(e.logger, device, strings.TrimPrefix(err.Error(), "device "+device+": "), errors.Is(err, collect.ErrNoAnswerYet))
 	default:
-		s.said.well(logger, scrape)
-		s.said.refusals(logger, look.Refused)
+		s.said.well(e.logger, device, scrape)
+		s.said.refusals(e.logger, device, look.Refused)
 	}
 }
 
 // unread is told why a device can't be read. That a scrape couldn't wait is no
 // news beside what is really wrong, which those learn who wait longer.
-func (s *said) unread(logger log.Logger, why string, late bool) {
+func (s *said) unread(logger log.Logger, device, why string, late bool) {
 	switch {
 	case late && (s.late || s.trouble != ""):
 		return
@@ -60,29 +60,29 @@ func (s *said) unread(logger log.Logger, why string, late bool) {
 	default:
 		s.trouble = same(why)
 	}
-	level.Warn(logger).Log("msg", "device can't be read", "err", why)
+	level.Warn(logger).Log("msg", "device can't be read", "device", device, "err", why)
 }
 
 // well is told that a device answered. One that takes longer than a scrape is
 // well for discovery, and is not for scrapes: those have to see it answer.
-func (s *said) well(logger log.Logger, scrape bool) {
+func (s *said) well(logger log.Logger, device string, scrape bool) {
 	if s.late && !scrape || s.trouble == "" && !s.late {
 		s.trouble = ""
 		return
 	}
 	s.trouble, s.late = "", false
-	level.Info(logger).Log("msg", "device can be read again")
+	level.Info(logger).Log("msg", "device can be read again", "device", device)
 }
 
-func (s *said) refusals(logger log.Logger, now map[string]string) {
+func (s *said) refusals(logger log.Logger, device string, now map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(now)) {
 		if before, ok := s.refused[name]; !ok || same(before) != same(now[name]) {
-			level.Warn(logger).Log("msg", "not served", "name", name, "err", now[name])
+			level.Warn(logger).Log("msg", "not served", "device", device, "name", name, "err", now[name])
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.refused)) {
 		if _, still := now[name]; !still {
-			level.Info(logger).Log("msg", "served again, or gone", "name", name)
+			level.Info(logger).Log("msg", "served again, or gone", "device", device, "name", name)
 		}
 	}
 	s.refused = maps.Clone(now)

@@ -27,8 +27,8 @@ func TestADevicesTroubleIsSaidWhenItIsNew(t *testing.T) {
 		scrape  bool
 	}
 	const (
-		warn   = `level=warn device=edge1 msg="device can't be read" err=`
-		well   = `level=info device=edge1 msg="device can be read again"`
+		warn   = `level=warn msg="device can't be read" device=edge1 err=`
+		well   = `level=info msg="device can be read again" device=edge1`
 		twin   = "its name occurs twice"
 		nobody = "no such upstream"
 	)
@@ -62,10 +62,10 @@ func TestADevicesTroubleIsSaidWhenItIsNew(t *testing.T) {
 			{err: failed("timeout")},
 			{refused: map[string]string{"pay": twin}},
 		}, []string{
-			`level=warn device=edge1 msg="not served" name=pay err="no such upstream"`,
-			`level=warn device=edge1 msg="not served" name=shop err="its name occurs twice"`,
-			`level=warn device=edge1 msg="not served" name=pay err="its name occurs twice"`,
-			`level=info device=edge1 msg="served again, or gone" name=shop`,
+			`level=warn msg="not served" device=edge1 name=pay err="no such upstream"`,
+			`level=warn msg="not served" device=edge1 name=shop err="its name occurs twice"`,
+			`level=warn msg="not served" device=edge1 name=pay err="its name occurs twice"`,
+			`level=info msg="served again, or gone" device=edge1 name=shop`,
 			warn + "timeout", well,
 		}},
 	} {
@@ -123,18 +123,18 @@ func TestScrapesOfPTAFsLeaveTheirTroubleInTheLog(t *testing.T) {
 		up     string
 		want   []string // each in a line of its own
 	}{
-		{"a wrong tenant", pro(func(p *fleet.PTAFPro) { p.Tenant = "nobody" }), "0", []string{`level=warn device=waf1 msg="device can't be read" err="choose the tenant: \"nobody\": no such tenant`}},
-		{"a page", fault(ptaftest.HTMLPage), "0", []string{`level=warn device=waf1 msg="device can't be read" err="GET /`}},
-		{"an empty body", fault(ptaftest.EmptyBody), "0", []string{`level=warn device=waf1 msg="device can't be read" err="GET /`}},
-		{"a cut body", fault(ptaftest.CutBody), "0", []string{`level=warn device=waf1 msg="device can't be read" err="GET /`}},
+		{"a wrong tenant", pro(func(p *fleet.PTAFPro) { p.Tenant = "nobody" }), "0", []string{`level=warn msg="device can't be read" device=waf1 err="choose the tenant: \"nobody\": no such tenant`}},
+		{"a page", fault(ptaftest.HTMLPage), "0", []string{`level=warn msg="device can't be read" device=waf1 err="GET /`}},
+		{"an empty body", fault(ptaftest.EmptyBody), "0", []string{`level=warn msg="device can't be read" device=waf1 err="GET /`}},
+		{"a cut body", fault(ptaftest.CutBody), "0", []string{`level=warn msg="device can't be read" device=waf1 err="GET /`}},
 		{"a missing file", pro(func(p *fleet.PTAFPro) {
 			p.Login = &fleet.Login{Username: "sluice", PasswordFile: "/nowhere/password"}
-		}), "0", []string{`level=warn device=waf1 msg="device can't be read" err="log in as sluice: password: open /nowhere/password: no such file`}},
+		}), "0", []string{`level=warn msg="device can't be read" device=waf1 err="log in as sluice: password: open /nowhere/password: no such file`}},
 		{"upstreams that are refused", waf(twins, "twin", "pay"), "1", []string{
-			`level=warn device=waf1 msg="not served" name=pay err=`, `level=warn device=waf1 msg="not served" name=twin err=`,
+			`level=warn msg="not served" device=waf1 name=pay err=`, `level=warn msg="not served" device=waf1 name=twin err=`,
 		}},
 		{"profiles that are refused", pro(func(p *fleet.PTAFPro) { p.Profiles = []string{"twin", "pay"} }), "1", []string{
-			`level=warn device=waf1 msg="not served" name=pay err=`, `level=warn device=waf1 msg="not served" name=twin err=`,
+			`level=warn msg="not served" device=waf1 name=pay err=`, `level=warn msg="not served" device=waf1 name=twin err=`,
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,9 +1,16 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/alecthomas/kingpin/v2"
+
+	"github.com/sluice-project/sluice/edge"
 )
 
 // configCommand makes "sluice config", the parent of its subcommands, once.
@@ -22,15 +29,49 @@ func addConfigCheck(app *kingpin.Application) (string, func(streams) error) {
 
 func checkConfig(std streams, file string) error {
 	l, err := load(file)
+	wrong := &mistakesError{file: file}
+	if err != nil && !errors.As(err, &wrong) {
+		fmt.Fprintln(std.err, err)
+		return errSaid
+	}
+	missing, err := missingFiles(file)
 	if err != nil {
-		lines := asMistakes(err)
-		for _, line := range lines {
+		fmt.Fprintln(std.err, err)
+		return errSaid
+	}
+	wrong.all = append(wrong.all, missing...)
+	slices.SortStableFunc(wrong.all, func(a, b lineMistake) int { return cmp.Compare(a.line, b.line) })
+	if len(wrong.all) > 0 {
+		for _, line := range wrong.Lines() {
 			fmt.Fprintln(std.err, line)
 		}
 		return errSaid
 	}
 	fmt.Fprintf(std.out, "%s: ok: %s\n", file, l.summary())
 	return nil
+}
+
+// missingFiles finds the files of devices that can't be read now, in a file that
+// may have other mistakes, too. A server starts without them, for one device
+// that is down is no reason to lose the others; so load doesn't look for them.
+func missingFiles(path string) ([]lineMistake, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	var c config
+	root, found := decode(text, &c)
+	if root == nil {
+		return nil, nil // load has told why
+	}
+	c.Devices.SetDirectory(dir)
+	var all edge.Mistakes
+	all.Under("devices", c.Devices.Files())
+	return judged(root, all, found), nil
 }
 
 // summary counts what the file sets up.

@@ -20,6 +20,12 @@ func TestOneLinePerDeviceCall(t *testing.T) {
 	}
 	read := fleet.Call{Device: "edge1", Operation: "read", Transport: "tcp4", Command: "show info;show stat"}
 	failed := func(c fleet.Call, err error) fleet.Call { c.Err = err; return c }
+	absent := func(path string) fleet.Call {
+		return fleet.Call{
+			Device: "waf1", Operation: "get", Transport: "https", Method: "GET", Command: "GET " + path,
+			Code: 404, Err: &fleet.StatusError{Code: 404},
+		}
+	}
 	gone := errors.New("connect: no such file or directory")
 
 	for _, c := range []struct {
@@ -46,6 +52,14 @@ func TestOneLinePerDeviceCall(t *testing.T) {
 				`level=debug msg="device call" device=edge1 operation=read transport=tcp4 command="show info;show stat" duration=0s result="still failing" err="connect: no such file or directory"`,
 				`level=info msg="device call" device=edge1 operation=read transport=tcp4 command="show info;show stat" duration=0s result="answers again"`,
 				`level=debug msg="device call" device=edge1 operation=read transport=tcp4 command="show info;show stat" duration=0s result=ok`,
+			},
+		},
+		{
+			"gateways are optional, a wrong path is not",
+			[]fleet.Call{absent("/api/waf/v2/gateways"), absent("/api/waf/v2/upstreams")},
+			[]string{
+				`level=debug msg="device call" device=waf1 operation=get transport=https command="GET /api/waf/v2/gateways" duration=0s code=404 result=ok`,
+				`level=warn msg="device call" device=waf1 operation=get transport=https command="GET /api/waf/v2/upstreams" duration=0s result=refused err="HTTP status 404"`,
 			},
 		},
 		{

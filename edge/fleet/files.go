@@ -47,6 +47,7 @@ func (h *HTTP) files() (m edge.Mistakes) {
 	if a := c.Authorization; a != nil {
 		m.Under("authorization", read("credentials_file", a.CredentialsFile))
 	}
+	m.Under("", read("bearer_token_file", c.BearerTokenFile))
 	if o := c.OAuth2; o != nil {
 		m.Under("oauth2", slices.Concat(
 			read("client_secret_file", o.ClientSecretFile),

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -217,6 +218,9 @@ func refusal(r *http.Request, code int) error {
 // helped says what to do about a device that can't be reached, and about a
 // certificate that isn't trusted: devices of these kinds show one that signed itself.
 func helped(err error) error {
+	if file := (*fs.PathError)(nil); errors.As(err, &file) {
+		return fmt.Errorf("a file of its settings: %w", file) // prometheus/common names the file twice, and paths are long
+	}
 	if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" {
 		return &helpedError{err, "check the url, and that the device can be reached from here"}
 	}
