@@ -1,24 +1,24 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator"
+	"github.com/sluice-project/sluice/remediator/journal"
 )
 
 // printExplanation writes an explanation for people: each member, what is
 // known of it, and each guard in the order in which they are asked.
 func printExplanation(w io.Writer, x *remediator.Explanation) error {
-	var b strings.Builder
-	line := func(format string, args ...any) { b.WriteString(printable(fmt.Sprintf(format, args...)) + "\n") }
-
+	var b sheet
+	line := b.line
 	line("alert %s", labelText(x.Labels))
 	if x.Policy != "" {
 		line("asks for policy %s", x.Policy)
@@ -31,25 +31,35 @@ func printExplanation(w io.Writer, x *remediator.Explanation) error {
 		line("")
 		line("%s", m.Member)
 		if s := m.State; s != nil {
-			line("  the device says    %s", stateText(*s))
+			b.row("the device says", stateText(*s))
 		}
-		if e := m.Evidence; e != nil {
-			line("  %-18s %s after %s%s", e.Source, healthText[e.Answer], e.Duration.Round(100*time.Microsecond), because(e.Reason, e.Detail))
+		b.row("in its own words", m.Row)
+		for _, key := range m.Claims {
+			b.row("claimed by", key)
+		}
+		if m.Evidence != nil {
+			raw, err := json.Marshal(m.Evidence)
+			if err != nil {
+				return fmt.Errorf("write the explanation: %w", err)
+			}
+			b.evidence("asked now", raw)
 		}
 		if h := m.Hold; h != nil {
-			line("  held               in %s since %s, phase %s", h.To, h.Since.UTC().Format(time.RFC3339), h.Phase)
+			b.row("held", fmt.Sprintf("in %s since %s, phase %s", h.To, stamp(h.Since), h.Phase))
+			b.row("approved by", answerText(h.Approved))
+		}
+		if c := m.Candidate; c != nil {
+			b.row("a candidate", fmt.Sprintf("in phase %s since %s", c.Phase, stamp(c.Changed)))
+			b.row("answered by", answerText(c.Answer))
+		}
+		if r := m.Refused; r != nil {
+			b.row("last refused", fmt.Sprintf("%s: %s, %s: %s", stamp(m.RefusedAt), r.Guard, r.Reason, r.Detail))
 		}
 		if m.Policy != "" {
-			line("  ruled by           policy %s in mode %s", m.Policy, m.Mode)
+			b.row("ruled by", fmt.Sprintf("policy %s in mode %s", m.Policy, m.Mode))
 		}
 		if m.Decision != nil {
-			for _, f := range m.Decision.Findings {
-				verdict := "passes"
-				if !f.OK {
-					verdict = "REFUSES"
-				}
-				line("  guard %-12s %-8s %s", f.Guard, verdict, strings.TrimPrefix(because(f.Reason, f.Detail), ": "))
-			}
+			b.findings(m.Decision.Findings)
 		}
 		line("  so it would        %s", m.Would)
 	}
@@ -63,6 +73,14 @@ func printExplanation(w io.Writer, x *remediator.Explanation) error {
 		return fmt.Errorf("write the explanation: %w", err)
 	}
 	return nil
+}
+
+// answerText is a person's word on a step; empty when there is none.
+func answerText(a *journal.Answer) string {
+	if a == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s: %s, at %s, good until %s%s", a.By, yesNo(a.Yes), stamp(a.At), stamp(a.Until), because("", a.Note))
 }
 
 var healthText = map[edge.Answer]string{edge.Yes: "well", edge.No: "bad", edge.Unknown: "unknown"}

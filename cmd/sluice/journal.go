@@ -62,6 +62,8 @@ func addJournalShow(app *kingpin.Application) (string, func(streams) error) {
 	hold := cmd.Flag("hold", "Only of this hold, such as h17.").String()
 	event := cmd.Flag("event", "Only of this kind: step, refusal, intent, freeze, ...").String()
 	limit := cmd.Flag("limit", "The newest so many, 10000 at most.").Default("100").Int()
+	seq := cmd.Flag("seq", "Only this entry, by its number, whatever else is asked for.").Uint64()
+	verbose := cmd.Flag("verbose", "All that each entry has: evidence, what each guard said, what the guards were told, and how the member was and was left.").Bool()
 	output := cmd.Flag("output", "table or json.").Default("table").Enum("table", "json")
 	return cmd.FullCommand(), func(std streams) error {
 		if *limit < 1 || *limit > 10_000 {
@@ -78,8 +80,17 @@ func addJournalShow(app *kingpin.Application) (string, func(streams) error) {
 		var list []journal.Entry
 		ctx, stop := commandContext()
 		defer stop()
-		if err := f.read(ctx, q, false, func(e journal.Entry) error { list = append(list, e); return nil }); err != nil {
+		keep := func(e journal.Entry) error { list = append(list, e); return nil }
+		if *seq > 0 {
+			err = f.one(ctx, *seq, keep)
+		} else {
+			err = f.read(ctx, q, false, keep)
+		}
+		if err != nil {
 			return err
+		}
+		if *verbose && *output == "table" {
+			return printBundles(std.out, list)
 		}
 		return printEntries(std.out, list, *output)
 	}
@@ -117,7 +128,7 @@ func (f *journalFlags) read(ctx context.Context, q journal.Query, images bool, e
 		return errors.New("--file is for --offline only: a remediator that runs knows its own")
 	}
 	for {
-		list, err := f.ask(ctx, q, images)
+		list, err := f.ask(ctx, q, journalPage, images)
 		if err != nil {
 			return err
 		}
@@ -133,8 +144,28 @@ func (f *journalFlags) read(ctx context.Context, q journal.Query, images bool, e
 	}
 }
 
-// ask asks the remediator for the newest entries, or without limit for the next page.
-func (f *journalFlags) ask(ctx context.Context, q journal.Query, images bool) ([]journal.Entry, error) {
+// one hands the entry with a number to each.
+func (f *journalFlags) one(ctx context.Context, seq uint64, each func(journal.Entry) error) error {
+	var list []journal.Entry
+	var err error
+	q := journal.Query{After: seq - 1}
+	if f.offline {
+		err = f.readFile(q, true, func(e journal.Entry) error { list = append(list, e); return nil })
+	} else {
+		list, err = f.ask(ctx, q, 1, true)
+	}
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 || list[0].Seq != seq {
+		return fmt.Errorf("--seq: there is no entry %d; the oldest ones go when journal_retention ends", seq)
+	}
+	return each(list[0])
+}
+
+// ask asks the remediator for the newest entries, or without limit for the next
+// page of so many.
+func (f *journalFlags) ask(ctx context.Context, q journal.Query, page int, images bool) ([]journal.Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, journalTime)
 	defer cancel()
 	v := url.Values{}
@@ -146,7 +177,7 @@ func (f *journalFlags) ask(ctx context.Context, q journal.Query, images bool) ([
 	if q.Limit > 0 {
 		set("limit", strconv.Itoa(q.Limit))
 	} else {
-		set("first", strconv.Itoa(journalPage))
+		set("first", strconv.Itoa(page))
 		set("after", strconv.FormatUint(q.After, 10))
 	}
 	if !q.Since.IsZero() {
@@ -233,6 +264,21 @@ func parseSince(s string, now time.Time) (time.Time, error) {
 	return now.Add(-time.Duration(d)), nil
 }
 
+// printBundles prints all of each entry.
+func printBundles(w io.Writer, list []journal.Entry) error {
+	for i, e := range list {
+		if i > 0 {
+			if _, err := fmt.Fprintln(w); err != nil {
+				return err
+			}
+		}
+		if err := printBundle(w, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func printEntries(w io.Writer, list []journal.Entry, output string) error {
 	if output == "json" {
 		e := json.NewEncoder(w)
@@ -247,7 +293,7 @@ func printEntries(w io.Writer, list []journal.Entry, output string) error {
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "TIME\tMEMBER\tEVENT\tRESULT\tWHY\tDETAIL")
+	fmt.Fprintln(t, "SEQ\tTIME\tMEMBER\tEVENT\tRESULT\tWHY\tDETAIL")
 	for _, e := range list {
 		member := ""
 		if e.Member != nil {
@@ -262,7 +308,7 @@ func printEntries(w io.Writer, list []journal.Entry, output string) error {
 			detail = strings.TrimSpace(detail + " (by " + e.Actor + ")")
 		}
 		event := strings.TrimSpace(e.Event + " " + e.Admin)
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", stamp(e.At), cell(member), cell(event), cell(e.Result), cell(why), cell(detail))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Seq, stamp(e.At), cell(member), cell(event), cell(e.Result), cell(why), cell(detail))
 	}
 	return t.Flush()
 }

@@ -64,10 +64,10 @@ func TestEntriesAreATable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `TIME                  MEMBER         EVENT         RESULT   WHY                        DETAIL
-2026-01-02T15:04:05Z  edge1/shop/s1  refusal       refused  min_serving: too_few_left  1 would be left of 3?[2J?
-2026-01-02T15:04:05Z  edge1/shop/s1  intent drain  -        -                          from nothing to intent
-2026-01-02T15:04:05Z  edge1/shop/s1  closed        -        -                          from reverted to closed (by operator)
+	const want = `SEQ  TIME                  MEMBER         EVENT         RESULT   WHY                        DETAIL
+1    2026-01-02T15:04:05Z  edge1/shop/s1  refusal       refused  min_serving: too_few_left  1 would be left of 3?[2J?
+2    2026-01-02T15:04:05Z  edge1/shop/s1  intent drain  -        -                          from nothing to intent
+3    2026-01-02T15:04:05Z  edge1/shop/s1  closed        -        -                          from reverted to closed (by operator)
 `
 	if d := cmp.Diff(want, got.String()); d != "" {
 		t.Error(d)

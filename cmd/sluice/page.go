@@ -5,6 +5,7 @@ import (
 	_ "embed" // the page
 	"html/template"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/go-kit/log"
@@ -14,6 +15,7 @@ import (
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator"
 	"github.com/sluice-project/sluice/remediator/claims"
+	"github.com/sluice-project/sluice/remediator/journal"
 )
 
 //go:embed page.html
@@ -25,14 +27,25 @@ var pageTemplate = template.Must(template.New("page").Parse(pageText))
 type page struct {
 	Base, Version, At string
 	Mode, Frozen      string
+	FrozenFor         string
+	Brake, Standby    string
 	Claims            int
 	Sources           []claims.Source
 	Holds             []holdLine
+	Waiting           []candidateLine // for a person's word
+	Candidates        []candidateLine // all others that are claimed and not taken out
+}
+
+type candidateLine struct {
+	Member                    edge.Member
+	To                        string
+	Phase, Since, Policy, Why string
+	Answer                    string // a person's, not judged yet
 }
 
 type holdLine struct {
 	Member                       edge.Member
-	To                           edge.Admin
+	To                           string
 	Phase, Since, Policy, Reason string
 }
 
@@ -43,10 +56,27 @@ func remediatorPage(status func() remediator.Status, external string, logger log
 		st := status()
 		p := page{
 			Base: external, Version: cmp.Or(version.Version, "unknown"), At: now.UTC().Format(time.RFC3339),
-			Mode: st.Mode, Frozen: st.Frozen, Claims: st.Claims, Sources: st.Sources,
+			Mode: st.Mode, Frozen: st.Frozen, Brake: st.Brake, Standby: st.Standby, Claims: st.Claims, Sources: st.Sources,
+		}
+		if st.Frozen != "" {
+			p.FrozenFor = st.FrozenFor.Round(time.Second).String()
+		}
+		for _, c := range st.Candidates {
+			l := candidateLine{
+				Member: c.Member, To: cmp.Or(c.Mark, c.To.String()), Phase: string(c.Phase), Policy: c.Policy,
+				Since: now.Sub(c.Changed).Round(time.Second).String() + " ago", Why: why(c),
+			}
+			if c.Phase != journal.AwaitingApproval {
+				p.Candidates = append(p.Candidates, l)
+				continue
+			}
+			if a := c.Answer; a != nil {
+				l.Answer = yesNo(a.Yes) + " by " + a.By
+			}
+			p.Waiting = append(p.Waiting, l)
 		}
 		for _, h := range st.Holds {
-			l := holdLine{Member: h.Member, To: h.To, Phase: string(h.Phase), Policy: h.Policy, Reason: h.Reason}
+			l := holdLine{Member: h.Member, To: cmp.Or(h.Mark, h.To.String()), Phase: string(h.Phase), Policy: h.Policy, Reason: h.Reason}
 			if !h.Since.IsZero() {
 				l.Since = now.Sub(h.Since).Round(time.Second).String() + " ago"
 			}
@@ -60,4 +90,20 @@ func remediatorPage(status func() remediator.Status, external string, logger log
 			level.Debug(logger).Log("msg", "page was not read to its end", "err", err)
 		}
 	})
+}
+
+// why is in a few words why a candidate isn't taken out. Its details are in the
+// journal.
+func why(c journal.Hold) string {
+	guard, rest, refused := strings.Cut(c.Refused, "/")
+	reason, _, _ := strings.Cut(rest, "/")
+	switch {
+	case refused:
+		return guard + ": " + strings.ReplaceAll(reason, "_", " ")
+	case c.Released != "":
+		return "given back by " + c.Released
+	case c.Would != "":
+		return "mode is " + c.Would + ": nothing was sent"
+	}
+	return ""
 }
