@@ -195,15 +195,29 @@ func (e *Etcd) isOurs(kv *mvccpb.KeyValue) bool {
 func (e *Etcd) await(ctx context.Context, since int64) {
 	ctx, cancel := context.WithTimeout(ctx, e.ttl)
 	defer cancel()
-	for r := range e.client.Watch(clientv3.WithRequireLeader(ctx), e.key, clientv3.WithRev(since)) {
+	events := e.client.Watch(clientv3.WithRequireLeader(ctx), e.key, clientv3.WithRev(since))
+	for {
+		r, open := next(ctx, events)
+		if !open || r.Err() != nil {
+			return
+		}
 		for _, ev := range r.Events {
 			if ev.Type == clientv3.EventTypeDelete {
 				return
 			}
 		}
-		if r.Err() != nil {
-			break
-		}
+	}
+}
+
+// next returns what a watch tells, until ctx ends. The client closes the channel
+// of a context that has ended only after it could speak to etcd again (seen with
+// 3.6 and an etcd that was stopped: 10 s later).
+func next(ctx context.Context, events clientv3.WatchChan) (r clientv3.WatchResponse, open bool) {
+	select {
+	case r, open = <-events:
+		return r, open
+	case <-ctx.Done():
+		return r, false
 	}
 }
 
@@ -241,16 +255,16 @@ func (e *Etcd) lead(ctx context.Context, t *term, lease clientv3.LeaseID) {
 	lost, stop := e.guard(ctx, t)
 	defer stop()
 	var problem string
-	for next := e.ttl / renewals; ; {
+	for wait := e.ttl / renewals; ; {
 		select {
 		case <-ctx.Done():
 			problem = "resigned"
 		case <-lost:
 			problem = "the key " + e.key + " was taken away"
-		case <-time.After(min(next, t.left())):
-			next, problem = e.renew(ctx, t, lease)
+		case <-time.After(min(wait, t.left())):
+			wait, problem = e.renew(ctx, t, lease)
 		}
-		if next == 0 || ctx.Err() != nil || t.left() <= 0 || isClosed(lost) {
+		if wait == 0 || ctx.Err() != nil || t.left() <= 0 || isClosed(lost) {
 			break
 		}
 		e.say(problem)
@@ -349,12 +363,13 @@ func (e *Etcd) isTaken(ctx context.Context, t *term) bool {
 	case len(r.Kvs) == 0 || r.Kvs[0].CreateRevision != t.created:
 		return true
 	}
-	for w := range e.client.Watch(clientv3.WithRequireLeader(ctx), e.key, clientv3.WithRev(r.Header.Revision+1)) {
-		if len(w.Events) > 0 {
-			return true
+	events := e.client.Watch(clientv3.WithRequireLeader(ctx), e.key, clientv3.WithRev(r.Header.Revision+1))
+	for {
+		w, open := next(ctx, events)
+		if !open || len(w.Events) > 0 {
+			return open
 		}
 	}
-	return false
 }
 
 // revoke ends a lease, and the key with it. Where that can't be done the lease ends

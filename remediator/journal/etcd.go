@@ -159,7 +159,16 @@ func (s *etcdStore) watch(tell func(Part)) {
 		// silent for ever; so it ends the watch.
 		ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(s.ctx))
 		events := s.client.Watch(ctx, s.prefix, clientv3.WithPrefix(), clientv3.WithCreatedNotify())
-		for r := range events {
+		for {
+			var r clientv3.WatchResponse
+			var open bool
+			select {
+			case r, open = <-events:
+			case <-s.ctx.Done(): // the channel is closed only when etcd could be told
+			}
+			if !open {
+				break
+			}
 			if r.Created { // what came before the watch may have been missed
 				tell(PartState | PartHolds | PartEntries | PartHints)
 			}
