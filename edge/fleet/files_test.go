@@ -193,13 +193,13 @@ func TestTheHelpOutlivesALongCause(t *testing.T) {
 		"ptaf":    ptafAt(url, func(p *fleet.PTAF) { p.Client.TLSConfig.CAFile = ca }),
 		"ptafpro": proAt(proURL, func(p *fleet.PTAFPro) { p.Client.TLSConfig.CAFile = ca }),
 	} {
-		var told string
-		_, err := build(t, c, func(c fleet.Call) { told = c.Err.Error() }).Look(t.Context())
+		told := make(chan string, 100) // several calls are made at once
+		_, err := build(t, c, func(c fleet.Call) { told <- c.Err.Error() }).Look(t.Context())
 		if err == nil {
 			t.Fatalf("%s: it was taken", name)
 		}
 		const help = "...: give it as tls_config.ca_file, or its SHA-256 as pin_sha256"
-		for _, text := range []string{told, err.Error()} {
+		for _, text := range []string{<-told, err.Error()} {
 			if !strings.HasSuffix(text, help) || !strings.Contains(text, "x509: certificate signed by unknown authority") {
 				t.Errorf("%s: %s", name, text)
 			}
