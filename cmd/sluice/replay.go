@@ -169,15 +169,14 @@ func printReplay(w io.Writer, all []remediator.Replayed, sum remediator.Totals, 
 			if !r.Differs() {
 				continue
 			}
-			detail := r.Now.Refusal
-			if detail == nil {
-				detail = r.Then.Refusal // which is gone
+			detail := ""
+			switch {
+			case r.Now.Refusal != nil:
+				detail = r.Now.Refusal.Detail
+			case r.Then.Refusal != nil:
+				detail = "was: " + r.Then.Refusal.Detail
 			}
-			text := ""
-			if detail != nil {
-				text = detail.Detail
-			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t-> %s\t%s\n", stamp(r.At), cell(r.Member.String()), cell(r.Policy), cell(r.Then.String()), cell(r.Now.String()), cell(text))
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t-> %s\t%s\n", stamp(r.At), cell(r.Member.String()), cell(r.Policy), cell(r.Then.String()), cell(r.Now.String()), cell(detail))
 		}
 		if err := t.Flush(); err != nil {
 			return err
