@@ -23,6 +23,7 @@ const (
 	callTimeout = 2 * time.Second
 	renewals    = 5  // of the lease in its time: some may be lost
 	hurried     = 20 // so many in its time, when one was lost
+	recheck     = 2 * time.Second
 	leastPause  = 100 * time.Millisecond
 	mostPause   = 500 * time.Millisecond
 )
@@ -177,6 +178,8 @@ func (e *Etcd) stand(ctx context.Context) (*term, clientv3.LeaseID, error) {
 		if e.isOurs(r.Kvs[0]) {
 			// Of a term that ended by our clock, or began with an answer that was lost.
 			e.revoke(ctx, clientv3.LeaseID(r.Kvs[0].Lease))
+			pause(ctx, leastPause)
+			return nil, 0, nil
 		}
 		e.await(ctx, r.Header.Revision+1)
 		return nil, 0, nil
@@ -191,9 +194,10 @@ func (e *Etcd) isOurs(kv *mvccpb.KeyValue) bool {
 }
 
 // await returns when the key is gone since the revision, when that can't be told,
-// and after the time of a lease in any case.
+// and soon in any case: a watch may stay silent for 10 s after an etcd that was
+// stopped answers other calls again (seen with client 3.6).
 func (e *Etcd) await(ctx context.Context, since int64) {
-	ctx, cancel := context.WithTimeout(ctx, e.ttl)
+	ctx, cancel := context.WithTimeout(ctx, recheck)
 	defer cancel()
 	events := e.client.Watch(clientv3.WithRequireLeader(ctx), e.key, clientv3.WithRev(since))
 	for {
