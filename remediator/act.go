@@ -131,7 +131,7 @@ func (k *keeper) unlessStopped(acts []*act) (going []*act) {
 			continue
 		}
 		k.r.metrics.refusals.WithLabelValues(no.Guard, no.Reason).Inc()
-		if a.hold.Undo {
+		if a.hold.Undo || a.hold.Goal != nil {
 			k.stays(a.hold, no)
 		} else {
 			k.drop(a.hold, no)
@@ -140,11 +140,11 @@ func (k *keeper) unlessStopped(acts []*act) (going []*act) {
 	return going
 }
 
-// stays goes back to holding, when a way back was not gone.
+// stays goes back to holding, when a way back, or a further step, was not gone.
 func (k *keeper) stays(h *journal.Hold, e journal.Entry) {
 	h.Phase = journal.Failed
 	if k.put(h, e) == nil {
-		h.Phase, h.Undo = journal.Holding, false
+		h.Phase, h.Undo, h.Goal = journal.Holding, false, nil
 		_ = k.put(h, journal.Entry{}) // put has logged it, and the next round reads what stands
 	}
 }
@@ -152,12 +152,12 @@ func (k *keeper) stays(h *journal.Hold, e journal.Entry) {
 // unsent ends an act that the device's client didn't send, because somebody has
 // changed the pool since it was decided: it is planned again at once.
 func (k *keeper) unsent(a *act, why error) {
-	to, _ := k.goal(a.hold)
+	to := k.goal(a.hold).To
 	e := journal.Entry{Event: "step", Admin: to.String(), Result: "replanned", Detail: oneLine(why)}
 	k.count(a.hold.Member, to, "replanned")
 	level.Warn(k.r.logger).Log("msg", "changed under us, planned again", "member", a.hold.Member, "err", why)
 	k.replan = true
-	if a.hold.Undo {
+	if a.hold.Undo || a.hold.Goal != nil {
 		k.stays(a.hold, e)
 		return
 	}
@@ -171,8 +171,7 @@ func (k *keeper) send(ctx context.Context, acts []*act) error {
 	pool := acts[0].hold.Member.In()
 	o := edge.Order{Version: acts[0].snap.Versions[pool.Name], Save: k.save}
 	for _, a := range acts {
-		to, mark := k.goal(a.hold)
-		o.Changes = append(o.Changes, edge.Change{Member: a.hold.Member, To: to, Mark: mark})
+		o.Changes = append(o.Changes, k.goal(a.hold))
 	}
 	receipt, err := k.dev.Set(ctx, o)
 	k.written(pool, receipt, err)
@@ -243,7 +242,7 @@ func (k *keeper) verify(ctx context.Context, acts []*act, sent error) {
 			k.settle(h, snap, sent)
 			continue
 		}
-		to, _ := k.goal(h)
+		to := k.goal(h).To
 		h.Phase = journal.Indeterminate
 		if k.put(h, journal.Entry{Event: "step", Admin: to.String(), Result: "indeterminate", Detail: "the device can't be read back: " + oneLine(err)}) == nil {
 			k.count(h.Member, to, "indeterminate")
@@ -255,11 +254,11 @@ func (k *keeper) verify(ctx context.Context, acts []*act, sent error) {
 // settle decides by what is read what became of the command in hand.
 func (k *keeper) settle(h *journal.Hold, snap edge.Snapshot, sent error) {
 	st, known := snap.State(h.Member)
-	to, _ := k.goal(h)
+	to := k.goal(h).To
 	switch {
 	case !known:
 		k.orphan(h, "the device doesn't list it any more")
-	case h.Undo && reached(h, st):
+	case h.Undo && k.reached(h, st):
 		h.Phase = journal.Reverted
 		if k.put(h, journal.Entry{Event: "step", Admin: to.String(), Result: "applied", Detail: "given back, read back as it was before", Evidence: marshal(k.own[h.Member])}) == nil {
 			k.passes(true, "outcome")
@@ -268,9 +267,9 @@ func (k *keeper) settle(h *journal.Hold, snap edge.Snapshot, sent error) {
 			k.released(h)
 			delete(k.failures, h.Member)
 		}
-	case unmoved(h, st):
+	case k.unmoved(h, st):
 		k.failed(h, to, sent)
-	case !h.Undo && reached(h, st):
+	case !h.Undo && k.reached(h, st):
 		k.applied(h, st, snap)
 	default:
 		k.supersede(h, st)
@@ -285,25 +284,43 @@ func (k *keeper) applied(h *journal.Hold, st edge.State, snap edge.Snapshot) {
 			return
 		}
 	}
-	h.Phase, h.Left, h.Process, h.Since = journal.Applied, st, snap.Process, time.Now()
+	to, further := k.goal(h).To, h.Goal != nil
+	out := !further || h.Stage == stageProbation && to != edge.Ready // for the first time, or again
+	h.Phase, h.Left, h.Process = journal.Applied, st, snap.Process
 	detail := fmt.Sprintf("read back as %s (%s)", st.Admin, st.Marks)
+	if h.Goal != nil && h.Goal.Share != 0 {
+		detail += fmt.Sprintf(", with weight %d", st.Share)
+	}
 	if len(h.Along) > 0 {
 		detail += fmt.Sprintf(", and with it %v", h.Along)
 	}
+	h.Stage, h.StageAt, h.NextStage, h.Goal = h.NextStage, time.Now(), "", nil
+	if out {
+		h.Since = h.StageAt
+	}
+	if !further {
+		k.measure(h, snap, st)
+	}
+	if to != edge.Ready {
+		h.To = to
+	}
 	left := st
-	if k.put(h, journal.Entry{Event: "step", Admin: h.To.String(), Result: "applied", Detail: detail, Left: &left, Along: h.Along}) != nil {
+	if k.put(h, journal.Entry{Event: "step", Admin: to.String(), Result: "applied", Detail: detail, Left: &left, Along: h.Along}) != nil {
 		return
 	}
 	k.passes(false, "outcome")
-	if !h.Bypass {
+	if !h.Bypass && out {
 		k.r.ledger.took(h.Member, h.Along, h.Since, k.set.cfg.horizon())
 	}
-	k.count(h.Member, h.To, "applied")
+	k.count(h.Member, to, "applied")
 	msg := "member taken out"
-	if h.Bypass {
+	switch {
+	case h.Bypass:
 		msg = "bypass brought in"
+	case further:
+		msg = "further step done"
 	}
-	level.Info(k.r.logger).Log("msg", msg, "member", h.Member, "to", h.To, "policy", h.Policy, "reason", h.Reason)
+	level.Info(k.r.logger).Log("msg", msg, "member", h.Member, "to", to, "policy", h.Policy, "reason", h.Reason)
 	h.Phase = journal.Holding
 	if k.put(h, journal.Entry{}) == nil {
 		delete(k.failures, h.Member)
@@ -324,8 +341,9 @@ func (k *keeper) failed(h *journal.Hold, to edge.Admin, sent error) {
 	k.count(h.Member, to, "failed")
 	level.Error(k.r.logger).Log("msg", "step failed", "member", h.Member, "to", to, "tries", f.count, "err", detail)
 	e := journal.Entry{Event: "step", Admin: to.String(), Result: "failed", Detail: detail}
-	if h.Undo {
+	if h.Undo || h.Goal != nil {
 		h.RetryAt = f.until
+		h.Direct = h.Direct || h.Goal != nil && h.Goal.Share != 0 // back at once then, rather than never
 		k.stays(h, e)
 		return
 	}

@@ -67,10 +67,10 @@ func (k *keeper) refused(t *target, c *journal.Hold, w guard.World, d guard.Deci
 	}
 	k.r.metrics.refusals.WithLabelValues(why.Guard, why.Reason).Inc()
 	phase := journal.Deferred
-	switch why.Guard {
-	case "approval":
+	switch {
+	case why.Guard == "approval" && why.Reason != "rejected":
 		phase = journal.AwaitingApproval
-	case "damping":
+	case why.Guard == "damping":
 		phase = journal.Quarantined
 	}
 	word := why.Guard + "/" + why.Reason + "/" + t.policy.Name
@@ -175,8 +175,8 @@ func (r *Remediator) Answer(_ context.Context, m edge.Member, yes bool, actor, n
 		}
 		var c *journal.Hold
 		for i := range all {
-			if all[i].Member == m && all[i].Phase == journal.AwaitingApproval {
-				c = &all[i]
+			if all[i].Member == m && (all[i].Phase == journal.AwaitingApproval || all[i].Answer != nil) {
+				c = &all[i] // also one who said no may think again
 			}
 		}
 		if c == nil {

@@ -66,7 +66,7 @@ type Policy struct {
 	Lease      model.Duration `yaml:"lease,omitempty"`
 	MaxHold    model.Duration `yaml:"max_hold,omitempty"`
 	AtMax      string         `yaml:"at_max,omitempty"`  // hold or release
-	Confirm    string         `yaml:"confirm,omitempty"` // probe, prometheus or none
+	Confirm    string         `yaml:"confirm,omitempty"` // probe, prometheus, traffic or none
 	Probe      string         `yaml:"probe,omitempty"`   // left out: every probe that covers the member
 	Query      string         `yaml:"query,omitempty"`   // for confirm: prometheus
 	Bypass     *Bypass        `yaml:"bypass,omitempty"`  // for to: bypass
@@ -76,6 +76,10 @@ type Policy struct {
 	MaxSessions int            `yaml:"max_sessions,omitempty"` // that one member can carry; left out: what the device is configured for
 	Panic       string         `yaml:"panic,omitempty"`        // count or share; left out: min_serving
 	ApprovalTTL model.Duration `yaml:"approval_ttl,omitempty"` // how long a person's word on a step is good; left out: 10m
+
+	DrainWait model.Duration `yaml:"drain_wait,omitempty"` // with to: maint: drain first, at most so long until sessions have ended
+	Release   *Release       `yaml:"release,omitempty"`    // back by steps; left out: at once
+	Traffic   *Traffic       `yaml:"traffic,omitempty"`    // for confirm: traffic
 
 	to     edge.Admin
 	bypass bool
@@ -354,8 +358,31 @@ func (p *Policy) validateConfirm(c *Config, probes []string) (all edge.Mistakes)
 		if p.to == edge.Maint {
 			add("confirm", "none releases on HAProxy's own check, which maint pauses: write to: drain")
 		}
+	case "traffic":
+		if p.Traffic == nil {
+			p.Traffic = new(Traffic)
+		}
+		all.Under("traffic", p.Traffic.validate())
+		if p.bypass {
+			add("confirm", "a bypass wants evidence on each member: write probe or prometheus")
+		}
+		if p.Release == nil { // what only traffic shows, only traffic shows to be over
+			p.Release = &Release{Weights: []string{"10%"}}
+		}
 	default:
-		add("confirm", "%q: write probe, prometheus or none", p.Confirm)
+		add("confirm", "%q: write probe, prometheus, traffic or none", p.Confirm)
+	}
+	if p.Traffic != nil && p.Confirm != "traffic" {
+		add("traffic", "is for confirm: traffic only")
+	}
+	if p.Release != nil {
+		all.Under("release", p.Release.validate())
+	}
+	switch {
+	case p.DrainWait < 0:
+		add("drain_wait", "%s: write a time above 0", p.DrainWait)
+	case p.DrainWait > 0 && p.to != edge.Maint:
+		add("drain_wait", "is for to: maint, which it drains before")
 	}
 	if p.Query != "" && p.Confirm != "prometheus" {
 		add("query", "is for confirm: prometheus only")

@@ -42,10 +42,11 @@ func (k *keeper) tend(ctx context.Context, h *journal.Hold, snap edge.Snapshot, 
 		k.tendForgotten(ctx, h, snap, st, t)
 		return 0
 	}
-	if st.Marks != h.Left.Marks || st.Admin != h.Left.Admin || st.Address != h.Left.Address {
+	if st.Marks != h.Left.Marks || st.Admin != h.Left.Admin || st.Address != h.Left.Address || h.Stage == stageProbation && st.Share != h.Left.Share {
 		k.supersede(h, st)
 		return 0
 	}
+	k.judgeEffect(h, snap, st)
 	if h.Bypass {
 		return k.tendBypass(ctx, h, snap, t)
 	}
@@ -56,13 +57,13 @@ func (k *keeper) tend(ctx context.Context, h *journal.Hold, snap edge.Snapshot, 
 // read decides, and nothing is sent again blindly (SAFETY.md I10, I11).
 func (k *keeper) resume(h *journal.Hold, snap edge.Snapshot, st edge.State) {
 	switch {
-	case h.Phase == journal.Reverted, h.Phase == journal.Failed && !h.Undo:
+	case h.Phase == journal.Reverted, h.Phase == journal.Failed && !h.Undo && h.Goal == nil:
 		k.drop(h, journal.Entry{})
 	case h.Phase == journal.Applied:
 		h.Phase = journal.Holding
 		_ = k.put(h, journal.Entry{}) // logged; the next round reads what stands
 	case h.Phase == journal.Failed:
-		h.Phase, h.Undo = journal.Holding, false
+		h.Phase, h.Undo, h.Goal = journal.Holding, false, nil
 		_ = k.put(h, journal.Entry{}) // logged; the next round reads what stands
 	case snap.Process != h.Process && st.Marks == "" && h.Undo:
 		k.settle(h, snap, nil)
@@ -100,6 +101,9 @@ func (k *keeper) tendForgotten(ctx context.Context, h *journal.Hold, snap edge.S
 	switch {
 	case st.Address != h.Left.Address:
 		k.supersede(h, st)
+		return
+	case h.Stage == stageProbation:
+		k.orphan(h, "the device restarted while the member came back by steps: it is in, with the weight of the configuration")
 		return
 	case st.Marks == h.Left.Marks && st.Admin == h.Left.Admin: // it came through, by a state file
 		h.Process = snap.Process
@@ -170,6 +174,15 @@ func (k *keeper) tendHolding(ctx context.Context, h *journal.Hold, snap edge.Sna
 	if h.ReleaseBy != "" {
 		return k.giveBack(ctx, h, t, p, true)
 	}
+	switch {
+	case h.Stage == stageProbation:
+		return k.tendProbation(ctx, h, snap, t, p)
+	case h.Stage == stageDraining:
+		k.tendDraining(ctx, h, snap, p)
+		if h.Stage != stageDraining || h.Phase == journal.Indeterminate {
+			return lookHeld
+		}
+	}
 	good := !c.goodSince.IsZero()
 	atMax := !h.MaxUntil.IsZero() && now.After(h.MaxUntil)
 	if atMax && p.AtMax == "release" && k.own[h.Member].Answer == edge.Yes {
@@ -178,6 +191,12 @@ func (k *keeper) tendHolding(ctx context.Context, h *journal.Hold, snap edge.Sna
 	w, err := k.world(snap, p, t, h.Member, k.own)
 	if err != nil {
 		return lookHeld
+	}
+	if p.Confirm == "traffic" && t == nil {
+		if wait := guard.HoldFor(w) - now.Sub(h.Since); wait > 0 {
+			return wait
+		}
+		return k.giveBack(ctx, h, t, p, false)
 	}
 	short := good && guard.Panics(h.Member, w) != ""
 	if !good || t != nil && !short {
@@ -274,8 +293,11 @@ func (k *keeper) giveBack(ctx context.Context, h *journal.Hold, t *target, p *Po
 			return lookHeld
 		}
 	}
+	if !byHand && !w.AtMax && guard.Panics(h.Member, w) == "" && k.begin(ctx, h, snap, p) {
+		return lookHeld
+	}
 	h.Phase, h.Undo, h.Deadline = journal.Reverting, true, now.Add(sendTimeout)
-	to, _ := k.goal(h)
+	to := k.goal(h).To
 	k.do(ctx, &act{
 		hold: h, snap: snap, byHand: byHand,
 		entry: journal.Entry{Event: "intent", Admin: to.String(), Evidence: marshal(k.own[h.Member]), Decision: marshal(d), Actor: h.ReleaseBy},

@@ -85,6 +85,10 @@ func (r *Remediator) readClaims(ctx context.Context, set *settings) {
 	}
 }
 
+// unfitReasons are why an alert, or a claim, is nobody's: guard inventory, before
+// any member is judged.
+var unfitReasons = []string{"invalid_alert", "unknown_policy", "pool_claim", "missing_labels", "unknown_device", "member_claim"}
+
 // unfit says why a claim can't be on any member that we know; nil when a keeper
 // is to judge it. Alert text only selects among what is configured (SAFETY.md
 // I21), and is quoted and cut where it is shown.

@@ -44,6 +44,7 @@ type keeper struct {
 	wrote    map[edge.Pool]time.Time   // its last write
 	lapsed   map[edge.Member]time.Time // bypasses that came to their time limit
 
+	flow       *flow                        // what the device counts, also before this keeper
 	candidates map[edge.Member]journal.Hold // as the journal has them
 	replan     bool                         // the device changed under us: look again at once
 	blind      bool
@@ -76,7 +77,7 @@ func newKeeper(r *Remediator, set *settings, name string, dev Device) *keeper {
 		own: map[edge.Member]guard.Evidence{}, courses: map[edge.Member]*course{},
 		watchers: map[edge.Member]context.CancelFunc{}, failures: map[edge.Member]failure{},
 		queue: map[edge.Pool][]*act{}, wrote: map[edge.Pool]time.Time{}, lapsed: map[edge.Member]time.Time{},
-		candidates: map[edge.Member]journal.Hold{},
+		candidates: map[edge.Member]journal.Hold{}, flow: r.flowOf(name),
 	}
 }
 
@@ -209,6 +210,7 @@ func (k *keeper) look(ctx context.Context) (edge.Snapshot, error) {
 	snap, err := k.dev.Look(ctx)
 	if err == nil {
 		k.r.noteReadOnly(k.name, snap.ReadOnly)
+		k.flow.see(snap)
 	}
 	return snap, err
 }

@@ -1,6 +1,7 @@
 package remediator
 
 import (
+	"cmp"
 	"maps"
 	"net"
 	"slices"
@@ -16,6 +17,9 @@ import (
 
 // eventBrake is of entries by which a brake outlives a restart.
 const eventBrake = "brake"
+
+// eventReleaseAsked is of entries by which a person had a member given back.
+const eventReleaseAsked = "release_asked"
 
 // A ledger is what guards want to know of all devices together, and of the time
 // before this process. What must not be lost is in the journal, and read from
@@ -58,9 +62,28 @@ func (l *ledger) load(r *Remediator, c *Config) {
 	if err != nil {
 		level.Error(r.logger).Log("msg", "journal not read", "err", err)
 	}
+	effects, err := r.journal.Entries(journal.Query{Event: eventEffect, Since: now.Add(-c.horizon())})
+	if err != nil {
+		level.Error(r.logger).Log("msg", "journal not read", "err", err)
+	}
+	released, err := r.journal.Entries(journal.Query{Event: eventReleaseAsked, Since: now.Add(-c.horizon())})
+	if err != nil {
+		level.Error(r.logger).Log("msg", "journal not read", "err", err)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	clear(l.outs)
+	clear(l.idle)
+	// A person who had something given back has looked at the pool.
+	for _, e := range slices.SortedFunc(slices.Values(slices.Concat(effects, released)), func(a, b journal.Entry) int { return cmp.Compare(a.Seq, b.Seq) }) {
+		switch {
+		case e.Member == nil:
+		case e.Event == eventReleaseAsked || e.Result == effective:
+			delete(l.idle, e.Member.In())
+		case e.Result == ineffective:
+			l.idle[e.Member.In()]++
+		}
+	}
 	for _, e := range steps {
 		if e.Member == nil || e.Result != "applied" || e.Admin != edge.Drain.String() && e.Admin != edge.Maint.String() || e.To != journal.Applied {
 			continue

@@ -47,6 +47,9 @@ func newMetrics(reg prometheus.Registerer, r *Remediator) *metrics {
 			Name: namespace + "unselected_claims_total", Help: "Claims on members that no policy selects, each time that they were read.",
 		}),
 	}
+	for _, reason := range unfitReasons {
+		m.refusals.WithLabelValues("inventory", reason)
+	}
 	for _, r := range guard.Reasons() {
 		m.refusals.WithLabelValues(r.Guard, r.Reason)
 	}

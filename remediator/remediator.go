@@ -95,10 +95,13 @@ type Remediator struct {
 	hint  chan struct{} // read the claims now
 	apply chan struct{} // settings were replaced
 
-	mu       sync.Mutex
-	set      *settings
-	view     claims.View
-	keepers  map[string]*keeper
+	mu      sync.Mutex
+	set     *settings
+	view    claims.View
+	keepers map[string]*keeper
+
+	flowing  sync.Mutex
+	flows    map[string]*flow  // by device
 	said     map[string]string // what was last recorded of a subject, so that it is recorded when it changes
 	watchdog time.Time
 	episodes map[string]string         // key of a claim -> the remediation that its steps belong to
@@ -121,7 +124,7 @@ func New(o Options) (*Remediator, error) {
 	r := &Remediator{
 		logger: o.Logger, started: time.Now(), failpoint: o.Failpoint, ledger: newLedger(), coordinator: o.Coordinator, audit: o.Audit,
 		hint: make(chan struct{}, 1), apply: make(chan struct{}, 1),
-		said: map[string]string{}, episodes: map[string]string{}, readOnly: map[string]string{}, heard: map[edge.Member]time.Time{}, keepers: map[string]*keeper{},
+		said: map[string]string{}, episodes: map[string]string{}, readOnly: map[string]string{}, heard: map[edge.Member]time.Time{}, keepers: map[string]*keeper{}, flows: map[string]*flow{},
 	}
 	if r.coordinator == nil {
 		r.coordinator = coordinate.Local{}
@@ -278,11 +281,12 @@ func (r *Remediator) Release(_ context.Context, m edge.Member, actor, reason str
 			return err
 		}
 		h.ReleaseBy, h.ReleaseAt, h.Note = actor, time.Now(), reason
-		err = r.journal.Order(&h, journal.Entry{Event: "release_asked", Actor: actor, Detail: reason})
+		err = r.journal.Order(&h, journal.Entry{Event: eventReleaseAsked, Actor: actor, Detail: reason})
 		if errors.Is(err, journal.ErrConflict) {
 			continue
 		}
 		if err == nil {
+			r.ledger.effect(m.In(), effective) // somebody has looked at the pool
 			r.Wake()
 		}
 		return err
@@ -305,6 +309,17 @@ func (r *Remediator) frozen() string {
 		return fmt.Sprintf("%s (by %s)", f.Reason, f.Actor)
 	}
 	return fmt.Sprintf("%s (by %s, until %s)", f.Reason, f.Actor, f.Until.UTC().Format(time.RFC3339))
+}
+
+// flowOf returns what is known of a device's traffic. The caller of newKeeper may
+// hold r.mu, so it isn't asked for here: names of devices are few, and stay.
+func (r *Remediator) flowOf(device string) *flow {
+	r.flowing.Lock()
+	defer r.flowing.Unlock()
+	if r.flows[device] == nil {
+		r.flows[device] = new(flow)
+	}
+	return r.flows[device]
 }
 
 // noteReadOnly keeps, and tells when it changes, why a device can't be written.

@@ -47,7 +47,10 @@ func (k *keeper) world(snap edge.Snapshot, p *Policy, t *target, m edge.Member, 
 		if h.Member.Device != k.name {
 			continue
 		}
-		held := guard.Held{To: h.To, Left: h.Left, Process: h.Process, Superseded: h.Phase == journal.Superseded}
+		held := guard.Held{
+			To: h.To, Left: h.Left, Process: h.Process, Superseded: h.Phase == journal.Superseded,
+			Since: h.Since, Trial: h.Stage == stageProbation,
+		}
 		if c := k.courses[h.Member]; c != nil {
 			held.GoodSince, held.GoodCount = c.goodSince, c.goodCount
 		}
@@ -190,6 +193,9 @@ func (k *keeper) question(ctx context.Context, p *Policy, m edge.Member, snap ed
 	}
 	slices.SortFunc(states, func(a, b edge.State) int { return a.Member.Compare(b.Member) })
 	states = slices.CompactFunc(states, func(a, b edge.State) bool { return a.Member == b.Member })
+	if p.Confirm == "traffic" {
+		return k.askTraffic(p, m, states)
+	}
 	return k.set.ask(ctx, p, states)
 }
 
@@ -217,7 +223,11 @@ func (k *keeper) takeOut(ctx context.Context, t *target, w guard.World, d guard.
 	}
 	snap := w.Snapshot
 	h.Policy, h.To, h.Phase, h.Undo = t.policy.Name, t.policy.to, journal.Intent, false
+	h.Goal, h.Stage, h.NextStage, h.Direct, h.Effect = nil, "", "", false, nil
 	h.Preimage, _ = snap.State(t.member)
+	if first := t.policy.first(); first != h.To && !h.Preimage.OnOff {
+		h.To, h.NextStage = first, stageDraining
+	}
 	h.Process, h.Along = snap.Process, snap.Along[t.member]
 	h.Intent, h.Deadline, h.ClaimSeen = now, now.Add(sendTimeout), now
 	h.Config, h.Decision, h.Claims = k.set.hash, marshal(d), nil
@@ -252,35 +262,46 @@ func (k *keeper) reason(t *target, d guard.Decision) string {
 	return ""
 }
 
-// goal is the state that the command in hand asks for, and for a switch its mark.
-func (k *keeper) goal(h *journal.Hold) (edge.Admin, string) {
+// goal is what the command in hand asks for.
+func (k *keeper) goal(h *journal.Hold) edge.Change {
+	c := edge.Change{Member: h.Member, To: h.To, Mark: h.Mark}
 	switch {
-	case h.Mark == "" && h.Undo:
-		return h.Preimage.Admin, ""
+	case h.Goal != nil:
+		c.To, c.Share = h.Goal.To, h.Goal.Share
 	case h.Undo:
-		return h.Preimage.Admin, h.Preimage.Marks
+		c.To = h.Preimage.Admin
+		if h.Mark != "" {
+			c.Mark = h.Preimage.Marks
+		}
+		if h.Left.Share != h.Preimage.Share { // it was lowered on its way back
+			c.Share = h.Preimage.Share
+		}
 	}
-	return h.To, h.Mark
+	return c
 }
 
 // reached says whether the member stands as the command in hand wants it.
-func reached(h *journal.Hold, st edge.State) bool {
+func (k *keeper) reached(h *journal.Hold, st edge.State) bool {
+	want := k.goal(h)
+	if want.Share != 0 && st.Share != want.Share {
+		return false
+	}
 	switch {
 	case h.Undo:
 		return st.Marks == h.Preimage.Marks && st.Admin == h.Preimage.Admin
 	case h.Mark != "":
 		return st.Marks == h.Mark
-	case h.To == edge.Ready:
+	case want.To == edge.Ready:
 		return st.Admin == edge.Ready
 	}
-	return st.Is(h.To) && st.Marks != ""
+	return st.Is(want.To) && st.Marks != ""
 }
 
 // unmoved says whether the member stands as before the command in hand.
-func unmoved(h *journal.Hold, st edge.State) bool {
+func (k *keeper) unmoved(h *journal.Hold, st edge.State) bool {
 	before := h.Preimage
-	if h.Undo {
+	if h.Undo || h.Goal != nil {
 		before = h.Left
 	}
-	return st.Marks == before.Marks && st.Admin == before.Admin
+	return st.Marks == before.Marks && st.Admin == before.Admin && (k.goal(h).Share == 0 || st.Share == before.Share)
 }

@@ -170,6 +170,7 @@ func (w *world) results(m edge.Member) (out []string) {
 	}
 	for _, e := range entries {
 		switch {
+		case e.Event == eventEffect:
 		case e.Guard != "":
 			out = append(out, e.Guard+"/"+e.Reason)
 		case e.Result != "":
@@ -192,6 +193,7 @@ type device struct {
 	hang    time.Duration // before each answer
 	looking func()        // called before each look
 
+	static   bool          // its algorithm takes no weights
 	every    time.Duration // above zero: it writes pools whole, and knows in and out only
 	version  int           // of its one pool
 	edit     func()        // somebody changes the pool between the decision and the write
@@ -208,7 +210,10 @@ func newDevice(members ...edge.Member) *device {
 	return d
 }
 
-var errGone = errors.New("connection reset")
+var (
+	errGone   = errors.New("connection reset")
+	errStatic = errors.New("static algorithm")
+)
 
 // Look is [Device]'s.
 func (d *device) Look(ctx context.Context) (edge.Snapshot, error) {
@@ -258,8 +263,11 @@ func (d *device) Set(ctx context.Context, o edge.Order) (edge.Receipt, error) {
 	}
 	for _, c := range o.Changes {
 		what := c.To.String()
-		if c.Mark != "" {
+		switch {
+		case c.Mark != "":
 			what = c.Mark
+		case c.Share != 0:
+			what += " " + strconv.Itoa(c.Share)
 		}
 		d.sent = append(d.sent, c.Member.Name+" "+what)
 		if d.deaf {
@@ -270,7 +278,15 @@ func (d *device) Set(ctx context.Context, o edge.Order) (edge.Receipt, error) {
 			d.switches[c.Member] = st
 			continue
 		}
+		if c.Share != 0 && d.static {
+			return edge.Receipt{Written: true}, errStatic
+		}
 		d.put(c.Member, c.To)
+		if c.Share != 0 {
+			st := d.states[c.Member]
+			st.Share = c.Share
+			d.states[c.Member] = st
+		}
 	}
 	if d.mute {
 		d.dead = true

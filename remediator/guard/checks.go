@@ -69,6 +69,16 @@ func foreign(s Step, w World) (string, string) {
 	return asLeft(st, held, ours, w)
 }
 
+// foreignHeld: a further step wants the member as we left it.
+func foreignHeld(s Step, w World) (string, string) {
+	st, known := w.Snapshot.States[s.Member]
+	held, ours := w.Held[s.Member]
+	if !known {
+		return "", "not known to the device"
+	}
+	return asLeft(st, held, ours, w)
+}
+
 // byHand: a person gave it back, and isn't contradicted while the claim lasts.
 func byHand(w World) (string, string) {
 	return "released", fmt.Sprintf("%s had it given back while it was claimed: hands off until the claim has ended", w.Released)
@@ -159,6 +169,9 @@ func claimed(w World) (string, string) {
 func wellAgain(s Step, w World) (string, string) {
 	held := w.Held[s.Member]
 	e, asked := w.Own[s.Member]
+	if w.Policy.Confirm == "traffic" && !s.ByHand && !held.Trial {
+		return timeForTrial(s, w)
+	}
 	switch {
 	case s.ByHand:
 		return "", "a person asks"
@@ -173,6 +186,9 @@ func wellAgain(s Step, w World) (string, string) {
 	case held.GoodSince.IsZero() || held.GoodCount < w.Policy.Rise:
 		return "rising", fmt.Sprintf("%d good results in a row, want %d", held.GoodCount, w.Policy.Rise)
 	}
+	if held.Trial && w.Policy.Confirm == "traffic" {
+		return "", "well while it was tried with little traffic: " + e.Detail
+	}
 	if short := Panics(s.Member, w); short != "" {
 		return "", "it is well, and " + short
 	}
@@ -184,6 +200,20 @@ func wellAgain(s Step, w World) (string, string) {
 		return "hold_down", fmt.Sprintf("well for %s, want %s%s", age(w.Now, held.GoodSince), need, why)
 	}
 	return "", fmt.Sprintf("well for %s, and no claim is seen", age(w.Now, held.GoodSince))
+}
+
+// timeForTrial: what only traffic shows can't be seen while there is none. After
+// hold_down, twice as long after each relapse, the member is tried with little.
+func timeForTrial(s Step, w World) (string, string) {
+	held := w.Held[s.Member]
+	need := HoldFor(w)
+	switch {
+	case len(w.Claims) > 0:
+		return "claimed", "a claim on it is still seen"
+	case w.Now.Sub(held.Since) < need:
+		return "hold_down", fmt.Sprintf("out for %s, want %s before it is tried again", age(w.Now, held.Since), need)
+	}
+	return "", fmt.Sprintf("out for %s: time to try it with little traffic", age(w.Now, held.Since))
 }
 
 // Panics says why a member of m's pool that we hold should come back at once:

@@ -72,6 +72,18 @@ func HoldDown(m edge.Member, w World) (need time.Duration, why string) {
 	return need, ""
 }
 
+// HoldFor is how long a member is out before traffic may try it again: hold_down,
+// twice as long for each time that it was taken out before.
+func HoldFor(w World) time.Duration {
+	need := w.Policy.HoldDown
+	for range max(len(w.Outs)-1, 0) {
+		if need *= 2; w.Policy.Damping.Max > 0 && need > w.Policy.Damping.Max {
+			return max(w.Policy.Damping.Max, w.Policy.HoldDown)
+		}
+	}
+	return need
+}
+
 // damping: what goes out and comes back again and again is left as it is, and a
 // person is told.
 func damping(s Step, w World) (string, string) {

@@ -61,6 +61,8 @@ type Held struct {
 	Superseded bool       // somebody else changed it since
 	GoodSince  time.Time  // good evidence without a break since; zero when there is none
 	GoodCount  int
+	Since      time.Time // when it went out the last time
+	Trial      bool      // it is in again, with little weight
 }
 
 // A Step is what is asked for: To Drain or Maint takes a member out, To Ready
@@ -75,6 +77,11 @@ type Step struct {
 	ByHand bool        `json:"by_hand,omitempty"`
 	Bypass bool        `json:"bypass,omitempty"`
 	Back   bool        `json:"back,omitempty"`
+
+	// Further is a step on a member that we hold already: from drain to maint, or
+	// back by a little. Share is the configured weight that it gets; 0 leaves it.
+	Further bool `json:"further,omitempty"`
+	Share   int  `json:"share,omitempty"`
 }
 
 // A World is all that guards may look at.
@@ -182,6 +189,15 @@ var bypassGuards = []row{
 	{"approval", approval, nil},
 }
 
+// furtherGuards judge a further step on what we hold.
+var furtherGuards = []row{
+	{"freeze", freeze, nil},
+	{"leader", leader, nil},
+	{"inventory", inventory, nil},
+	{"foreign", foreignHeld, nil},
+	{"maintenance", maintenance, nil},
+}
+
 // Reasons returns every refusal that guards can give, without details, so that
 // counters can start at zero.
 func Reasons() (out []Refusal) {
@@ -197,8 +213,11 @@ func Reasons() (out []Refusal) {
 
 // Decide asks all guards. It is a function of its arguments alone.
 func Decide(s Step, w World) Decision {
-	if s.Bypass {
+	switch {
+	case s.Bypass:
 		return decide(s, w, bypassGuards)
+	case s.Further:
+		return decide(s, w, furtherGuards)
 	}
 	return decide(s, w, guards)
 }

@@ -32,6 +32,18 @@ type Hold struct {
 	// between that a crash could interrupt: each is checked and entered like Phase.
 	Via []Phase `json:"-"`
 
+	// Goal is what the command in hand asks for when it is neither the first step out
+	// nor the way back; nil otherwise. NextStage is the stage that it leads to.
+	Goal      *Goal     `json:"goal,omitempty"`
+	NextStage string    `json:"next_stage,omitempty"`
+	Stage     string    `json:"stage,omitempty"`    // draining, probation, or empty
+	StageAt   time.Time `json:"stage_at,omitzero"`  // when it began
+	StageNo   int       `json:"stage_no,omitempty"` // of the weights that it comes back by
+	Direct    bool      `json:"direct,omitempty"`   // it comes back at once: the device refused a lower weight
+	Relapses  int       `json:"relapses,omitempty"` // times that it failed again while it came back
+
+	Effect *Effect `json:"effect,omitempty"` // what the step out is measured by
+
 	Released string    `json:"released,omitempty"` // of a candidate: who had it given back while it was claimed
 	Refused  string    `json:"refused,omitempty"`  // of a candidate: "guard/reason" of the refusal that was recorded last
 	Would    string    `json:"would,omitempty"`    // of a candidate: the mode in which it would have been taken out, and wasn't
@@ -78,6 +90,21 @@ type Hold struct {
 	Superseded string          `json:"superseded,omitempty"` // what was found instead of Left
 }
 
+// A Goal is a state to be put in.
+type Goal struct {
+	To    edge.Admin `json:"to"`
+	Share int        `json:"share,omitempty"` // configured weight; 0 leaves it
+}
+
+// An Effect is what was counted when a member was taken out, and what came of it.
+type Effect struct {
+	Chosen  uint64  `json:"chosen"`  // times that load balancing had picked the member
+	Answers uint64  `json:"answers"` // of the whole pool, 5xx among them
+	Errors  uint64  `json:"errors"`
+	Before  float64 `json:"before"` // share of 5xx in the pool before the step, in percent; below 0 when it isn't known
+	Result  string  `json:"result,omitempty"`
+}
+
 // An Answer is a person's word on one step. It serves once (SAFETY.md I17).
 type Answer struct {
 	By    string    `json:"by"`
@@ -100,6 +127,14 @@ func (h Hold) Holds(m edge.Member) bool { return h.Member == m || slices.Contain
 // clone returns a hold that shares nothing that a caller may change.
 func (h Hold) clone() Hold {
 	h.Along, h.Claims, h.Decision = slices.Clone(h.Along), slices.Clone(h.Claims), slices.Clone(h.Decision)
+	if h.Goal != nil {
+		g := *h.Goal
+		h.Goal = &g
+	}
+	if h.Effect != nil {
+		e := *h.Effect
+		h.Effect = &e
+	}
 	if h.Answer != nil {
 		a := *h.Answer
 		h.Answer = &a

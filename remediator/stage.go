@@ -1,0 +1,147 @@
+package remediator
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/common/model"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/guard"
+	"github.com/sluice-project/sluice/remediator/journal"
+)
+
+// Release is the section "release" of a policy: a member comes back by steps.
+type Release struct {
+	Weights []string       `yaml:"weights,omitempty"` // shares of its configured weight, rising: [10%, 50%]
+	Watch   model.Duration `yaml:"watch,omitempty"`   // at each of them; left out: 30s
+
+	percents []int
+}
+
+func (r *Release) validate() (all edge.Mistakes) {
+	fill(&r.Watch, model.Duration(30*time.Second))
+	all.Under("", lasting(length{"watch", r.Watch}))
+	if len(r.Weights) == 0 {
+		all.Add("weights", "is missing: write shares of the weight, rising, such as [10%%, 50%%]")
+	}
+	r.percents = nil
+	for i, text := range r.Weights {
+		a, err := guard.ParseAmount(text)
+		if err != nil || a.Percent == 0 || a.Percent == 100 || i > 0 && a.Percent <= r.percents[i-1] {
+			all.Add(fmt.Sprintf("weights[%d]", i), "%q: write shares of 1%% to 99%%, rising; the last step to the whole weight comes by itself", text)
+			return all
+		}
+		r.percents = append(r.percents, a.Percent)
+	}
+	return all
+}
+
+// The stages of a hold beside plainly holding.
+const (
+	stageDraining  = "draining"  // drained, and maint when its sessions have ended
+	stageProbation = "probation" // in again with little weight, and watched
+)
+
+// first is the state that a step begins with: a drain, where sessions may end first.
+func (p *Policy) first() edge.Admin {
+	if p.to == edge.Maint && p.DrainWait > 0 {
+		return edge.Drain
+	}
+	return p.to
+}
+
+// tendDraining goes on from drain to maint when the sessions have ended, or when
+// they have had their time.
+func (k *keeper) tendDraining(ctx context.Context, h *journal.Hold, snap edge.Snapshot, p *Policy) {
+	st, _ := snap.State(h.Member)
+	waited := time.Since(h.StageAt)
+	limit := time.Duration(p.DrainWait)
+	if st.Sessions > 0 && waited < limit || time.Now().Before(h.RetryAt) {
+		return
+	}
+	why := fmt.Sprintf("its sessions ended after %s", waited.Round(time.Second))
+	if st.Sessions > 0 {
+		why = fmt.Sprintf("%d sessions are left after drain_wait of %s", st.Sessions, p.DrainWait)
+	}
+	k.goOn(ctx, h, snap, p, journal.Goal{To: edge.Maint}, "", why)
+}
+
+// begin is the first step of a way back by steps. It returns false where there is
+// none: not asked for, a device without weights, or a weight that can't be lowered.
+func (k *keeper) begin(ctx context.Context, h *journal.Hold, snap edge.Snapshot, p *Policy) bool {
+	if p.Release == nil || h.Bypass || h.Direct || h.Stage == stageProbation || h.Preimage.OnOff || h.Preimage.Admin != edge.Ready {
+		return false
+	}
+	if h.Preimage.Share <= 1 && p.Confirm != "traffic" {
+		return false
+	}
+	h.StageNo = 0
+	share := p.share(h, 0)
+	k.goOn(ctx, h, snap, p, journal.Goal{To: edge.Ready, Share: share}, stageProbation, fmt.Sprintf("back with weight %d of %d, for %s", share, h.Preimage.Share, p.Release.Watch))
+	return true
+}
+
+// tendProbation watches a member that is in again with little weight: out again
+// when it fails, more when it has been well for long enough.
+func (k *keeper) tendProbation(ctx context.Context, h *journal.Hold, snap edge.Snapshot, t *target, p *Policy) time.Duration {
+	now := time.Now()
+	if now.Before(h.RetryAt) {
+		return h.RetryAt.Sub(now)
+	}
+	e, watch := k.own[h.Member], 30*time.Second
+	if p.Release != nil {
+		watch = time.Duration(p.Release.Watch)
+	}
+	if p.Confirm == "traffic" {
+		e = k.flow.evidence(p.Traffic, h.Member, h.StageAt, now)
+		k.learn(h.Member, e)
+		k.courses[h.Member].take(e, 1) // nobody else watches it
+	}
+	switch {
+	case e.Answer == edge.No && e.At.After(h.StageAt):
+		h.Relapses++
+		goal := journal.Goal{To: p.first()}
+		if h.Left.Share != h.Preimage.Share {
+			goal.Share = h.Preimage.Share
+		}
+		k.goOn(ctx, h, snap, p, goal, "", "fails again: "+e.Detail)
+		return lookHeld
+	case e.Answer != edge.Yes || t != nil || now.Sub(h.StageAt) < watch:
+		return lookHeld
+	case p.Release != nil && h.StageNo+1 < len(p.Release.percents):
+		h.StageNo++
+		share := p.share(h, h.StageNo)
+		k.goOn(ctx, h, snap, p, journal.Goal{To: edge.Ready, Share: share}, stageProbation, fmt.Sprintf("well for %s, weight %d of %d", watch, share, h.Preimage.Share))
+		return lookHeld
+	}
+	return k.giveBack(ctx, h, t, p, false)
+}
+
+// goOn makes a further step on a member that we hold. The guards that ask whether
+// a member may be taken out were asked when it was; these are about who may write,
+// and whether it is still as we left it.
+func (k *keeper) goOn(ctx context.Context, h *journal.Hold, snap edge.Snapshot, p *Policy, goal journal.Goal, stage, why string) {
+	w, err := k.world(snap, p, nil, h.Member, k.own)
+	if err != nil {
+		return
+	}
+	d := guard.Decide(guard.Step{Member: h.Member, To: goal.To, Share: goal.Share, Further: true}, w)
+	if !d.Allowed() {
+		k.r.refuse("further:"+h.Member.String(), &h.Member, p.Name, *d.Refusal, &d)
+		return
+	}
+	h.Goal, h.NextStage, h.Phase, h.Undo, h.Deadline = &goal, stage, journal.Intent, false, time.Now().Add(sendTimeout)
+	level.Info(k.r.logger).Log("msg", "further step", "member", h.Member, "to", goal.To, "weight", goal.Share, "reason", why)
+	k.do(ctx, &act{
+		hold: h, snap: snap,
+		entry: journal.Entry{Event: "intent", Admin: goal.To.String(), Detail: why, Evidence: marshal(k.own[h.Member]), Decision: marshal(d), World: record(w, h.Member)},
+	})
+}
+
+// share is the configured weight at one of a policy's steps, never 0.
+func (p *Policy) share(h *journal.Hold, step int) int {
+	return max(1, h.Preimage.Share*p.Release.percents[min(step, len(p.Release.percents)-1)]/100)
+}
