@@ -80,37 +80,36 @@ func (s *simRun) judgeMetrics(p *simProcess) {
 	if err != nil {
 		s.violate("I26", "metrics: %v", err)
 	}
-	for _, f := range families {
-		switch f.GetName() {
-		case namespace + "refusals_total":
-			for _, m := range f.GetMetric() {
-				what, n := simLabel(m, "guard")+"/"+simLabel(m, "reason"), int(m.GetCounter().GetValue())
+	unknown, ended := 0, 0
+	for _, f := range families { // a counter that never counted is in none
+		for _, m := range f.GetMetric() {
+			n := int(m.GetCounter().GetValue())
+			switch f.GetName() {
+			case namespace + "refusals_total":
+				what := simLabel(m, "guard") + "/" + simLabel(m, "reason")
 				if n > 0 {
 					simAdd(&s.stats.Refusals, map[string]int{what: n})
 				}
 				if n > 0 && refused[what] == 0 && !p.dead.Load() {
 					s.violate("I23", "%d refusals by %s are counted, and none is entered", n, what)
 				}
-			}
-		case namespace + "steps_total":
-			n := 0
-			for _, m := range f.GetMetric() {
+			case namespace + "steps_total":
 				if simLabel(m, "result") == "indeterminate" {
-					n += int(m.GetCounter().GetValue())
+					unknown += n
 				}
-			}
-			if n != indeterminate && !p.dead.Load() {
-				s.violate("I26", "%d unknown outcomes are counted, %d are entered", n, indeterminate)
-			}
-		case namespace + "expired_total":
-			n := 0
-			for _, m := range f.GetMetric() {
-				n += int(m.GetCounter().GetValue())
-			}
-			if n != expired && !p.dead.Load() {
-				s.violate("I26", "%d ends of holds are counted, %d are entered", n, expired)
+			case namespace + "expired_total":
+				ended += n
 			}
 		}
+	}
+	if p.dead.Load() {
+		return
+	}
+	if unknown != indeterminate {
+		s.violate("I26", "%d unknown outcomes are counted, %d are entered", unknown, indeterminate)
+	}
+	if ended != expired {
+		s.violate("I26", "%d ends of holds are counted, %d are entered", ended, expired)
 	}
 }
 

@@ -33,6 +33,8 @@ func (s *simRun) i14(c simStep) {
 		why := s.ripe(c, k, down, atMax, now, false)
 		switch {
 		case why == "":
+		case c.d.whole && s.ripe(c, k, down, atMax, c.hold.Deadline.Add(-sendTimeout), false) == "":
+			s.violate("I14 queued", "%v: %s", c, why)
 		case s.ripe(c, k, down, atMax, now.Add(-30*time.Second), false) == "":
 			s.violate("I14 unheard", "%v: %s", c, why)
 		case s.ripe(c, k, down, atMax, now, true) == "":
