@@ -110,7 +110,7 @@ type Remediator struct {
 }
 
 // New opens the journal. A journal that can't be read is no reason not to start:
-// the remediator is then frozen, and says why (SAFETY.md I19).
+// it is set aside, and the remediator is frozen and says why (SAFETY.md I19).
 func New(o Options) (*Remediator, error) {
 	if o.Logger == nil {
 		o.Logger = log.NewNopLogger()
@@ -146,12 +146,11 @@ func (r *Remediator) openJournal(o Options) error {
 		r.broken = errors.New("the configuration has no section remediation")
 		return nil
 	}
+	countSetAside(o.Registerer, o.Config.Journal)
 	j, err := r.coordinator.OpenJournal(o.Config.Journal, o.JournalLock)
 	switch {
 	case errors.Is(err, journal.ErrUnreadable):
-		r.broken = err
-		level.Error(r.logger).Log("msg", "journal unreadable, frozen", "path", o.Config.Journal, "err", err)
-		return nil
+		return r.setAside(o, err)
 	case err != nil:
 		return err
 	}

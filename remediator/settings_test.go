@@ -2,7 +2,6 @@ package remediator
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -93,10 +92,7 @@ func TestNewSettingsTakeOverWhatIsHeld(t *testing.T) {
 }
 
 func TestI19AJournalThatCannotBeReadMeansFrozen(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "j")
-	if err := os.WriteFile(path, []byte("this is no journal"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := t.TempDir() // what can't even be looked at isn't set aside
 	c := &Config{Mode: Auto, Journal: path, Alertmanagers: []Source{{URL: "http://192.0.2.1:9093"}}}
 	if m := c.Validate(nil, nil); len(m) > 0 {
 		t.Fatal(m)
@@ -110,9 +106,6 @@ func TestI19AJournalThatCannotBeReadMeansFrozen(t *testing.T) {
 	}
 	if err := r.Hint(t.Context(), webhook.Message{}); err == nil {
 		t.Error("a hint was taken that nothing can keep")
-	}
-	if got, err := os.ReadFile(path); err != nil || string(got) != "this is no journal" {
-		t.Errorf("the file was changed: %q, %v", got, err)
 	}
 }
 
