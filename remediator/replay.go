@@ -159,8 +159,8 @@ var (
 
 // rule finds the policy that would rule the step.
 func (p *rerun) rule(name string, s guard.Step, w guard.World) (*Policy, error) {
-	if !s.Bypass && s.To == edge.Ready {
-		return p.set.held(name, s.Member), nil // what is out is given back, with or without a policy
+	if onHeld(s, w) {
+		return p.set.held(name, s.Member), nil // what we hold is looked after with or without a policy
 	}
 	found, err := p.set.rule(name, s.Member)
 	switch {
@@ -178,6 +178,13 @@ func (p *rerun) rule(name string, s guard.Step, w guard.World) (*Policy, error) 
 	return found, nil
 }
 
+// onHeld says whether the step is on what we hold already: one more on its way, or
+// the same again because the device forgot it. It stays what it was.
+func onHeld(s guard.Step, w guard.World) bool {
+	_, held := w.Held[s.Member]
+	return !s.Bypass && (held || s.To == edge.Ready)
+}
+
 // names says whether a bypass brings in what the step is on.
 func (p *Policy) names(s guard.Step) bool {
 	if s.Mark == "" {
@@ -187,16 +194,20 @@ func (p *Policy) names(s guard.Step) bool {
 }
 
 // asksAnother says whether the recorded answers are not those that the policy
-// would rest on. Without a second source the probes are asked all the same.
+// would rest on.
 func (p *Policy) asksAnother(w guard.World, m edge.Member) bool {
 	if p.Confirm == "none" {
 		return false
 	}
-	if (p.Confirm == "prometheus") != (w.Policy.Confirm == "prometheus") {
+	asked := w.Policy.Confirm
+	if asked == "none" {
+		asked = "probe" // which are asked all the same
+	}
+	if p.Confirm != asked {
 		return true
 	}
-	e, asked := w.Own[m]
-	return asked && p.Probe != "" && e.Source != "probe:"+p.Probe
+	e, answered := w.Own[m]
+	return answered && p.Probe != "" && e.Source != "probe:"+p.Probe
 }
 
 // decide asks the guards again. Only what the configuration says is replaced.
@@ -205,7 +216,8 @@ func (p *rerun) decide(rule *Policy, s guard.Step, w guard.World) Verdict {
 	if then == nil {
 		then = new(guard.Policy)
 	}
-	if !s.Bypass && s.To != edge.Ready {
+	held := onHeld(s, w)
+	if !s.Bypass && !held {
 		s.To = rule.to
 	}
 	w.Policy = p.limits(rule, m, w.Policy)
@@ -225,7 +237,7 @@ func (p *rerun) decide(rule *Policy, s guard.Step, w guard.World) Verdict {
 	}
 	p.recount(&w, m, then)
 	v := Verdict{To: goalOf(s), Refusal: guard.Decide(s, w).Refusal}
-	if v.Refusal == nil && !acts(rule.Mode) {
+	if v.Refusal == nil && !held && !acts(rule.Mode) {
 		v.Mode = rule.Mode
 	}
 	return v
