@@ -270,7 +270,7 @@ func (s *simRun) i10(c simStep) {
 func (s *simRun) i11(l simLink) func(simStep) {
 	return func(c simStep) {
 		h := c.hold
-		if out := h.Phase == journal.Intent && !h.Undo && h.To == c.change.To; !out && (h.Phase != journal.Reverting || !h.Undo) {
+		if out := (h.Phase == journal.Intent || h.Phase == journal.Applying) && !h.Undo && h.To == c.change.To; !out && (h.Phase != journal.Reverting || !h.Undo) {
 			s.violate("I11", "%v: the journal says %s to %s (undo: %v)", c, h.Phase, h.To, h.Undo)
 		}
 		es, err := l.life.r.journal.Entries(journal.Query{Hold: h.ID, Event: "intent", Limit: 1})

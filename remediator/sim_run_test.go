@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,10 @@ import (
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
+
+// simBuild is held while a client of Alertmanager's API is made: its library sets
+// a variable of its own then, and worlds run side by side.
+var simBuild sync.Mutex
 
 // A simProcess is one life of the remediator.
 type simProcess struct {
@@ -62,7 +67,9 @@ func (s *simRun) start() {
 	if s.tell != nil {
 		o.Logger = log.NewLogfmtLogger(simLog{s})
 	}
+	simBuild.Lock()
 	r, err := New(o)
+	simBuild.Unlock()
 	if err != nil {
 		panic(fmt.Sprintf("seed %d: %v", s.seed, err))
 	}
@@ -145,7 +152,9 @@ func (s *simRun) apply() {
 		}
 		return
 	}
+	simBuild.Lock()
 	set, err := s.proc.r.build(o) // [Remediator.Apply] would make a reader that uses the network
+	simBuild.Unlock()
 	if err != nil {
 		s.blame("I25", "a good configuration is refused: %v", err)
 		return

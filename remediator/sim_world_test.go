@@ -27,6 +27,7 @@ type simRun struct {
 	rng  *rand.Rand // the driver's alone
 	path string     // of the journal
 	tell func(string)
+	line sync.Mutex // of tell
 
 	apis    bool // claims come from Alertmanager's API; else from the webhook
 	devices []*simDevice
@@ -201,6 +202,8 @@ func (s *simRun) roll(about string, m edge.Member) *rand.Rand {
 // log tells what happened, when somebody listens.
 func (s *simRun) log(about, format string, args ...any) {
 	if s.tell != nil {
+		s.line.Lock()
+		defer s.line.Unlock()
 		s.tell(fmt.Sprintf("%12s  %-9s %s", time.Since(s.begun).Round(time.Millisecond), about, fmt.Sprintf(format, args...)))
 	}
 }
