@@ -71,6 +71,17 @@ func (k *keeper) carryOut(ctx context.Context, acts []*act) {
 	if len(acts) == 0 {
 		return
 	}
+	// From here on something may have been sent: after a crash only a read-back tells.
+	// An intent that is found alone was never sent.
+	if !undo {
+		for _, a := range acts {
+			a.hold.Phase = journal.Applying
+		}
+		if k.record(acts, false) != nil {
+			return
+		}
+	}
+	k.passes(undo, "sending")
 	sent := k.send(ctx, acts)
 	k.passes(undo, "sent")
 	if errors.Is(sent, edge.ErrChanged) {
@@ -79,15 +90,6 @@ func (k *keeper) carryOut(ctx context.Context, acts []*act) {
 		}
 		return
 	}
-	for _, a := range acts {
-		if !a.hold.Undo {
-			a.hold.Phase = journal.Applying
-		}
-	}
-	if k.record(acts, false) != nil {
-		return // the next round reads back
-	}
-	k.passes(undo, "sent_noted")
 	k.verify(ctx, acts, sent)
 }
 
@@ -104,6 +106,7 @@ func (k *keeper) record(acts []*act, entries bool) error {
 	}
 	err := k.r.journal.PutAll(holds, es)
 	if err != nil {
+		k.r.metrics.journalErrors.Inc()
 		level.Error(k.r.logger).Log("msg", "not recorded", "member", holds[0].Member, "holds", len(holds), "phase", holds[0].Phase, "err", err)
 	}
 	return err
@@ -161,7 +164,10 @@ func (k *keeper) unsent(a *act, why error) {
 		k.stays(a.hold, e)
 		return
 	}
-	k.drop(a.hold, e)
+	a.hold.Phase = journal.Failed
+	if k.put(a.hold, e) == nil {
+		k.drop(a.hold, journal.Entry{})
+	}
 }
 
 // send gives one order, and finishes it even when we are told to stop.
@@ -278,12 +284,6 @@ func (k *keeper) settle(h *journal.Hold, snap edge.Snapshot, sent error) {
 
 // applied notes a member that was read back as we wanted it.
 func (k *keeper) applied(h *journal.Hold, st edge.State, snap edge.Snapshot) {
-	if h.Phase == journal.Intent { // a crash left it so
-		h.Phase = journal.Indeterminate
-		if k.put(h, journal.Entry{}) != nil {
-			return
-		}
-	}
 	to, further := k.goal(h).To, h.Goal != nil
 	out := !further || h.Stage == stageProbation && to != edge.Ready // for the first time, or again
 	h.Phase, h.Left, h.Process = journal.Applied, st, snap.Process
@@ -377,6 +377,7 @@ func (k *keeper) put(h *journal.Hold, e journal.Entry) error {
 	e.Config = k.set.hash
 	err := k.r.journal.Put(h, e)
 	if err != nil {
+		k.r.metrics.journalErrors.Inc()
 		level.Error(k.r.logger).Log("msg", "not recorded", "member", h.Member, "phase", h.Phase, "err", err)
 	}
 	return err
@@ -385,6 +386,7 @@ func (k *keeper) put(h *journal.Hold, e journal.Entry) error {
 func (k *keeper) drop(h *journal.Hold, e journal.Entry) {
 	e.Config = k.set.hash
 	if err := k.r.journal.Drop(h, e); err != nil {
+		k.r.metrics.journalErrors.Inc()
 		level.Error(k.r.logger).Log("msg", "not recorded", "member", h.Member, "phase", h.Phase, "err", err)
 	}
 }

@@ -54,7 +54,7 @@ func (k *keeper) judgeEffect(h *journal.Hold, snap edge.Snapshot, st edge.State)
 		now.errors += st.Errors
 	}
 	after := counts{now.answers - min(e.Answers, now.answers), now.errors - min(e.Errors, now.errors)}
-	detail := ""
+	var detail string
 	switch {
 	case st.OnOff:
 		e.Result, detail = effective, "read back as it was set; the device counts no traffic"

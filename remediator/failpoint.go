@@ -10,14 +10,14 @@ var Failpoints = []string{
 	"claims.read",           // claims are known, no keeper is woken
 	"take_out.decided",      // all guards agreed, nothing is recorded
 	"take_out.recorded",     // the intent is durable, nothing is sent
-	"take_out.sent",         // the device has answered, or not; that it was asked isn't recorded
-	"take_out.sent_noted",   // recorded as sent, not read back
+	"take_out.sending",      // recorded as sent, and not sent yet
+	"take_out.sent",         // the device has answered, or not
 	"take_out.read_back",    // read back, the outcome is not recorded
 	"take_out.outcome",      // the outcome is recorded, the hold not yet settled
 	"give_back.decided",     // as above, on the way back
 	"give_back.recorded",    //
+	"give_back.sending",     //
 	"give_back.sent",        //
-	"give_back.sent_noted",  //
 	"give_back.read_back",   //
 	"give_back.outcome",     //
 	"release_pending.noted", // well again, and hold_down runs

@@ -2,6 +2,7 @@ package remediator
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -59,6 +60,10 @@ func (k *keeper) resume(h *journal.Hold, snap edge.Snapshot, st edge.State) {
 	switch {
 	case h.Phase == journal.Reverted, h.Phase == journal.Failed && !h.Undo && h.Goal == nil:
 		k.drop(h, journal.Entry{})
+	case h.Phase == journal.Intent && h.Goal != nil:
+		k.stays(h, journal.Entry{Detail: "interrupted before anything was sent"})
+	case h.Phase == journal.Intent:
+		k.drop(h, journal.Entry{Detail: fmt.Sprintf("interrupted before anything was sent; it is found %s (%s)", st.Admin, st.Marks)})
 	case h.Phase == journal.Applied:
 		h.Phase = journal.Holding
 		_ = k.put(h, journal.Entry{}) // logged; the next round reads what stands

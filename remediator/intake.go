@@ -31,7 +31,14 @@ func (r *Remediator) Hint(_ context.Context, m webhook.Message) error {
 		return r.broken
 	}
 	now := time.Now()
-	if err := r.journal.SaveHints(claims.Hints(m, now)); err != nil {
+	err := r.journal.SaveHints(claims.Hints(m, now))
+	if errors.Is(err, journal.ErrFull) { // what is no claim any more makes room for what is
+		if err = r.journal.DropHints(now.Add(-r.hintTTL())); err == nil {
+			err = r.journal.SaveHints(claims.Hints(m, now))
+		}
+	}
+	if err != nil {
+		r.metrics.journalErrors.Inc()
 		return err
 	}
 	r.passes("hint.saved")
@@ -47,6 +54,13 @@ func (r *Remediator) Hint(_ context.Context, m webhook.Message) error {
 	}
 	r.Wake()
 	return nil
+}
+
+// hintTTL is how long a hint can be a claim.
+func (r *Remediator) hintTTL() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return max(time.Duration(r.set.cfg.ClaimTTL), claims.DefaultTTL)
 }
 
 // readClaims reads all claims, refuses those that can't be anybody's, and wakes
@@ -265,6 +279,7 @@ func (r *Remediator) record(e journal.Entry) {
 	e.Config = r.set.hash
 	r.mu.Unlock()
 	if err := r.journal.Append(e); err != nil {
+		r.metrics.journalErrors.Inc()
 		level.Error(r.logger).Log("msg", "not recorded", "event", e.Event, "err", err)
 	}
 }

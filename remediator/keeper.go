@@ -176,7 +176,7 @@ func (k *keeper) round(ctx context.Context) time.Duration {
 		if _, held, err := k.hold(m); held || err != nil || ctx.Err() != nil {
 			continue
 		}
-		sooner(k.consider(ctx, targets[m], asked))
+		sooner(k.consider(ctx, targets[m], snap, asked))
 	}
 	k.flush(ctx)
 	if k.replan {

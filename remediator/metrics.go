@@ -21,6 +21,7 @@ type metrics struct {
 	steps           *prometheus.CounterVec
 	effects         *prometheus.CounterVec
 	auditErrors     prometheus.Counter
+	journalErrors   prometheus.Counter
 	refusals        *prometheus.CounterVec
 	expired         *prometheus.CounterVec
 	evidence        *prometheus.CounterVec
@@ -37,6 +38,7 @@ func newMetrics(reg prometheus.Registerer, r *Remediator) *metrics {
 	m := &metrics{
 		steps:           counter("steps_total", "Steps by outcome.", "device", "pool", "to", "result"),
 		effects:         counter("effects_total", "Steps that took a member out, by what traffic and the pool's errors showed afterwards.", "device", "pool", "result"),
+		journalErrors:   f.NewCounter(prometheus.CounterOpts{Name: namespace + "journal_errors_total", Help: "Writes to the journal that failed; without a record nothing is done."}),
 		auditErrors:     f.NewCounter(prometheus.CounterOpts{Name: namespace + "audit_errors_total", Help: "Times that the audit stream could not be written."}),
 		refusals:        counter("refusals_total", "Steps that a guard refused, each time that it did.", "guard", "reason"),
 		expired:         counter("expired_total", "Holds whose lease or max_hold ended without evidence to give back.", "device", "pool"),

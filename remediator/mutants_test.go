@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -64,7 +65,7 @@ func TestI11TheIntentIsInTheJournalWhenTheOrderGoesOut(t *testing.T) {
 		w.recover(s1)
 		w.wait(time.Minute)
 		w.want(s1, "")
-		if want := []string{"intent true true true <nil>", "reverting true true true <nil>"}; !slices.Equal(seen, want) {
+		if want := []string{"applying true true true <nil>", "reverting true true true <nil>"}; !slices.Equal(seen, want) {
 			t.Errorf("the journal had %q when the orders went out; want %q", seen, want)
 		}
 	})
@@ -241,7 +242,7 @@ func TestI6SeveralChecksSayTheWorstAndAreAsOldAsTheOldest(t *testing.T) {
 		{[]guard.Evidence{says(edge.Yes, 1), says(edge.Unknown, 2), says(edge.No, 3)}, says(edge.No, 3)},
 		{[]guard.Evidence{says(edge.No, 1), says(edge.Yes, 7)}, says(edge.No, 7)},
 	} {
-		if got := together(c.all); got != c.want {
+		if got := together(c.all); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%+v together are %+v; want %+v", c.all, got, c.want)
 		}
 	}

@@ -101,7 +101,7 @@ func (k *keeper) along(p *Policy, m edge.Member, snap edge.Snapshot) map[edge.Me
 
 // consider judges a claimed member that isn't held, and takes it out when all
 // guards agree. It returns when to consider it again.
-func (k *keeper) consider(ctx context.Context, t *target, asked map[edge.Pool]*question) time.Duration {
+func (k *keeper) consider(ctx context.Context, t *target, seen edge.Snapshot, asked map[edge.Pool]*question) time.Duration {
 	if t.policy == nil {
 		return 0 // refused when the claims were read
 	}
@@ -112,6 +112,12 @@ func (k *keeper) consider(ctx context.Context, t *target, asked map[edge.Pool]*q
 		return wait
 	}
 	again := k.set.every(t.policy, t.member)
+	if _, known := seen.State(t.member); !known { // of what isn't there nobody needs to be asked
+		if w, err := k.world(seen, t.policy, t, t.member, nil); err == nil {
+			k.refuse(t, guard.Decide(t.step(), w))
+		}
+		return again
+	}
 	c := k.candidate(t)
 	w, d, ok := k.judge(ctx, t, asked)
 	if !ok {

@@ -49,14 +49,23 @@ func (c *check) Rise() int { return c.probe.Rise }
 // Ask probes the member at the address that the device gave for it. A probe
 // that could not be made, or that we ended ourselves, is no evidence either way
 // (SAFETY.md I6).
-func (c *check) Ask(ctx context.Context, s edge.State) guard.Evidence {
-	e := guard.Evidence{Source: "probe:" + c.probe.Name, At: time.Now()}
+func (c *check) Ask(ctx context.Context, s edge.State) (e guard.Evidence) {
+	e = guard.Evidence{Source: "probe:" + c.probe.Name, At: time.Now()}
 	target, err := c.probe.MemberTarget(c.module, s)
 	if err != nil {
 		e.Reason, e.Detail = "target", err.Error()
 		return e
 	}
+	// A prober that panics knows nothing of the member, and ends nobody else.
+	defer func() {
+		if p := recover(); p != nil {
+			e = guard.Evidence{Source: e.Source, At: time.Now(), Reason: "panic", Detail: "the prober broke down: this is a fault of Sluice"}
+		}
+	}()
 	r := c.prober.Probe(ctx, target)
+	for _, stage := range r.Stages {
+		e.Stages = append(e.Stages, guard.Stage(stage))
+	}
 	e.At, e.Duration = r.Start.Add(r.Duration), r.Duration
 	e.Reason, e.Detail, e.Body = string(r.Reason), r.Detail, string(r.Body)
 	switch {

@@ -55,7 +55,7 @@ func TestEachMistakeHasItsLineAndWhatToWriteInstead(t *testing.T) {
 		}},
 		{"module_status.yml", []string{`5: modules.health.http.valid_status_codes[1]: 2000: write a status code from 100 to 999`}},
 		{"not_yaml.yml", []string{`3: not YAML: did not find expected '-' indicator: check how far it is indented, and put quotes around a value that holds : or #`}},
-		{"policy_confirm.yml", []string{`16: remediation.policies[0].confirm: policy drain: "twice": write probe, prometheus or none`}},
+		{"policy_confirm.yml", []string{`16: remediation.policies[0].confirm: policy drain: "twice": write probe, prometheus, traffic or none`}},
 		{"policy_device.yml", []string{`14: remediation.policies[0].members.device: "edge2" matches no device: write the name of one, or a regular expression that matches some`}},
 		{"policy_key.yml", []string{`16: remediation.policies[0].hold-down: unknown field: write "hold_down"`}},
 		{"policy_lease.yml", []string{`17: remediation.policies[0].max_hold: policy drain: 1d is shorter than the lease of 2d`}},

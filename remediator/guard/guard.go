@@ -20,6 +20,13 @@ type Evidence struct {
 	Reason   string        `json:"reason,omitempty"` // a word: connect, timeout, status, ...
 	Detail   string        `json:"detail,omitempty"` // one line
 	Body     string        `json:"body,omitempty"`   // at most 1 KiB
+	Stages   []Stage       `json:"stages,omitempty"` // how long each part took, as far as it got
+}
+
+// A Stage is a part of a probe: resolve, connect, tls, ...
+type Stage struct {
+	Name     string        `json:"name"`
+	Duration time.Duration `json:"duration"`
 }
 
 // A Policy is what the configuration allows, as far as guards ask.

@@ -19,10 +19,11 @@ import (
 )
 
 // Defaults of [Options]. A message of Alertmanager has about 1 KiB for each
-// alert; 5,000 alerts in one group are more than a person could mean.
+// alert. A message that is refused as too big isn't sent again, so the bounds are
+// far above what anybody means: 20,000 alerts in one group.
 const (
-	DefaultMaxBytes  = 8 << 20
-	DefaultMaxAlerts = 5000
+	DefaultMaxBytes  = 24 << 20
+	DefaultMaxAlerts = 20_000
 )
 
 // Bounds on one alert. An alert beyond them is invalid; the others stand.
@@ -40,7 +41,7 @@ const discardTimes = 15
 // maxAtOnce bounds the memory that messages take while they are read. Others
 // wait for their turn, and get 503 when it doesn't come: they are sent again.
 const (
-	maxAtOnce   = 8
+	maxAtOnce   = 4
 	waitForTurn = 3 * time.Second
 	readWithin  = 10 * time.Second
 )

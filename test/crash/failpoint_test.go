@@ -23,15 +23,15 @@ var crashes = map[string]crash{
 	"claims.read":           {passing: "@2"}, // the first is before anything is claimed
 	"take_out.decided":      {},
 	"take_out.recorded":     {phase: journal.Intent},
-	"take_out.sent":         {phase: journal.Intent, admin: rig.AdminDrain},
-	"take_out.sent_noted":   {phase: journal.Applying, admin: rig.AdminDrain},
+	"take_out.sending":      {phase: journal.Applying},
+	"take_out.sent":         {phase: journal.Applying, admin: rig.AdminDrain},
 	"take_out.read_back":    {phase: journal.Applying, admin: rig.AdminDrain},
 	"take_out.outcome":      {phase: journal.Applied, admin: rig.AdminDrain},
 	"release_pending.noted": {back: true, phase: journal.ReleasePending, admin: rig.AdminDrain},
 	"give_back.decided":     {back: true, phase: journal.ReleasePending, admin: rig.AdminDrain},
 	"give_back.recorded":    {back: true, phase: journal.Reverting, admin: rig.AdminDrain},
+	"give_back.sending":     {back: true, phase: journal.Reverting, admin: rig.AdminDrain},
 	"give_back.sent":        {back: true, phase: journal.Reverting},
-	"give_back.sent_noted":  {back: true, phase: journal.Reverting},
 	"give_back.read_back":   {back: true, phase: journal.Reverting},
 	"give_back.outcome":     {back: true, phase: journal.Reverted},
 }
@@ -108,7 +108,7 @@ func TestAPersonsChangeWhileWeWereDeadStands(t *testing.T) {
 		admin int
 	}{
 		{"take_out.sent", "maint", rig.AdminMaint},
-		{"take_out.sent_noted", "maint", rig.AdminMaint},
+		{"take_out.sending", "maint", rig.AdminMaint},
 		{"take_out.outcome", "ready", rig.AdminReady},
 		{"give_back.recorded", "maint", rig.AdminMaint},
 		{"give_back.sent", "maint", rig.AdminMaint},

@@ -21,7 +21,7 @@ var invariants = []invariant{
 	{5, "Fail open", "When a pool falls below its panic line while a member of it is out by us, ours is given back first.", nil},
 	{6, "Blind means still", "Evidence that is stale, contradictory or out of reach moves nothing, neither out nor back.", nil},
 	{7, "Never override a person", "What somebody else changed is theirs: hands off until it is released. What was out before we came is never given back by us.", nil},
-	{8, "Preimage restore", "A release puts back what was read before the step, not a fixed \"ready\".", []string{"remediator.keeper.goal", "remediator.reached"}},
+	{8, "Preimage restore", "A release puts back what was read before the step, not a fixed \"ready\".", []string{"remediator.keeper.goal", "remediator.keeper.reached"}},
 	{
 		9, "At most once in effect", "One member has one hold, however many alerts, copies and restarts there are. Orders are absolute, never relative.",
 		[]string{"remediator/journal.change"},
