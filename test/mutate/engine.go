@@ -3,7 +3,7 @@ package main
 const engine = "remediator"
 
 // edits are all, by where they are made.
-var edits = concat(engineEdits, ledgerEdits, journalEdits, replicaEdits, intakeEdits, deviceEdits, programEdits)
+var edits = concat(engineEdits, ledgerEdits, limitEdits, wayEdits, wordEdits, journalEdits, replicaEdits, intakeEdits, deviceEdits, programEdits)
 
 func concat(all ...[]edit) (out []edit) {
 	for _, some := range all {
@@ -30,7 +30,7 @@ var engineEdits = []edit{
 	{ids: "I17", what: "an order goes out long after its decision", dir: engine, texts: neverCase("age > freshest")},
 	{ids: "I19", what: "a freeze that can't be read is none", dir: engine, texts: one(`return "the freeze can't be read: " + err.Error()`, `return ""`)},
 	{ids: "I19", what: "without a journal it isn't frozen", dir: engine, texts: one("		return r.broken.Error()\n", "		return \"\"\n")},
-	{ids: "I19", what: "an unreadable journal is an error at start and no freeze", dir: engine, texts: one("		r.broken = err\n", "		return err\n")},
+	{ids: "I19", what: "an unreadable journal is an error at start and no freeze", dir: engine, texts: one("		return r.setAside(o, err)\n", "		return err\n")},
 
 	{ids: "I10", what: "an order without an answer has failed", dir: engine, texts: one("	k.verify(ctx, acts, sent)\n", `	if sent != nil {
 		for _, a := range acts {
@@ -40,13 +40,13 @@ var engineEdits = []edit{
 	}
 	k.verify(ctx, acts, sent)
 `)},
-	{ids: "I10", what: "an order without an answer has worked", dir: engine, texts: one("	case unmoved(h, st):\n		k.failed(h, to, sent)\n", "	case sent != nil && !h.Undo:\n		k.applied(h, st, snap)\n	case unmoved(h, st):\n		k.failed(h, to, sent)\n")},
+	{ids: "I10", what: "an order without an answer has worked", dir: engine, texts: one("	case k.unmoved(h, st):\n		k.failed(h, to, sent)\n", "	case sent != nil && !h.Undo:\n		k.applied(h, st, snap)\n	case k.unmoved(h, st):\n		k.failed(h, to, sent)\n")},
 	{ids: "I10", what: "an outcome that could not be read is taken for a success", dir: engine, texts: one("		h.Phase = journal.Indeterminate\n		if k.put(h, journal.Entry{Event:", "		h.Phase = journal.Applied\n		if k.put(h, journal.Entry{Event:")},
-	{ids: "I20", what: "what the device took has happened", dir: engine, texts: one("	case unmoved(h, st):\n		k.failed(h, to, sent)\n	case !h.Undo && reached(h, st):", "	case !h.Undo:")},
-	{ids: "I20", what: "what was given back isn't compared", dir: engine, texts: one("case h.Undo && reached(h, st):", "case h.Undo:")},
+	{ids: "I20", what: "what the device took has happened", dir: engine, texts: one("	case k.unmoved(h, st):\n		k.failed(h, to, sent)\n	case !h.Undo && k.reached(h, st):", "	case !h.Undo:")},
+	{ids: "I20", what: "what was given back isn't compared", dir: engine, texts: one("case h.Undo && k.reached(h, st):", "case h.Undo:")},
 	{ids: "I20, I25", what: "what failed is tried again at once", dir: engine, texts: one("f.until = time.Now().Add(", "f.until = time.Now().Add(0 * ")},
 
-	{ids: "I7", what: "somebody's change of what we hold isn't noticed", dir: engine, texts: never("st.Marks != h.Left.Marks || st.Admin != h.Left.Admin || st.Address != h.Left.Address")},
+	{ids: "I7", what: "somebody's change of what we hold isn't noticed", dir: engine, texts: one("if st.Marks != h.Left.Marks || st.Admin != h.Left.Admin || st.Address != h.Left.Address || ", "if ")},
 	{ids: "I7", what: "what somebody changed under an order counts as ours", dir: engine, texts: one("	default:\n		k.supersede(h, st)\n	}\n}\n\n// applied", "	default:\n		k.applied(h, st, snap)\n	}\n}\n\n// applied")},
 	{ids: "I7", what: "a pool that changed since the decision is written", dir: engine, texts: one("o := edge.Order{Version: acts[0].snap.Versions[pool.Name], ", "o := edge.Order{")},
 	{ids: "I7", what: "a superseded hold is let go of at once", dir: engine, texts: one("now.Sub(h.ClaimSeen) > handBack", "now.Sub(h.ClaimSeen) > 0")},
@@ -59,8 +59,8 @@ var engineEdits = []edit{
 	{ids: "I6", what: "a query without a number is well", dir: engine, texts: neverCase("math.IsNaN(float64(sample.Value))")},
 	{ids: "I6", what: "a query without a sample is bad", dir: engine, texts: one(`e := guard.Evidence{Source: "prometheus", At:`, `e := guard.Evidence{Source: "prometheus", Answer: edge.No, At:`)},
 
-	{ids: "I8", what: "a bypass is ended with ready, and not as it was", dir: engine, texts: one(`return h.Preimage.Admin, ""`, `return edge.Ready, ""`)},
-	{ids: "I8", what: "a switch is put to one fixed word", dir: engine, texts: one("return h.Preimage.Admin, h.Preimage.Marks\n", "return h.Preimage.Admin, \"ACTIVE_DETECTION\"\n")},
+	{ids: "I8", what: "a bypass is ended with ready, and not as it was", dir: engine, texts: one("		c.To = h.Preimage.Admin\n", "		c.To = edge.Ready\n")},
+	{ids: "I8", what: "a switch is put to one fixed word", dir: engine, texts: one("			c.Mark = h.Preimage.Marks\n", "			c.Mark = \"ACTIVE_DETECTION\"\n")},
 	{ids: "I8", what: "the preimage isn't kept", dir: engine, texts: one("	h.Preimage, _ = snap.State(t.member)\n", "")},
 	{ids: "I8", what: "anything is as it was before", dir: engine, texts: one("return st.Marks == h.Preimage.Marks && st.Admin == h.Preimage.Admin\n", "return true\n")},
 
@@ -104,19 +104,4 @@ var engineEdits = []edit{
 	{ids: "modes", what: "a careful mode takes steps", dir: engine, texts: one("		k.wouldTakeOut(t, c, w, d)\n		return again\n", "		k.wouldTakeOut(t, c, w, d)\n")},
 	{ids: "modes", what: "a careful mode gives back", dir: engine, texts: never("!acts(p.Mode) && !byHand")},
 	{ids: "modes", what: "a policy's mode may be less careful than the ceiling", dir: engine, also: []string{"./cmd/sluice"}, texts: one("slices.Index(modes, p.Mode) > slices.Index(modes, c.Mode) &&", "false &&")},
-}
-
-// ledgerEdits are made in what the engine remembers of all devices, and of what
-// people said.
-var ledgerEdits = []edit{
-	{ids: "I3, I18", what: "a restart forgets what was taken out", dir: engine, texts: one("			l.outs[m] = append(l.outs[m], e.At)\n", "			_ = m\n")},
-	{ids: "I3", what: "what is decided and not recorded yet spends no budget", dir: engine, texts: one("	for m := range l.booked {\n		w.Spent.Steps++\n		w.Spent.Pool[m.In()]++\n	}\n", "")},
-	{ids: "I3", what: "holds on other devices spend no budget", dir: engine, texts: one("	w.Spent.Held = len(held)\n", "	w.Spent.Held = len(l.booked)\n")},
-	{ids: "I3, I15", what: "a step that was done isn't remembered", dir: engine, texts: one("		k.r.ledger.took(h.Member, h.Along, h.Since, k.set.cfg.horizon())\n", "")},
-	{ids: "I4", what: "a storm ends with the storm", dir: engine, texts: one("	l.storm.Until, l.storm.Why = now.Add(cooldown), why\n", "	l.storm.Until, l.storm.Why = now, why\n")},
-	{ids: "I4, I18", what: "a restart forgets a storm", dir: engine, texts: one("			l.storm.Until, l.storm.Why, l.noted = until, e.Detail, e.At\n", "")},
-	{ids: "I4", what: "an alert that a person silenced makes a storm", dir: engine, texts: one("loud = loud || !c.Suppressed", "loud = true")},
-	{ids: "I17", what: "an approval serves twice", dir: engine, texts: one("		h.Answer = nil // it has served\n", "")},
-	{ids: "I17", what: "an approval outlives a guard's no", dir: engine, texts: one("		c.Answer = nil // a word that was judged against, or came too late, is used up\n", "		_ = c\n")},
-	{ids: "I6", what: "a candidate is closed while the source is blind", dir: engine, texts: one("	if !ended {\n		return\n	}\n	for m, c := range k.candidates {", "	if false && !ended {\n		return\n	}\n	for m, c := range k.candidates {")},
 }

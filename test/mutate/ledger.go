@@ -1,0 +1,98 @@
+package main
+
+const guarding = "remediator/guard"
+
+var engineToo = []string{"./remediator"}
+
+// ledgerEdits are made in what the engine remembers of all devices together.
+var ledgerEdits = []edit{
+	{ids: "I3, I18", what: "a restart forgets what was taken out", dir: engine, texts: one("			l.outs[m] = append(l.outs[m], e.At)\n", "			_ = m\n")},
+	{ids: "I3, I18", what: "a restart forgets what a step moved along", dir: engine, texts: one("append([]edge.Member{*e.Member}, e.Along...) {\n			l.outs", "[]edge.Member{*e.Member} {\n			l.outs")},
+	{ids: "I3", what: "what is decided and not recorded yet spends no budget", dir: engine, texts: one("	for m := range l.booked {\n		w.Spent.Steps++\n		w.Spent.Pool[m.In()]++\n	}\n", "")},
+	{ids: "I3", what: "what is decided isn't booked", dir: engine, texts: one("		k.r.ledger.book(t.member, q.snap.Along[t.member])\n", "")},
+	{ids: "I3", what: "what a step moves along isn't booked", dir: engine, texts: one("book(t.member, q.snap.Along[t.member])", "book(t.member, nil)")},
+	{ids: "I3", what: "two devices decide at once", dir: engine, texts: one("	k.r.ledger.deciding.Lock()\n	defer k.r.ledger.deciding.Unlock()\n", "")},
+	{ids: "I3", what: "holds on other devices spend no budget", dir: engine, texts: one("	w.Spent.Held = len(held)\n", "	w.Spent.Held = len(l.booked)\n")},
+	{ids: "I3", what: "what a hold moves along isn't held", dir: engine, texts: one("			for _, other := range h.Along {\n				held[other] = true\n			}\n", "")},
+	{ids: "I3", what: "steps on other devices spend no budget", dir: engine, texts: one("		w.Spent.Steps += n\n		w.Spent.Pool[m.In()]", "		if m.Device == w.Snapshot.Device {\n			w.Spent.Steps += n\n		}\n		w.Spent.Pool[m.In()]")},
+	{ids: "I3, I15", what: "a step that was done isn't remembered", dir: engine, texts: one("		k.r.ledger.took(h.Member, h.Along, h.Since, k.set.cfg.horizon())\n", "")},
+	{ids: "I15", what: "the guards aren't told when a member was out before", dir: engine, texts: one("			w.Outs = append(w.Outs, t)\n", "			_ = t\n")},
+
+	{ids: "I4", what: "a storm ends with the storm", dir: engine, texts: one("	l.storm.Until, l.storm.Why = now.Add(cooldown), why\n", "	l.storm.Until, l.storm.Why = now, why\n")},
+	{ids: "I4", what: "the guards aren't told of the last storm", dir: engine, texts: one("	w.Storm = l.storm\n", "")},
+	{ids: "I4, I18", what: "a restart forgets a storm", dir: engine, texts: one("			l.storm.Until, l.storm.Why, l.noted = until, e.Detail, e.At\n", "")},
+	{ids: "I4, I18", what: "a storm isn't recorded", dir: engine, texts: one("		k.r.record(journal.Entry{Event: eventBrake, Guard: \"brake\", Reason: \"storm\", Detail: why})\n", "")},
+	{ids: "I4", what: "an alert that a person silenced makes a storm", dir: engine, texts: one("loud = loud || !c.Suppressed", "loud = true")},
+	{ids: "I4", what: "what was sick before this process makes a storm", dir: engine, texts: one("				at = c.StartsAt // it was sick before this process was there\n", "				_ = c\n")},
+	{ids: "I4", what: "what is well again by now never fell sick", dir: engine, texts: one("targets[m] == nil && now.Sub(o.At) > window", "targets[m] == nil && now.Sub(o.At) > 0*window")},
+	{ids: "I4", what: "nobody is told that our own probes changed", dir: engine, texts: one("	l.storm.Changed = now\n", "	_ = now\n")},
+
+	{ids: "I20, I18", what: "a restart forgets steps that didn't help", dir: engine, texts: one("			l.idle[e.Member.In()]++\n", "")},
+	{ids: "I20", what: "the guards aren't told of steps that didn't help", dir: engine, texts: one("	w.Ineffective = l.idle[m.In()]\n", "")},
+	{ids: "I20", what: "a restart forgets that a person looked at the pool", dir: engine, texts: one("e.Event == eventReleaseAsked || e.Result == effective", "e.Result == effective")},
+	{ids: "I20", what: "a person's release doesn't end the count of steps that didn't help", dir: engine, texts: one("			r.ledger.effect(m.In(), effective) // somebody has looked at the pool\n", "")},
+	{ids: "I20", what: "what too little is known of has helped", dir: engine, texts: neverCase("e.Before < 0 || after.answers < effectAnswers")},
+	{ids: "I20", what: "too few answers tell that a step didn't help", dir: engine, texts: one("e.Before < 0 || after.answers < effectAnswers", "e.Before < 0")},
+	{ids: "I20", what: "a member that is picked although it is out was taken out", dir: engine, texts: neverCase("st.Chosen > e.Chosen")},
+	{ids: "I20", what: "a pool that fails more often than before was helped", dir: engine, texts: neverCase("after.share() > e.Before+effectSlack")},
+}
+
+// limitEdits are made in the guards, where neither a row nor a branch is the safety.
+var limitEdits = []edit{
+	{ids: "I3", what: "what a step moves along counts for nothing in the budget of all", dir: guarding, texts: one("moved := 1 + len(w.along(s))", "moved := 1")},
+	{ids: "I1", what: "what waits in the queue is no load", dir: guarding, texts: one("need += st.Sessions + st.Queue", "need += st.Sessions")},
+	{ids: "I5", what: "our own results make a panic", dir: guarding, texts: one("	w.Own = nil\n", "")},
+	{ids: "I5", what: "a panic is no reason to come back early", dir: guarding, texts: one("short := Panics(s.Member, w); short != \"\"", "short := Panics(s.Member, w); short == \"-\"")},
+	{ids: "I15", what: "the next trial comes as soon as the last", dir: guarding, also: engineToo, texts: one("if need *= 2;", "if need *= 1;")},
+	{ids: "I15", what: "a flapper comes back like any other", dir: guarding, also: engineToo, texts: one("return max(need, wait+w.Now.Sub(w.Held[m].GoodSince)), fmt", "return need, fmt")},
+	{ids: "I15", what: "a penalty has no ceiling", dir: guarding, texts: one("min(decayed(t)+d.Penalty, d.Ceiling())", "max(decayed(t)+d.Penalty, 0*d.Ceiling())")},
+	{ids: "I7", what: "maintenance is no reason not to come back", dir: guarding, also: engineToo, texts: one("	case s.ByHand:\n		return \"\", \"in maintenance, yet", "	case s.ByHand || !s.takesOut():\n		return \"\", \"in maintenance, yet")},
+	{ids: "I4", what: "an onset counts for ever", dir: guarding, texts: one("if o, fell := w.Onsets[st.Member]; fell && w.Now.Sub(o.At) <= b.Window {", "if _, fell := w.Onsets[st.Member]; fell {")},
+	{ids: "I23", what: "a world is kept without its budgets", dir: guarding, texts: one("		Spent: spentRecord{Held: w.Spent.Held, Steps: w.Spent.Steps},\n", "		Spent: spentRecord{},\n")},
+	{ids: "I23", what: "a world is kept without the other pools of the step", dir: guarding, texts: one("		pools[other.In()] = true\n", "		_ = other\n")},
+}
+
+// wayEdits are made in what goes on from step to step, on the way out and back.
+var wayEdits = []edit{
+	{ids: "I13", what: "drain_wait has no end", dir: engine, texts: one("st.Sessions > 0 && waited < limit ||", "st.Sessions > 0 && waited < 1000*limit ||")},
+	{ids: "I15, I20", what: "what fails again on its way back stays in", dir: engine, texts: neverCase("e.Answer == edge.No && e.At.After(h.StageAt)")},
+	{ids: "I14", what: "a member on its way back isn't watched for long enough", dir: engine, texts: one("now.Sub(h.StageAt) < watch:", "now.Sub(h.StageAt) < 0*watch:")},
+	{ids: "I8", what: "a member comes back with the weight of its trial", dir: engine, texts: one("		if h.Left.Share != h.Preimage.Share { // it was lowered on its way back\n			c.Share = h.Preimage.Share\n		}\n", "")},
+	{ids: "I8", what: "a member that goes out again keeps the weight of its trial", dir: engine, texts: one("			goal.Share = h.Preimage.Share\n", "")},
+	{ids: "I7", what: "somebody's change of a weight on the way back isn't noticed", dir: engine, texts: one(" || h.Stage == stageProbation && st.Share != h.Left.Share {", " {")},
+	{ids: "I13", what: "a weight that the device refuses keeps the member out", dir: engine, texts: one("		h.Direct = h.Direct || h.Goal != nil && h.Goal.Share != 0 // back at once then, rather than never\n", "")},
+	{ids: "I10, I20", what: "a weight that wasn't taken was", dir: engine, texts: never("want.Share != 0 && st.Share != want.Share")},
+	{ids: "I13", what: "what a restarted device forgot is taken out again past its hard end", dir: engine, texts: neverCase("w.Now.After(h.MaxUntil)")},
+	{ids: "I7", what: "in a careful mode what a restarted device forgot is taken out again", dir: engine, texts: neverCase("p.Mode != Auto")},
+	{ids: "I17", what: "a member on its way back when the device restarted is taken out again", dir: engine, texts: one("	case h.Stage == stageProbation:\n		k.orphan", "	case h.Stage == \"-\":\n		k.orphan")},
+	{ids: "I5", what: "a claim holds up what a pool in panic needs", dir: engine, texts: one("if !good || t != nil && !short {", "if !good || t != nil {")},
+	{ids: "I5", what: "a pool in panic waits for hold_down", dir: engine, texts: one("wait > 0 && !short {", "wait > 0 {")},
+	{ids: "I5", what: "a pool in panic gets its member back by steps", dir: engine, texts: one("!w.AtMax && guard.Panics(h.Member, w) == \"\" && k.begin", "!w.AtMax && k.begin")},
+
+	{ids: "I6", what: "too few answers are a result", dir: engine, texts: neverCase("c.answers < uint64(t.Requests)")},
+	{ids: "I6", what: "answers that were not counted are none", dir: engine, texts: one("	case !ok:\n		e.Reason, e.Detail = \"not_seen\"", "	case !ok && t == nil:\n		e.Reason, e.Detail = \"not_seen\"")},
+	{ids: "I6", what: "errors of the whole pool are a member's", dir: engine, texts: one(" && c.share() >= float64(t.Ratio)*rest.share():", ":")},
+	{ids: "I6", what: "counters that began anew are counted on", dir: engine, texts: never("snap.Process != f.process")},
+	{ids: "I6", what: "counters that were cleared are counted on", dir: engine, texts: one("if !known || b.answers < a.answers || b.errors < a.errors {", "if !known {")},
+}
+
+// wordEdits are made in what people said, and in what is told to them.
+var wordEdits = []edit{
+	{ids: "I17", what: "an approval serves twice", dir: engine, texts: one("		h.Answer = nil // it has served\n", "")},
+	{ids: "I17", what: "an approval outlives a guard's no", dir: engine, texts: one("		c.Answer = nil // a word that was judged against, or came too late, is used up\n", "		_ = c\n")},
+	{ids: "I17", what: "an approval never ends", dir: engine, texts: one("Until: now.Add(ttl), Yes: yes", "Until: now.Add(1000 * ttl), Yes: yes")},
+	{ids: "I17", what: "a word on a step that waits for none is kept", dir: engine, texts: one("(all[i].Phase == journal.AwaitingApproval || all[i].Answer != nil)", "all[i].Phase != \"\"")},
+	{ids: "I7", what: "what a person had given back is taken out again", dir: engine, texts: one("	w.Released = k.candidates[m].Released\n", "")},
+	{ids: "I7", what: "nobody remembers who had a member given back", dir: engine, texts: never(`h.ReleaseBy == ""`)},
+	{ids: "I6", what: "a candidate is closed while the source is blind", dir: engine, texts: one("	if !ended {\n		return\n	}\n	for m, c := range k.candidates {", "	if false && !ended {\n		return\n	}\n	for m, c := range k.candidates {")},
+	{ids: "I7", what: "it acts outside active hours", dir: engine, texts: one("		w.Closed = p.closed(w.Now)\n", "")},
+	{ids: "I7", what: "it acts in a maintenance window", dir: engine, texts: one("		w.Windows = k.set.cfg.in(w.Now, append([]edge.Member{m}, snap.Along[m]...)...)\n", "")},
+	{ids: "I23", what: "what passed without a step isn't told", dir: engine, texts: one("		if c.Would != \"\" {\n			took :=", "		if false {\n			took :=")},
+	{ids: "I23", what: "a step's world isn't recorded", dir: engine, texts: one("		World: record(w, t.member), Preimage: &before, Along: h.Along,\n", "		Preimage: &before, Along: h.Along,\n")},
+	{ids: "I23", what: "a refusal's world isn't recorded", dir: engine, texts: one("		Evidence: marshal(k.own[t.member]), Decision: marshal(d), World: record(w, t.member),\n	}\n	if k.keep(c, e) != nil {\n		return\n	}\n	level.Warn", "		Evidence: marshal(k.own[t.member]), Decision: marshal(d),\n	}\n	if k.keep(c, e) != nil {\n		return\n	}\n	level.Warn")},
+	{ids: "I23", what: "a further step's world isn't recorded", dir: engine, texts: one("Decision: marshal(d), World: record(w, h.Member)},", "Decision: marshal(d)},")},
+	{ids: "I23", what: "what a candidate went through isn't recorded", dir: "remediator/journal", also: engineToo, texts: one("		if err := appendEntry(tx, gone); err != nil {\n			return h, err\n		}\n		from = p\n", "		_ = gone\n		from = p\n")},
+	{ids: "I23", what: "the audit stream isn't written", dir: engine, texts: one("		if err := r.audit.Sync(r.journal); err != nil {\n			r.metrics", "		if err := error(nil); err != nil {\n			r.metrics")},
+	{ids: "I23", what: "what is recorded while it stops isn't in the audit stream", dir: engine, texts: one("			if err := r.audit.Sync(r.journal); err != nil && last == \"\" {", "			if err := error(nil); err != nil && last == \"\" {")},
+	{ids: "I26", what: "a failure of the audit stream isn't counted", dir: engine, texts: one("			r.metrics.auditErrors.Inc()\n", "")},
+}
