@@ -20,6 +20,7 @@ const (
 	Device = "edge1" // as Sluice's configuration calls it
 	Pool   = "shop"  // the pool that Sluice looks after; HAProxy has no checks there
 	Own    = "own"   // the same members under HAProxy's own checks, see Options.OwnChecks
+	Second = "api"   // the same members again; its app1 tracks that of Pool, see Options.Second
 )
 
 const healthPath = "/health"
@@ -52,9 +53,9 @@ frontend front
     default_backend {{.Pool}}
 
 backend {{.Pool}}
-    balance roundrobin
-{{- range .Members}}
-    server {{.Name}} {{.Address}} weight 10
+    balance {{.Balance}}
+{{- range $i, $m := .Members}}
+    server {{$m.Name}} {{$m.Address}} weight {{$.Weight}}{{if and $.Second (eq $i 0)}} check inter 1s{{end}}
 {{- end}}
 {{- with .Standby}}
     server {{.Name}} {{.Address}} weight 10 disabled
@@ -67,16 +68,24 @@ backend {{.Own}}
     server {{.Name}} {{.Address}} check inter 1s fall 3 rise 2
 {{- end}}
 {{- end}}
+{{- if .Second}}
+
+backend {{.SecondPool}}
+{{- range $i, $m := .Members}}
+    server {{$m.Name}} {{$m.Address}}{{if eq $i 0}} track {{$.Pool}}/{{$m.Name}}{{end}}
+{{- end}}
+{{- end}}
 `))
 
-func newHAProxy(dir string, members []*Member, standby *Member, ownChecks bool) (*HAProxy, error) {
+func newHAProxy(dir string, members []*Member, standby *Member, o Options) (*HAProxy, error) {
 	front, err := address()
 	if err != nil {
 		return nil, err
 	}
 	h := &HAProxy{Socket: filepath.Join(dir, "haproxy.sock"), Front: front}
 	err = h.configure(dir, haproxyConfig, map[string]any{
-		"Socket": h.Socket, "Front": front, "Members": members, "Standby": standby, "OwnChecks": ownChecks,
+		"Socket": h.Socket, "Front": front, "Members": members, "Standby": standby,
+		"OwnChecks": o.OwnChecks, "Second": o.Second, "SecondPool": Second, "Weight": o.Weight, "Balance": o.Balance,
 		"Pool": Pool, "Own": Own, "HealthPath": healthPath,
 	})
 	return h, err
@@ -169,6 +178,8 @@ const (
 	AdminReady = 0x00
 	AdminMaint = 0x01 // FMAINT
 	AdminDrain = 0x08 // FDRAIN
+
+	AdminInherited = 0x10 // IDRAIN: the tracked server is drained
 )
 
 // Server returns the state of one server of backend.
@@ -207,10 +218,15 @@ func byName(columns, fields []string) map[string]string {
 // Want returns a check for [Await]: the server of the pool is in that admin
 // state, by HAProxy's own word.
 func (h *HAProxy) Want(name string, admin int) func(context.Context) error {
+	return h.WantIn(Pool, name, admin)
+}
+
+// WantIn is [HAProxy.Want] for any backend.
+func (h *HAProxy) WantIn(backend, name string, admin int) func(context.Context) error {
 	return func(ctx context.Context) error {
-		s, err := h.Server(ctx, Pool, name)
+		s, err := h.Server(ctx, backend, name)
 		if err == nil && s.Admin != admin {
-			err = fmt.Errorf("%s/%s has srv_admin_state %#02x, want %#02x", Pool, name, s.Admin, admin)
+			err = fmt.Errorf("%s/%s has srv_admin_state %#02x, want %#02x", backend, name, s.Admin, admin)
 		}
 		return err
 	}

@@ -23,6 +23,8 @@ const (
 	Fail
 	// SickOnly answers 500 to health checks and 200 to everybody else.
 	SickOnly
+	// WellOnly answers 200 to health checks and 500 to everybody else.
+	WellOnly
 )
 
 // A Member is a toy server behind HAProxy, in our own process, so that it can
@@ -36,6 +38,7 @@ type Member struct {
 	changed   chan struct{} // closed when behaviour changes: ends what hangs
 	server    *http.Server
 	served    uint64
+	finish    chan struct{} // closed when answers on longPath are to end
 }
 
 // NewMember starts a member that serves.
@@ -44,7 +47,7 @@ func NewMember(name string) (*Member, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Member{Name: name, Address: ln.Addr().String(), changed: make(chan struct{})}
+	m := &Member{Name: name, Address: ln.Addr().String(), changed: make(chan struct{}), finish: make(chan struct{})}
 	m.serve(ln)
 	return m, nil
 }
@@ -102,11 +105,22 @@ func (m *Member) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			behaviour = Fail
 		}
 	}
+	if behaviour == WellOnly {
+		behaviour = Serve
+		if r.URL.Path != healthPath {
+			behaviour = Fail
+		}
+	}
 	if behaviour == Serve && r.URL.Path != healthPath {
 		m.served++
 	}
+	finish := m.finish
 	m.mu.Unlock()
 	w.Header().Set("X-Member", m.Name)
+	if r.URL.Path == longPath {
+		long(w, r, finish)
+		return
+	}
 	switch behaviour {
 	case Hang, Refuse:
 		select {
@@ -116,7 +130,7 @@ func (m *Member) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // no answer, not even a late one
 	case Fail:
 		http.Error(w, `{"db":"down"}`, http.StatusInternalServerError)
-	case Serve, SickOnly:
+	case Serve, SickOnly, WellOnly:
 		fmt.Fprintln(w, `{"db":"up"}`)
 	}
 }

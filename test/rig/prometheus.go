@@ -23,10 +23,10 @@ type Prometheus struct {
 }
 
 // newPrometheus takes alerts/prometheus.yml as it is shipped, with only the
-// addresses, the intervals and the place of the rules put in. resend is how
+// addresses, the intervals and the place of the rules put in. Resend is how
 // long Prometheus waits before it tells Alertmanager of the same alert again;
 // an alert that it doesn't tell of is resolved after four times as long.
-func newPrometheus(dir, root string, places map[string]string, scrape, resend time.Duration) (*Prometheus, error) {
+func newPrometheus(dir, root string, places map[string]string, o Options) (*Prometheus, error) {
 	own, err := address()
 	if err != nil {
 		return nil, err
@@ -37,9 +37,17 @@ func newPrometheus(dir, root string, places map[string]string, scrape, resend ti
 		return nil, err
 	}
 	example.move(places)
-	every := model.Duration(scrape).String()
+	every := model.Duration(o.Scrape).String()
 	example["global"] = map[string]any{"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every}
-	example["rule_files"] = []string{filepath.Join(root, "alerts", "*.rules.yml")}
+	rules := []string{filepath.Join(root, "alerts", "*.rules.yml")}
+	if o.Rules != "" {
+		own := filepath.Join(dir, "own.rules.yml")
+		if err := os.WriteFile(own, []byte(o.Rules), 0o600); err != nil {
+			return nil, err
+		}
+		rules = append(rules, own)
+	}
+	example["rule_files"] = rules
 	for _, job := range example.maps("scrape_configs") {
 		delete(job, "scrape_interval") // the one above is the rig's
 		delete(job, "scrape_timeout")
@@ -59,7 +67,7 @@ func newPrometheus(dir, root string, places map[string]string, scrape, resend ti
 		"--config.file="+config,
 		"--storage.tsdb.path="+filepath.Join(dir, "prometheus"),
 		"--web.listen-address="+own,
-		"--rules.alert.resend-delay="+model.Duration(resend).String(),
+		"--rules.alert.resend-delay="+model.Duration(o.Resend).String(),
 		"--log.level=warn")
 	return p, err
 }

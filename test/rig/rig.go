@@ -36,17 +36,22 @@ type Options struct {
 
 	Members   int  // toy members, named app1, app2, ...; 3
 	OwnChecks bool // also the pool Own: the same members under HAProxy's own checks
+	Second    bool // also the pool Second, whose app1 tracks that of Pool
+	Weight    int  // of each member of Pool on HAProxy; 10
 	Wire      bool // put a Wire between Sluice and HAProxy
 	WAF       bool // a simulated PTAF too, in front of the same members
 	WAFPro    bool // a simulated PTAF PRO too
 	ReadOnly  bool // the PTAF PRO refuses to switch backends
 	Standby   bool // one member more, that is out everywhere: a way round the pools
 
+	Balance string // HAProxy's way to share among the members of Pool; roundrobin
+
 	Interval     time.Duration // of the probe; 1s. Three bad results are a verdict
 	FastRetry    time.Duration // 250ms
 	ProbeTimeout time.Duration // 300ms
 	Scrape       time.Duration // scrape and evaluation interval of Prometheus; 1s
 	Resend       time.Duration // see newPrometheus; 1m, as Prometheus has it
+	Rules        string        // text of one more file of rules
 
 	Mode       string        // auto
 	Poll       time.Duration // how often Alertmanager is asked without a hint; 15s
@@ -57,11 +62,15 @@ type Options struct {
 	Query      string        // when set: confirm by Prometheus, with this query
 	Claims     []string      // entries of remediation.claims, each one line of YAML
 	Policies   []string      // further policies, each one line of YAML; {{.StandbyAddress}} stands for the standby's
+	Keys       []string      // further keys of the policy, each one line of YAML
+	Section    []string      // further keys of the section remediation, each one line of YAML
 }
 
 func (o Options) withDefaults() Options {
 	o.LogLevel = cmp.Or(o.LogLevel, "info")
 	o.Members = cmp.Or(o.Members, 3)
+	o.Weight = cmp.Or(o.Weight, 10)
+	o.Balance = cmp.Or(o.Balance, "roundrobin")
 	o.Interval = cmp.Or(o.Interval, time.Second)
 	o.FastRetry = cmp.Or(o.FastRetry, 250*time.Millisecond)
 	o.ProbeTimeout = cmp.Or(o.ProbeTimeout, 300*time.Millisecond)
@@ -130,7 +139,7 @@ func (r *Rig) start(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	if r.HAProxy, err = newHAProxy(r.Dir, r.Members, r.Standby, o.OwnChecks); err != nil {
+	if r.HAProxy, err = newHAProxy(r.Dir, r.Members, r.Standby, o); err != nil {
 		return err
 	}
 	if o.WAF {
@@ -159,7 +168,7 @@ func (r *Rig) start(ctx context.Context, o Options) error {
 		return err
 	}
 	places := map[string]string{"9101": r.Exporter.Address, "11011": r.Remediator.Address, "9093": r.Alertmanager.Address}
-	if r.Prometheus, err = newPrometheus(r.Dir, root, places, o.Scrape, o.Resend); err != nil {
+	if r.Prometheus, err = newPrometheus(r.Dir, root, places, o); err != nil {
 		return err
 	}
 	socket := r.HAProxy.Socket

@@ -62,7 +62,7 @@ func TestAMemberDiesAndComesBackOnItsPort(t *testing.T) {
 func TestHAProxySaysWhatPeopleOrdered(t *testing.T) {
 	dir := shortDir(t)
 	m := newMember(t)
-	h, err := newHAProxy(dir, []*Member{m}, nil, true)
+	h, err := newHAProxy(dir, []*Member{m}, nil, Options{OwnChecks: true}.withDefaults())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package rig
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -117,6 +118,9 @@ remediation:
   poll: {{.Poll}}
   alertmanagers: [{url: '{{.Alertmanager}}'}]
   prometheus: [{url: '{{.Prometheus}}'}]
+{{- range .Section}}
+  {{.}}
+{{- end}}
   policies:
     - name: drain
       to: {{.To}}
@@ -127,6 +131,9 @@ remediation:
 {{- if .Query}}
       confirm: prometheus
       query: '{{.Query}}'
+{{- end}}
+{{- range .Keys}}
+      {{.}}
 {{- end}}
 {{- range .Policies}}
     - {{.}}
@@ -159,12 +166,32 @@ func (r *Rig) writeConfig(socket string, o Options) error {
 		"Alertmanager": r.Alertmanager.URL, "Prometheus": r.Prometheus.URL,
 		"Interval": duration(o.Interval), "FastRetry": duration(o.FastRetry), "ProbeTimeout": duration(o.ProbeTimeout),
 		"Mode": o.Mode, "Poll": duration(o.Poll), "To": o.To, "MinServing": o.MinServing, "MaxHeld": o.MaxHeld, "HoldDown": duration(o.HoldDown),
-		"Query": o.Query, "Claims": o.Claims, "Policies": policies,
+		"Query": o.Query, "Claims": o.Claims, "Policies": policies, "Keys": o.Keys, "Section": o.Section,
 	})
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(r.Config, []byte(text.String()), 0o600)
+}
+
+// Edit puts another text in the place of one in sluice.yml, and has the
+// remediator read it again.
+func (r *Rig) Edit(ctx context.Context, old, with string) error {
+	text, err := os.ReadFile(r.Config)
+	if err != nil {
+		return err
+	}
+	if strings.Count(string(text), old) != 1 {
+		return fmt.Errorf("%s doesn't have %q once", r.Config, old)
+	}
+	if err := os.WriteFile(r.Config, []byte(strings.Replace(string(text), old, with, 1)), 0o600); err != nil {
+		return err
+	}
+	status, answer, err := Do(ctx, http.MethodPost, r.Remediator.URL+"/-/reload", nil)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("reload: status %d: %s", status, answer)
+	}
+	return err
 }
 
 func duration(d time.Duration) string { return model.Duration(d).String() }
