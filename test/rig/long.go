@@ -56,29 +56,46 @@ type Long struct {
 func (r *Rig) StartLong(ctx context.Context, member string) (*Long, error) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for range 4 * len(r.Members) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.HAProxy.Front+longPath, nil)
-		if err != nil {
-			return nil, err
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			return nil, err
-		}
-		if resp.Header.Get("X-Member") != member {
-			if err := resp.Body.Close(); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		l := &Long{Member: member, done: make(chan struct{})}
+		try, cancel := context.WithCancel(ctx)
+		l := &Long{done: make(chan struct{})}
+		begun := make(chan string, 1)
 		go func() {
 			defer close(l.done)
-			defer resp.Body.Close()
-			_, l.err = io.Copy(io.Discard, resp.Body)
+			l.err = visitLong(try, client, "http://"+r.HAProxy.Front+longPath, begun)
 		}()
-		return l, nil
+		select {
+		case l.Member = <-begun:
+		case <-l.done:
+			cancel()
+			return nil, l.err
+		}
+		if l.Member == member {
+			context.AfterFunc(ctx, cancel)
+			return l, nil
+		}
+		cancel()
+		<-l.done
 	}
 	return nil, fmt.Errorf("HAProxy sent no request to %s", member)
+}
+
+// visitLong tells begun who answers, and reads to the end.
+func visitLong(ctx context.Context, client *http.Client, url string, begun chan<- string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: status %d", url, resp.StatusCode)
+	}
+	begun <- resp.Header.Get("X-Member")
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
 }
 
 // Ended says whether the request is over.
