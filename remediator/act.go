@@ -51,11 +51,21 @@ func (k *keeper) flush(ctx context.Context) {
 		pools = append(pools, p)
 	}
 	slices.SortFunc(pools, func(a, b edge.Pool) int { return strings.Compare(a.Name, b.Name) })
+	k.catchUp()
 	for _, p := range pools {
-		acts := k.queue[p]
+		acts := slices.DeleteFunc(k.queue[p], k.overtaken)
 		delete(k.queue, p)
-		k.carryOut(ctx, acts)
+		if len(acts) > 0 {
+			k.carryOut(ctx, acts)
+		}
 	}
+}
+
+// overtaken says that a member was to be given back, and has failed again while
+// the order was gathered. Nothing is recorded of that yet: it goes on being held.
+func (k *keeper) overtaken(a *act) bool {
+	c := k.courses[a.hold.Member]
+	return a.hold.Undo && !a.byHand && !a.hold.Bypass && c != nil && c.goodSince.IsZero() && k.own[a.hold.Member].Answer != edge.Yes
 }
 
 // carryOut records all intents in one transaction, sends one order, and reads
@@ -73,13 +83,15 @@ func (k *keeper) carryOut(ctx context.Context, acts []*act) {
 	}
 	// From here on something may have been sent: after a crash only a read-back tells.
 	// An intent that is found alone was never sent.
-	if !undo {
-		for _, a := range acts {
+	var out []*act // on the way back the intent itself says so
+	for _, a := range acts {
+		if !a.hold.Undo {
 			a.hold.Phase = journal.Applying
+			out = append(out, a)
 		}
-		if k.record(acts, false) != nil {
-			return
-		}
+	}
+	if len(out) > 0 && k.record(out, false) != nil {
+		return
 	}
 	k.passes(undo, "sending")
 	sent := k.send(ctx, acts)

@@ -33,7 +33,7 @@ func (k *keeper) tend(ctx context.Context, h *journal.Hold, snap edge.Snapshot, 
 		k.resume(h, snap, st)
 		return 0
 	case journal.Superseded:
-		k.tendSuperseded(h, t)
+		k.tendSuperseded(h, snap, st, t)
 		return 0
 	case journal.Orphaned:
 		k.drop(h, journal.Entry{})
@@ -79,7 +79,14 @@ func (k *keeper) resume(h *journal.Hold, snap edge.Snapshot, st edge.State) {
 
 // tendSuperseded keeps hands off until a person releases the hold, or until its
 // claim has been gone for an hour with the member well.
-func (k *keeper) tendSuperseded(h *journal.Hold, t *target) {
+func (k *keeper) tendSuperseded(h *journal.Hold, snap edge.Snapshot, st edge.State, t *target) {
+	if h.ReleaseBy != "" && snap.Process == h.Process && st.Marks == h.Left.Marks && st.Admin == h.Left.Admin {
+		// Only its address is another: that it is out is still our doing.
+		h.Phase, h.Left.Address = journal.ReleasePending, st.Address
+		_ = k.put(h, journal.Entry{Actor: h.ReleaseBy, Detail: "at another address than before, and out by us alone: given back by a person's word"}) // logged; tried again
+		k.replan = true
+		return
+	}
 	if h.ReleaseBy != "" {
 		k.drop(h, journal.Entry{Detail: "released by " + h.ReleaseBy + "; its state is left as it was found", Actor: h.ReleaseBy})
 		return

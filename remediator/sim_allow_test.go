@@ -5,6 +5,4 @@ package remediator
 // empty is the rule.
 var simAllowances = map[string]string{
 	"I7 put back": "a foreign change that only a look beside the round showed is forgotten when it is undone",
-	"I11 moved":   "a hold that is released by hand after its address changed leaves the member out",
-	"I14 queued":  "where pools are written whole, a release waits for the round's end, and isn't judged again by what was heard since",
 }

@@ -16,12 +16,12 @@ func TestHAProxyIsRestartedInTheMiddleOfAStep(t *testing.T) {
 		at     string
 		orders []string
 	}{
-		{"take_out.recorded", []string{drained, readied}},          // the new process is told
-		{"take_out.sent", []string{drained, drained, readied}},     // told, forgotten, told again
-		{"take_out.sending", []string{drained, readied}},           // the new process is told
-		{"take_out.outcome", []string{drained, drained, readied}},  // applied, by a process that is gone
-		{"give_back.sent", []string{drained, readied}},             // as it starts, it is as we wanted it
-		{"give_back.sending", []string{drained, readied, readied}}, // to be seen
+		{"take_out.recorded", []string{drained, readied}},         // the new process is told
+		{"take_out.sent", []string{drained, drained, readied}},    // told, forgotten, told again
+		{"take_out.sending", []string{drained, readied}},          // the new process is told
+		{"take_out.outcome", []string{drained, drained, readied}}, // applied, by a process that is gone
+		{"give_back.sent", []string{drained, readied}},            // as it starts, it is as we wanted it
+		{"give_back.sending", []string{drained, readied}},
 	} {
 		t.Run(c.at, func(t *testing.T) {
 			s := begin(t)
