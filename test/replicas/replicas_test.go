@@ -53,7 +53,7 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-func ok(t *testing.T, err error) {
+func ok(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ type claimed struct {
 	url     string
 }
 
-func newClaimed(t *testing.T) *claimed {
+func newClaimed(t testing.TB) *claimed {
 	c := &claimed{started: time.Now()}
 	ln, err := loopback.Listen()
 	ok(t, err)
@@ -119,20 +119,22 @@ const config = `devices:
 remediation:
   mode: auto
   poll: 1s
-  coordinator: {etcd: {endpoints: ["%s"], ttl: 8s}}
+  coordinator: {etcd: {endpoints: ["%s"], ttl: 10s}}
   alertmanagers: [{url: '%s'}]
+  brake: {off: true}
+  budget: {max_held: 100, steps: 100}
   policies:
     - name: drain
       to: drain
       members: {device: edge1, pool: shop}
       min_serving: 1
-      max_held: 8
+      max_held: 100
       confirm: none
 `
 
 // A replica is one remediator, with its own folder.
 type replica struct {
-	t    *testing.T
+	t    testing.TB
 	name string
 	url  string
 	args []string
@@ -196,22 +198,22 @@ func (r *replica) leads(ctx context.Context) (bool, error) {
 
 // A scene is two replicas, and what they work on.
 type scene struct {
-	t       *testing.T
+	t       testing.TB
 	etcd    *etcdtest.Server
 	haproxy *rig.HAProxy
 	claimed *claimed
 	all     []*replica
 }
 
-func newScene(t *testing.T) *scene {
+func newScene(t testing.TB, servers int) *scene {
 	t.Helper()
-	var servers strings.Builder
-	for i := range 8 {
+	var lines strings.Builder
+	for i := range servers {
 		address, err := loopback.Address()
 		ok(t, err)
-		fmt.Fprintf(&servers, " server s%d %s\n", i+1, address)
+		fmt.Fprintf(&lines, " server s%d %s\n", i+1, address)
 	}
-	device := haproxytest.StartReal(t, "backend shop\n"+servers.String())
+	device := haproxytest.StartReal(t, "backend shop\n"+lines.String())
 	s := &scene{t: t, etcd: etcdtest.Start(t), haproxy: &rig.HAProxy{Socket: device.Socket}, claimed: newClaimed(t)}
 	for i := range 2 {
 		dir := t.TempDir()
@@ -293,7 +295,7 @@ func (s *scene) history(r *replica) (out []journal.Entry) {
 }
 
 func TestTheStandbyGoesOnWhereTheLeaderFell(t *testing.T) { // I9, I11, I16
-	s := newScene(t)
+	s := newScene(t, 8)
 	first, second := s.leader()
 	s.claimed.add("s1")
 	s.drained("s1")
@@ -361,7 +363,7 @@ func TestTheStandbyGoesOnWhereTheLeaderFell(t *testing.T) { // I9, I11, I16
 }
 
 func TestASilentEtcdStopsEverySendUntilItIsBack(t *testing.T) { // I6, I16
-	s := newScene(t)
+	s := newScene(t, 8)
 	leads, _ := s.leader()
 	s.claimed.add("s1")
 	s.drained("s1")
