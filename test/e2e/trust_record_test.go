@@ -21,24 +21,31 @@ func TestTheEffectOfAStepIsTold(t *testing.T) {
 	defer traffic.Stop()
 	s.set("app1", rig.Fail)
 	s.becomes(outWithin, "app1", rig.AdminDrain)
-	result := ""
-	s.must(rig.Await(t.Context(), outWithin, "an entry of the effect", func(ctx context.Context) error {
+	result := s.effect("app1")
+	if result != "effective" && result != "unknown" {
+		t.Errorf("the effect is %q", result)
+	}
+	s.counts("sluice_remediation_effects_total", map[string]string{"device": rig.Device, "pool": rig.Pool, "result": result}, 1)
+}
+
+// effect waits for the entry on what taking the member out did, and returns its
+// result.
+func (s scene) effect(member string) (result string) {
+	s.t.Helper()
+	s.must(rig.Await(s.t.Context(), outWithin, "an entry of the effect on "+member, func(ctx context.Context) error {
 		entries, err := s.Steps(ctx, 0)
 		if err != nil {
 			return err
 		}
 		for _, e := range entries {
-			if e.Event == "effect" && e.Member != nil && *e.Member == named("app1") {
+			if e.Event == "effect" && e.Member != nil && *e.Member == named(member) {
 				result = e.Result
 				return nil
 			}
 		}
 		return fmt.Errorf("none in %d entries", len(entries))
 	}))
-	if result != "effective" && result != "unknown" {
-		t.Errorf("the effect is %q", result)
-	}
-	s.counts("sluice_remediation_effects_total", map[string]string{"device": rig.Device, "pool": rig.Pool, "result": result}, 1)
+	return result
 }
 
 // The audit stream has all that the journal has. When the journal is lost while a

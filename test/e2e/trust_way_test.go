@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -107,6 +108,40 @@ func TestAMemberComesBackByWeights(t *testing.T) {
 	s.set("app1", rig.Refuse)
 	s.becomes(outWithin, "app1", rig.AdminDrain)
 	s.set("app1", rig.Serve)
+	s.weighs(backWithin, "app1", 100)
+	s.holdsOnly()
+}
+
+// A person who gives the member another weight on its way back has taken it over
+// (SAFETY.md I7).
+func TestAPersonsWeightOnTheWayBackTakesOver(t *testing.T) {
+	s := start(t, rig.Options{Weight: 100, Keys: []string{bySteps}})
+	s.set("app1", rig.Refuse)
+	s.becomes(outWithin, "app1", rig.AdminDrain)
+	s.set("app1", rig.Serve)
+	s.weighs(backWithin, "app1", 10)
+	s.must(s.HAProxy.Order(t.Context(), weight("app1", 40)))
+	s.counts("sluice_remediation_steps_total", map[string]string{"result": "superseded"}, 1)
+	s.keeps("app1", rig.AdminReady)
+	s.weighs(backWithin, "app1", 40)
+	s.orders(order("app1", "drain"), weight("app1", 10), order("app1", "ready"))
+}
+
+// A killed remediator goes on with the weights where it was; a freeze stops that
+// too (SAFETY.md I11, I19).
+func TestAKilledRemediatorGoesOnWithTheWeights(t *testing.T) {
+	s := start(t, rig.Options{Weight: 100, Keys: []string{"release: {weights: [10%], watch: 4s}"}})
+	s.set("app1", rig.Refuse)
+	s.becomes(outWithin, "app1", rig.AdminDrain)
+	s.set("app1", rig.Serve)
+	s.weighs(backWithin, "app1", 10)
+	s.freeze(http.MethodPost, map[string]string{"reason": "a person is at work"})
+	s.must(s.Remediator.Kill())
+	s.must(s.Remediator.Start(t.Context()))
+	s.keeps("app1", rig.AdminReady)
+	s.weighs(backWithin, "app1", 10)
+	s.orders(order("app1", "drain"), weight("app1", 10), order("app1", "ready"))
+	s.freeze(http.MethodDelete, nil)
 	s.weighs(backWithin, "app1", 100)
 	s.holdsOnly()
 }

@@ -75,14 +75,38 @@ func (s scene) awaits(members ...string) {
 	}))
 }
 
-func (s scene) approve(member string) {
+// approve says yes to the step that waits; reject says no.
+func (s scene) approve(member string) { s.t.Helper(); s.answer(member, `{"approve": true}`) }
+
+func (s scene) reject(member string) {
+	s.t.Helper()
+	s.answer(member, `{"approve": false, "reason": "a release is under way"}`)
+}
+
+func (s scene) answer(member, word string) {
 	s.t.Helper()
 	url := s.Remediator.URL + approvals + "/" + rig.Device + "/" + rig.Pool + "/" + member
-	status, answer, err := rig.Do(s.t.Context(), http.MethodPost, url, []byte(`{"approve": true}`))
+	status, answer, err := rig.Do(s.t.Context(), http.MethodPost, url, []byte(word))
 	s.must(err)
 	if status != http.StatusOK {
-		s.t.Fatalf("approve %s: status %d: %s", member, status, answer)
+		s.t.Fatalf("answer %s for %s: status %d: %s", word, member, status, answer)
 	}
+}
+
+// A no stands while the claim lasts, over a crash too, until a person thinks again.
+func TestANoStandsUntilAPersonThinksAgain(t *testing.T) {
+	s := start(t, rig.Options{Mode: "approve"})
+	s.set("app1", rig.Refuse)
+	s.awaits("app1")
+	s.reject("app1")
+	s.awaits()
+	s.must(s.Remediator.Kill())
+	s.must(s.Remediator.Start(t.Context()))
+	s.keeps("app1", rig.AdminReady)
+	s.awaits()
+	s.orders()
+	s.approve("app1")
+	s.becomes(outWithin, "app1", rig.AdminDrain)
 }
 
 // A silence is a person's "hands off"; the step is taken once it is lifted.

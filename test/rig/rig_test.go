@@ -97,6 +97,17 @@ func TestHAProxySaysWhatPeopleOrdered(t *testing.T) {
 		t.Errorf("orders on the wire (-want +got):\n%s", diff)
 	}
 
+	wire.Cut("state ready")
+	if answer, err := through.Ask(t.Context(), "set server shop/app1 state ready"); err == nil && answer != "" {
+		t.Errorf("a connection that broke answered %q", answer)
+	}
+	if err := h.Want("app1", AdminDrain)(t.Context()); err != nil {
+		t.Errorf("a line that was cut arrived: %v", err)
+	}
+	if err := through.Order(t.Context(), "set server shop/app1 state drain"); err != nil {
+		t.Errorf("the line after it: %v", err)
+	}
+
 	wire.Deafen(true)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()

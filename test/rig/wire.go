@@ -20,6 +20,7 @@ type Wire struct {
 	listener net.Listener
 	mu       sync.Mutex
 	commands []string
+	cut      string        // the next line that holds it doesn't arrive; empty: all do
 	deaf     chan struct{} // not nil: nothing passes until it is closed
 	conns    map[net.Conn]bool
 	closed   bool
@@ -90,6 +91,13 @@ func (w *Wire) orders(client, device net.Conn) {
 		w.hear()
 		if line != "" {
 			w.mu.Lock()
+			if w.cut != "" && strings.Contains(line, w.cut) {
+				w.cut = ""
+				w.mu.Unlock()
+				_ = client.Close() // as a connection that breaks: nobody gets an answer
+				_ = device.Close()
+				return
+			}
 			for command := range strings.SplitSeq(line, ";") {
 				if command = strings.TrimSpace(command); command != "" {
 					w.commands = append(w.commands, command)
@@ -131,6 +139,14 @@ func (w *Wire) Deafen(on bool) {
 		close(w.deaf)
 		w.deaf = nil
 	}
+}
+
+// Cut breaks the connection of the next line that holds this text, before it
+// reaches HAProxy.
+func (w *Wire) Cut(text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cut = text
 }
 
 // Orders returns the commands that changed something or tried to, oldest first.
