@@ -3,6 +3,7 @@ package alerts_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -27,7 +28,11 @@ func TestMetricsOfTheRemediatorAreDocumented(t *testing.T) {
 	}
 
 	seen := &described{metrics: map[string]string{}}
-	r, err := remediator.New(remediator.Options{Registerer: seen})
+	c := &remediator.Config{Mode: remediator.Observe, Journal: filepath.Join(t.TempDir(), "sluice.db")}
+	if m := c.Validate(nil, nil); len(m) > 0 {
+		t.Fatal(m)
+	}
+	r, err := remediator.New(remediator.Options{Config: c, Registerer: seen, Authenticated: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ func (k *keeper) refused(t *target, c *journal.Hold, w guard.World, d guard.Deci
 	c.Phase, c.Refused = phase, word
 	e := journal.Entry{
 		Event: "refusal", Admin: d.Step.To.String(), Result: "refused", Guard: why.Guard, Reason: why.Reason, Detail: why.Detail,
-		Evidence: marshal(k.own[t.member]), Decision: marshal(d), World: record(w, t.member),
+		Evidence: marshal(k.own[t.member]), Decision: marshal(d), World: record(w, t.member), Row: row(w, t.member),
 	}
 	if k.keep(c, e) != nil {
 		return
@@ -109,7 +109,7 @@ func (k *keeper) wouldTakeOut(t *target, c *journal.Hold, w guard.World, d guard
 	c.Phase, c.Would, c.WouldAt, c.Refused = journal.Deferred, t.policy.Mode, time.Now(), ""
 	e := journal.Entry{
 		Event: "step", Admin: d.Step.To.String(), Result: result,
-		Detail: "mode is " + t.policy.Mode + ": nothing was sent", Evidence: marshal(k.own[t.member]), Decision: marshal(d), World: record(w, t.member),
+		Detail: "mode is " + t.policy.Mode + ": nothing was sent", Evidence: marshal(k.own[t.member]), Decision: marshal(d), World: record(w, t.member), Row: row(w, t.member),
 	}
 	if k.keep(c, e) != nil {
 		return

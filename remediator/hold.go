@@ -312,7 +312,10 @@ func (k *keeper) giveBack(ctx context.Context, h *journal.Hold, t *target, p *Po
 	to := k.goal(h).To
 	k.do(ctx, &act{
 		hold: h, snap: snap, byHand: byHand,
-		entry: journal.Entry{Event: "intent", Admin: to.String(), Evidence: marshal(k.own[h.Member]), Decision: marshal(d), Actor: h.ReleaseBy},
+		entry: journal.Entry{
+			Event: "intent", Admin: to.String(), Evidence: marshal(k.own[h.Member]), Decision: marshal(d), Actor: h.ReleaseBy,
+			World: record(w, h.Member), Row: row(w, h.Member),
+		},
 	})
 	k.r.forget("release:"+h.Member.String(), nil)
 	return 0

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-kit/log"
@@ -291,6 +292,18 @@ func marshal(v any) json.RawMessage {
 		return json.RawMessage(strconv.Quote(err.Error()))
 	}
 	return b
+}
+
+// maxRow bounds what is kept of a device's own words, in bytes.
+const maxRow = 4 << 10
+
+// row is the member as the device itself wrote it.
+func row(w guard.World, m edge.Member) string {
+	if w.Snapshot.Row == nil {
+		return ""
+	}
+	text := strings.ToValidUTF8(w.Snapshot.Row(m), "?")
+	return text[:min(len(text), maxRow)]
 }
 
 // record is what the guards were told of a step, for the journal.

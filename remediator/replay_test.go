@@ -203,7 +203,7 @@ func TestReplayCountsBudgetsAndPenaltiesOverTheNewWindow(t *testing.T) {
 			"s1: drain allowed -> budget/overall_steps")
 		w.wantDifferences("penalties that last", func(c *Config) {
 			c.Damping = Damping{Penalty: 1000, Suppress: 1500, Reuse: 750, HalfLife: model.Duration(12 * time.Hour), Max: model.Duration(48 * time.Hour)}
-		}, "s1: drain allowed -> damping/flapping")
+		}, "s1: ready allowed -> evidence/hold_down", "s1: drain allowed -> damping/flapping", "s1: ready allowed -> evidence/hold_down")
 	})
 	inWorld(t, func(c *Config) { c.Budget.Steps, c.Budget.Window = 1, model.Duration(time.Hour) }, func(w *world) {
 		w.fail(s1)

@@ -137,7 +137,7 @@ func (k *keeper) goOn(ctx context.Context, h *journal.Hold, snap edge.Snapshot, 
 	level.Info(k.r.logger).Log("msg", "further step", "member", h.Member, "to", goal.To, "weight", goal.Share, "reason", why)
 	k.do(ctx, &act{
 		hold: h, snap: snap,
-		entry: journal.Entry{Event: "intent", Admin: goal.To.String(), Detail: why, Evidence: marshal(k.own[h.Member]), Decision: marshal(d), World: record(w, h.Member)},
+		entry: journal.Entry{Event: "intent", Admin: goal.To.String(), Detail: why, Evidence: marshal(k.own[h.Member]), Decision: marshal(d), World: record(w, h.Member), Row: row(w, h.Member)},
 	})
 }
 

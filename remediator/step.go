@@ -247,7 +247,7 @@ func (k *keeper) takeOut(ctx context.Context, t *target, w guard.World, d guard.
 	before := h.Preimage
 	e := journal.Entry{
 		Event: "intent", Admin: h.To.String(), Evidence: marshal(k.own[t.member]), Decision: h.Decision,
-		World: record(w, t.member), Preimage: &before, Along: h.Along,
+		World: record(w, t.member), Row: row(w, t.member), Preimage: &before, Along: h.Along,
 	}
 	if h.Approved != nil {
 		e.Actor = h.Approved.By

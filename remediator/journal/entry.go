@@ -40,6 +40,7 @@ type Entry struct {
 	Preimage *edge.State `json:"preimage,omitempty"`
 	Left     *edge.State `json:"left,omitempty"`
 
+	Row      string          `json:"row,omitempty"` // the member as the device itself wrote it, at most 4 KiB: a line of "show stat"
 	Evidence json.RawMessage `json:"evidence,omitempty"`
 	Decision json.RawMessage `json:"decision,omitempty"` // what each guard said
 	World    json.RawMessage `json:"world,omitempty"`    // what the guards were told: what replay decides again
