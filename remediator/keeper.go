@@ -133,7 +133,7 @@ func (k *keeper) round(ctx context.Context) time.Duration {
 	claimed := k.r.on(k.set, k.name)
 	holds, err := k.holds()
 	if err := errors.Join(err, k.readCandidates()); err != nil {
-		level.Error(k.r.logger).Log("msg", "holds unreadable", "device", k.name, "err", err)
+		level.Error(k.r.logger).Log("msg", "holds unreadable", "device", k.name, "err", oneLine(err))
 		return lookHeld
 	}
 	k.endLapses(claimed)
