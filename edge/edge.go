@@ -123,7 +123,8 @@ type State struct {
 	Chosen   uint64 `json:"chosen"`          // times that load balancing picked it since the device started (lbtot)
 
 	// Answers is how many HTTP answers the device passed on from the member since it
-	// started, and Errors how many of them were 5xx; both 0 where it doesn't count.
+	// started, failed connections and broken answers included, and Errors how many of
+	// them were 5xx or none at all; both 0 where it doesn't count.
 	Answers uint64 `json:"answers,omitempty"`
 	Errors  uint64 `json:"errors,omitempty"`
 }

@@ -289,6 +289,9 @@ func (k *keeper) settle(h *journal.Hold, snap edge.Snapshot, sent error) {
 		k.failed(h, to, sent)
 	case !h.Undo && k.reached(h, st):
 		k.applied(h, st, snap)
+	case k.half(h, st):
+		h.Left = st // what we left is what stands: half of what we wanted, and nobody else's
+		k.failed(h, to, sent)
 	default:
 		k.supersede(h, st)
 	}
@@ -309,8 +312,6 @@ func (k *keeper) applied(h *journal.Hold, st edge.State, snap edge.Snapshot) {
 	h.Stage, h.StageAt, h.NextStage, h.Goal = h.NextStage, time.Now(), "", nil
 	if out {
 		h.Since = h.StageAt
-	}
-	if !further {
 		k.measure(h, snap, st)
 	}
 	if to != edge.Ready {

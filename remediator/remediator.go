@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -147,6 +148,8 @@ func (r *Remediator) openJournal(o Options) error {
 		return nil
 	}
 	countSetAside(o.Registerer, o.Config.Journal)
+	_, missing := os.Stat(o.Config.Journal)
+	isNew := errors.Is(missing, os.ErrNotExist)
 	j, err := r.coordinator.OpenJournal(o.Config.Journal, o.JournalLock)
 	switch {
 	case errors.Is(err, journal.ErrUnreadable):
@@ -158,7 +161,7 @@ func (r *Remediator) openJournal(o Options) error {
 		level.Warn(r.logger).Log("msg", "journal is odd", "path", j.Path(), "problem", p)
 	}
 	r.journal, r.path = j, o.Config.Journal
-	return nil
+	return r.found(o, isNew)
 }
 
 // Close closes the journal. Call it after Run has returned.

@@ -2,6 +2,7 @@ package remediator
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/go-kit/log/level"
@@ -41,6 +42,30 @@ func (r *Remediator) setAside(o Options, why error) error {
 	r.path = path
 	r.journal, err = r.coordinator.OpenJournal(path, o.JournalLock)
 	return err
+}
+
+// found tells what the audit stream knows of a journal that was there before a
+// new one: somebody took the file away. A new, empty journal is no reason to
+// freeze (I19), but nobody gives back what the old one held.
+func (r *Remediator) found(o Options, isNew bool) error {
+	if _, local := r.coordinator.(coordinate.Local); !local || !isNew {
+		return nil
+	}
+	if _, err := os.Stat(o.Config.Audit.File); err != nil {
+		return nil
+	}
+	ours, err := wasOurs(o.Config.Audit.File)
+	if err != nil {
+		level.Error(r.logger).Log("msg", "audit stream not read to its end", "err", err)
+	}
+	if len(ours) == 1 && err == nil {
+		return nil
+	}
+	level.Error(r.logger).Log("msg", "the journal is new, and the audit stream knows of an older one", "path", r.path, "ours", len(ours)-1)
+	for _, e := range ours[1:] {
+		level.Error(r.logger).Log("msg", "was ours, nobody gives it back", "member", e.Member, "detail", e.Detail)
+	}
+	return r.journal.Append(ours...)
 }
 
 // without goes on frozen and without a journal.

@@ -75,7 +75,11 @@ func (k *keeper) begin(ctx context.Context, h *journal.Hold, snap edge.Snapshot,
 	if p.Release == nil || h.Bypass || h.Direct || h.Stage == stageProbation || h.Preimage.OnOff || h.Preimage.Admin != edge.Ready {
 		return false
 	}
-	if h.Preimage.Share <= 1 && p.Confirm != "traffic" {
+	st, _ := snap.State(h.Member)
+	switch {
+	case st.Share != h.Left.Share: // a person weighed it meanwhile: no weight of ours
+		return false
+	case h.Preimage.Share == 0, h.Preimage.Share == 1 && p.Confirm != "traffic":
 		return false
 	}
 	h.StageNo = 0
@@ -100,24 +104,56 @@ func (k *keeper) tendProbation(ctx context.Context, h *journal.Hold, snap edge.S
 		k.learn(h.Member, e)
 		k.courses[h.Member].take(e, 1) // nobody else watches it
 	}
-	switch {
-	case e.Answer == edge.No && e.At.After(h.StageAt):
+	st, _ := snap.State(h.Member)
+	atMax := now.After(h.MaxUntil) && p.AtMax == "release"
+	switch why := fails(e, st, t, h.StageAt); {
+	case why != "":
 		h.Relapses++
-		goal := journal.Goal{To: p.first()}
+		goal, next := journal.Goal{To: p.first()}, ""
 		if h.Left.Share != h.Preimage.Share {
 			goal.Share = h.Preimage.Share
 		}
-		k.goOn(ctx, h, snap, p, goal, "", "fails again: "+e.Detail)
+		if p.first() != p.to {
+			next = stageDraining
+		}
+		k.goOn(ctx, h, snap, p, goal, next, "fails again: "+why)
 		return lookHeld
-	case e.Answer != edge.Yes || t != nil || now.Sub(h.StageAt) < watch:
+	case t != nil:
+		return lookHeld
+	case e.Answer == edge.Yes && atMax:
+	case now.Sub(h.StageAt) < watch:
+		return lookHeld
+	case e.Answer != edge.Yes && now.Sub(h.StageAt) < max(patience*watch, leastPatience) && !atMax:
 		return lookHeld
 	case p.Release != nil && h.StageNo+1 < len(p.Release.percents):
 		h.StageNo++
 		share := p.share(h, h.StageNo)
-		k.goOn(ctx, h, snap, p, journal.Goal{To: edge.Ready, Share: share}, stageProbation, fmt.Sprintf("well for %s, weight %d of %d", watch, share, h.Preimage.Share))
+		k.goOn(ctx, h, snap, p, journal.Goal{To: edge.Ready, Share: share}, stageProbation, fmt.Sprintf("weight %d of %d after %s: %s", share, h.Preimage.Share, now.Sub(h.StageAt).Round(time.Second), e.Detail))
 		return lookHeld
 	}
 	return k.giveBack(ctx, h, t, p, false)
+}
+
+// A member of which too little is heard, at night for one, isn't kept at a little
+// weight for ever: nobody claims it, and after so many times its watch it goes on.
+const (
+	patience      = 10
+	leastPatience = 5 * time.Minute
+)
+
+// fails says why a member on its way back has to go out again; empty when it
+// doesn't: our own evidence since it came in, the device's check, or a claim that
+// no good evidence of ours contradicts.
+func fails(e guard.Evidence, st edge.State, t *target, since time.Time) string {
+	switch {
+	case e.Answer == edge.No && e.At.After(since):
+		return e.Detail
+	case st.Check == edge.No:
+		return "the device's own check finds it bad"
+	case t != nil && e.Answer != edge.Yes:
+		return "it is claimed again, and nothing of ours finds it well: " + e.Detail
+	}
+	return ""
 }
 
 // goOn makes a further step on a member that we hold. The guards that ask whether

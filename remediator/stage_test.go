@@ -325,3 +325,81 @@ func TestAnEffectIsMeasuredByTraffic(t *testing.T) {
 		}
 	})
 }
+
+// I10: an order that is cut off between its weight and its state is half done, by
+// us: it is tried again, and nobody is taken to have changed anything.
+func TestHalfAnOrderIsOurs(t *testing.T) {
+	inWorldWith(t, weighed, bySteps, func(w *world) {
+		w.fail(s1)
+		w.wait(time.Minute)
+		w.device.mu.Lock()
+		w.device.halved = true
+		w.device.mu.Unlock()
+		w.recover(s1)
+		w.wait(5 * time.Minute)
+		w.want(s1, "")
+		w.device.mu.Lock()
+		if st := w.device.states[s1]; st.Share != 100 {
+			t.Errorf("weight %d; want the 100 that it had", st.Share)
+		}
+		w.device.mu.Unlock()
+		if h := w.hold(s1); h != nil {
+			t.Errorf("a hold is left: %+v", h)
+		}
+	})
+}
+
+// I7
+func TestAWeightThatAPersonSetWhileItIsOutIsLeftAlone(t *testing.T) {
+	inWorldWith(t, weighed, bySteps, func(w *world) {
+		w.fail(s1)
+		w.wait(time.Minute)
+		w.device.touch(s1, func(s *edge.State) { s.Share = 40 })
+		w.recover(s1)
+		w.wait(5 * time.Minute)
+		w.wantSent("s1 drain", "s1 ready")
+	})
+}
+
+func TestATrialOfWhichNothingIsHeardHasAnEnd(t *testing.T) {
+	inWorldWith(t, weighed, byTraffic, func(w *world) {
+		stop := w.serve(func(m edge.Member) int {
+			if m == s1 {
+				return 30
+			}
+			return 1
+		})
+		w.alerts.fire(s1)
+		w.r.Wake()
+		w.wait(10 * time.Second)
+		w.want(s1, "FDRAIN")
+		stop() // night
+		w.alerts.resolve(s1)
+		w.wait(2 * time.Minute)
+		w.wantSent("s1 drain", "s1 ready 10")
+		w.wait(10 * time.Minute)
+		w.wantSent("s1 drain", "s1 ready 10", "s1 ready 100")
+	})
+}
+
+func TestAMemberThatIsClaimedAgainWhileItIsTriedGoesOut(t *testing.T) {
+	inWorldWith(t, weighed, byTraffic, func(w *world) {
+		stop := w.serve(func(m edge.Member) int {
+			if m == s1 {
+				return 30
+			}
+			return 1
+		})
+		w.alerts.fire(s1)
+		w.r.Wake()
+		w.wait(10 * time.Second)
+		stop() // it is dead by now: no answers at all
+		w.alerts.resolve(s1)
+		w.wait(65 * time.Second)
+		w.wantSent("s1 drain", "s1 ready 10")
+		w.alerts.fire(s1)
+		w.r.Wake()
+		w.wait(5 * time.Second)
+		w.wantSent("s1 drain", "s1 ready 10", "s1 drain 100")
+	})
+}

@@ -311,3 +311,15 @@ func (k *keeper) unmoved(h *journal.Hold, st edge.State) bool {
 	}
 	return st.Marks == before.Marks && st.Admin == before.Admin && (k.goal(h).Share == 0 || st.Share == before.Share)
 }
+
+// half says whether the member stands as an order leaves it that was cut off
+// between its state and its weight. That is our own doing, and is tried again.
+func (k *keeper) half(h *journal.Hold, st edge.State) bool {
+	want := k.goal(h)
+	if want.Share == 0 || h.Goal == nil && !h.Undo {
+		return false
+	}
+	before := st.Marks == h.Left.Marks && st.Admin == h.Left.Admin
+	after := st.Is(want.To) && (st.Marks == "") == (want.To == edge.Ready)
+	return (before || after) && (st.Share == h.Left.Share || st.Share == want.Share)
+}

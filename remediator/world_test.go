@@ -194,6 +194,7 @@ type device struct {
 	looking func()        // called before each look
 
 	static   bool          // its algorithm takes no weights
+	halved   bool          // breaks off after the weight, once
 	every    time.Duration // above zero: it writes pools whole, and knows in and out only
 	version  int           // of its one pool
 	edit     func()        // somebody changes the pool between the decision and the write
@@ -281,12 +282,16 @@ func (d *device) Set(ctx context.Context, o edge.Order) (edge.Receipt, error) {
 		if c.Share != 0 && d.static {
 			return edge.Receipt{Written: true}, errStatic
 		}
-		d.put(c.Member, c.To)
 		if c.Share != 0 {
 			st := d.states[c.Member]
 			st.Share = c.Share
 			d.states[c.Member] = st
+			if d.halved {
+				d.halved = false
+				return edge.Receipt{Written: true}, errGone
+			}
 		}
+		d.put(c.Member, c.To)
 	}
 	if d.mute {
 		d.dead = true

@@ -103,7 +103,7 @@ func (r Reading) Snapshot(device string) edge.Snapshot {
 	col := func(n string) int { return r.Stats.Column(n) }
 	status, weight, backup, check := col("status"), col("weight"), col("bck"), col("check_status")
 	scur, qcur, slim, lbtot, tracked := col("scur"), col("qcur"), col("slim"), col("lbtot"), col("tracked")
-	e5xx := col("hrsp_5xx")
+	e5xx, econ, eresp := col("hrsp_5xx"), col("econ"), col("eresp")
 	var answers [6]int
 	for i, name := range []string{"hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other"} {
 		answers[i] = col(name)
@@ -133,6 +133,10 @@ func (r Reading) Snapshot(device string) edge.Snapshot {
 			Chosen: number(row.At(lbtot)),
 			Errors: number(row.At(e5xx)), // empty in mode tcp
 		}
+		// What got no answer at all is no better than a 5xx, and isn't among them.
+		failed := number(row.At(econ)) + number(row.At(eresp))
+		st.Errors += failed
+		st.Answers += failed
 		for _, n := range answers {
 			st.Answers += number(row.At(n))
 		}

@@ -95,6 +95,8 @@ func asLeft(st edge.State, held Held, ours bool, w World) (string, string) {
 		return "other_process", "the device restarted since we left it"
 	case st.Marks != held.Left.Marks || st.Admin != held.Left.Admin:
 		return "changed", fmt.Sprintf("it is in %s (%s), we left it in %s (%s)", st.Admin, st.Marks, held.Left.Admin, held.Left.Marks)
+	case held.Trial && st.Share != held.Left.Share:
+		return "changed", fmt.Sprintf("its weight is %d, we left it at %d", st.Share, held.Left.Share)
 	case st.Address != held.Left.Address:
 		return "moved", fmt.Sprintf("its address is %s, it was %s", st.Address, held.Left.Address)
 	}
@@ -169,7 +171,10 @@ func claimed(w World) (string, string) {
 func wellAgain(s Step, w World) (string, string) {
 	held := w.Held[s.Member]
 	e, asked := w.Own[s.Member]
-	if w.Policy.Confirm == "traffic" && !s.ByHand && !held.Trial {
+	if w.Policy.Confirm == "traffic" && !s.ByHand {
+		if held.Trial {
+			return tried(s, w)
+		}
 		return timeForTrial(s, w)
 	}
 	switch {
@@ -185,9 +190,6 @@ func wellAgain(s Step, w World) (string, string) {
 		return "", "it is well, and the hold is at its end"
 	case held.GoodSince.IsZero() || held.GoodCount < w.Policy.Rise:
 		return "rising", fmt.Sprintf("%d good results in a row, want %d", held.GoodCount, w.Policy.Rise)
-	}
-	if held.Trial && w.Policy.Confirm == "traffic" {
-		return "", "well while it was tried with little traffic: " + e.Detail
 	}
 	if short := Panics(s.Member, w); short != "" {
 		return "", "it is well, and " + short
@@ -214,6 +216,19 @@ func timeForTrial(s Step, w World) (string, string) {
 		return "hold_down", fmt.Sprintf("out for %s, want %s before it is tried again", age(w.Now, held.Since), need)
 	}
 	return "", fmt.Sprintf("out for %s: time to try it with little traffic", age(w.Now, held.Since))
+}
+
+// tried: in with little weight the member was not seen to fail, and nobody claims
+// it. That too little was seen for long is the engine's to say.
+func tried(s Step, w World) (string, string) {
+	e := w.Own[s.Member]
+	switch {
+	case e.Answer == edge.No:
+		return "not_well", fmt.Sprintf("%s says %s: %s", e.Source, e.Answer, e.Detail)
+	case len(w.Claims) > 0:
+		return "claimed", "a claim on it is still seen"
+	}
+	return "", "not seen to fail while it was tried with little traffic: " + e.Detail
 }
 
 // Panics says why a member of m's pool that we hold should come back at once:
