@@ -25,6 +25,8 @@ var engineEdits = []edit{
 		{"	if k.record(acts, true) != nil {\n", "	sent := k.send(ctx, acts)\n	if k.record(acts, true) != nil {\n"},
 	}},
 	{ids: "I11", what: "an intent that could not be recorded is carried out", dir: engine, texts: one("if k.record(acts, true) != nil {", "if k.record(acts, true) != nil && len(acts) == 0 {")},
+	{ids: "I11", what: "what is about to be sent isn't recorded as that", dir: engine, texts: never("len(out) > 0 && k.record(out, false) != nil")},
+	{ids: "I7, I11", what: "an intent that is found alone was sent", dir: engine, texts: neverCase("h.Phase == journal.Intent")},
 	{ids: "I19", what: "a freeze between decision and order isn't seen", dir: engine, texts: neverCase(`frozen != "" && !a.byHand`)},
 	{ids: "I16", what: "a lead that ended between decision and order isn't noticed", dir: engine, texts: neverCase(`lead.Reason != ""`)},
 	{ids: "I17", what: "an order goes out long after its decision", dir: engine, texts: neverCase("age > freshest")},
@@ -42,7 +44,10 @@ var engineEdits = []edit{
 `)},
 	{ids: "I10", what: "an order without an answer has worked", dir: engine, texts: one("	case k.unmoved(h, st):\n		k.failed(h, to, sent)\n", "	case sent != nil && !h.Undo:\n		k.applied(h, st, snap)\n	case k.unmoved(h, st):\n		k.failed(h, to, sent)\n")},
 	{ids: "I10", what: "an outcome that could not be read is taken for a success", dir: engine, texts: one("		h.Phase = journal.Indeterminate\n		if k.put(h, journal.Entry{Event:", "		h.Phase = journal.Applied\n		if k.put(h, journal.Entry{Event:")},
-	{ids: "I20", what: "what the device took has happened", dir: engine, texts: one("	case k.unmoved(h, st):\n		k.failed(h, to, sent)\n	case !h.Undo && k.reached(h, st):", "	case !h.Undo:")},
+	{ids: "I20", what: "what the device took has happened", dir: engine, texts: []change{
+		{"	case k.unmoved(h, st):\n", "	case false && k.unmoved(h, st):\n"},
+		{"	case !h.Undo && k.reached(h, st):\n", "	case !h.Undo:\n"},
+	}},
 	{ids: "I20", what: "what was given back isn't compared", dir: engine, texts: one("case h.Undo && k.reached(h, st):", "case h.Undo:")},
 	{ids: "I20, I25", what: "what failed is tried again at once", dir: engine, texts: one("f.until = time.Now().Add(", "f.until = time.Now().Add(0 * ")},
 

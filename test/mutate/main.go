@@ -26,18 +26,19 @@ import (
 const document = "docs/mutation.md"
 
 func main() {
-	only := flag.String("only", "", "Mutants whose name matches this regular expression; the report isn't written then.")
+	only := flag.String("only", "", "Mutants whose name matches this regular expression; the report isn't written then, but for -keep.")
+	keep := flag.Bool("keep", false, "With -only: write the report, with the last outcome of the mutants that weren't tried.")
 	list := flag.Bool("list", false, "Print the mutants and run nothing.")
 	jobs := flag.Int("jobs", 2, "How many mutants are tried at once.")
 	root := flag.String("root", ".", "The module's folder.")
 	flag.Parse()
-	if err := run(*root, *only, *list, *jobs); err != nil {
+	if err := run(*root, *only, *list, *keep, *jobs); err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 		os.Exit(1)
 	}
 }
 
-func run(root, only string, list bool, jobs int) error {
+func run(root, only string, list, keep bool, jobs int) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	root, err := filepath.Abs(root)
@@ -48,6 +49,7 @@ func run(root, only string, list bool, jobs int) error {
 	if err != nil {
 		return err
 	}
+	every := all
 	if only != "" {
 		pattern, err := regexp.Compile(only)
 		if err != nil {
@@ -68,8 +70,13 @@ func run(root, only string, list bool, jobs int) error {
 	}
 	took := time.Since(start)
 	fmt.Printf("%s in %s\n", count(results), took.Round(time.Second))
-	if only == "" {
-		if err := os.WriteFile(filepath.Join(root, document), report(results), 0o644); err != nil {
+	if only == "" || keep {
+		path := filepath.Join(root, filepath.FromSlash(document))
+		last, err := os.ReadFile(path)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		if err := os.WriteFile(path, report(withEarlier(every, results, string(last))), 0o644); err != nil {
 			return err
 		}
 	}

@@ -184,9 +184,9 @@ func TestWhatGoTestSaidIsRead(t *testing.T) {
 
 func TestASurvivorIsAnError(t *testing.T) {
 	results := []result{
-		{mutant{kind: "guard", what: "a/b", file: "x.go"}, killed, "x.TestA/a|b"},
-		{mutant{kind: "edit", what: "c", ids: "I1", file: "x.go"}, survived, ""},
-		{mutant{kind: "edit", what: "d", file: "x.go"}, broken, "no"},
+		{mutant{kind: "guard", what: "a/b", file: "x.go"}, killed, "x.TestA/a|b", false},
+		{mutant{kind: "edit", what: "c", ids: "I1", file: "x.go"}, survived, "", false},
+		{mutant{kind: "edit", what: "d", file: "x.go"}, broken, "no", false},
 	}
 	err := verdict(results)
 	if err == nil || err.Error() != "edit c (I1): no test noticed\nedit d: doesn't compile: no" {
@@ -204,5 +204,18 @@ func TestASurvivorIsAnError(t *testing.T) {
 	}
 	if d := cmp.Diff(map[string]string{"guard a/b": "x.TestA/a|b"}, hints(text)); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestARunOfSomeKeepsWhatIsKnownOfTheOthers(t *testing.T) {
+	all := []mutant{{kind: "guard", what: "a", file: "x.go"}, {kind: "guard", what: "b|c", file: "x.go"}, {kind: "guard", what: "moved", file: "y.go"}, {kind: "edit", what: "new", file: "x.go"}, {kind: "edit", what: "s", file: "x.go"}}
+	last := report([]result{{all[0], killed, "x.TestA", false}, {all[1], killed, "x.TestB", false}, {mutant{kind: "guard", what: "moved", file: "x.go"}, killed, "x.TestB", false}, {all[4], survived, "", false}})
+	got := withEarlier(all, []result{{all[0], survived, "", false}}, string(last))
+	want := []result{{all[0], survived, "", false}, {all[1], killed, "x.TestB", true}, {all[2], untried, "", false}, {all[3], untried, "", false}, {all[4], survived, "", true}}
+	if d := cmp.Diff(want, got, cmp.AllowUnexported(result{}, mutant{})); d != "" {
+		t.Error(d)
+	}
+	if got := count(got); got != "5 mutants: 1 killed, 2 survived, 0 don't compile, 2 weren't tried; 2 of them were tried in an earlier run, and not in the last" {
+		t.Error(got)
 	}
 }

@@ -17,7 +17,8 @@ import (
 const (
 	killed   = "killed"
 	survived = "survived"
-	broken   = "broken" // it doesn't compile: an error of the program
+	broken   = "broken"    // it doesn't compile: an error of the program
+	untried  = "not tried" // neither now nor in the last report
 )
 
 // A result is what became of one mutant.
@@ -25,6 +26,7 @@ type result struct {
 	mutant
 	outcome string
 	by      string // the first test that failed
+	earlier bool   // by the last report
 }
 
 func (r result) String() string {
@@ -96,26 +98,26 @@ func (t *tester) test(ctx context.Context, overlay, pkg string, more ...string) 
 func (t *tester) try(ctx context.Context, m mutant) result {
 	dir, err := os.MkdirTemp("", "mutant-")
 	if err != nil {
-		return result{m, broken, err.Error()}
+		return result{mutant: m, outcome: broken, by: err.Error()}
 	}
 	defer os.RemoveAll(dir) // of our own making; what stays behind is in the folder for such
 	overlay, err := lay(dir, t.root, m)
 	if err != nil {
-		return result{m, broken, err.Error()}
+		return result{mutant: m, outcome: broken, by: err.Error()}
 	}
 	if pkg, top, ok := t.hint(m); ok {
 		if out, err := t.alone(ctx, overlay, pkg, top); err != nil {
 			if outcome, by, _ := judge(pkg, string(out), err); outcome == killed {
-				return result{m, outcome, by}
+				return result{mutant: m, outcome: outcome, by: by}
 			}
 		}
 	}
 	for _, p := range m.pkgs {
 		if outcome, by := t.tryPackage(ctx, overlay, p); outcome != survived {
-			return result{m, outcome, by}
+			return result{mutant: m, outcome: outcome, by: by}
 		}
 	}
-	return result{m, survived, ""}
+	return result{mutant: m, outcome: survived}
 }
 
 // tries bounds how often a failure is asked to repeat itself.
