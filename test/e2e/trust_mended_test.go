@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -42,44 +41,23 @@ func TestAMemberThatFailsAgainGoesToMaintInTheEnd(t *testing.T) {
 	s.becomes(outWithin, "app1", rig.AdminMaint)
 }
 
-// What a member was picked for while it was tried is no sign that taking it out
-// again was of no use.
-func TestAnEffectIsOfTheLastTimeOut(t *testing.T) {
-	s := start(t, rig.Options{Weight: 100, Keys: []string{bySteps}})
-	traffic := rig.StartTraffic(t.Context(), s.HAProxy.Front, 20*time.Millisecond)
-	defer traffic.Stop()
-	s.set("app1", rig.Refuse)
-	s.becomes(outWithin, "app1", rig.AdminDrain)
-	s.set("app1", rig.Serve)
-	s.weighs(backWithin, "app1", 50)
-	s.set("app1", rig.Refuse)
-	s.becomes(outWithin, "app1", rig.AdminDrain)
-	if result := s.effect("app1"); result == "ineffective" {
-		t.Error("the effect is ineffective")
-	}
-}
-
 // An order with a weight is two commands on HAProxy. When the connection breaks
 // between them, the half that arrived is ours, and the order is tried again
 // (SAFETY.md I10).
 func TestHalfAnOrderIsNobodyElsesChange(t *testing.T) {
-	s := start(t, rig.Options{Weight: 100, Keys: []string{bySteps}})
+	s := start(t, rig.Options{Weight: 100, Keys: []string{"release: {weights: [10%], watch: 4s}"}})
 	s.set("app1", rig.Refuse)
 	s.becomes(outWithin, "app1", rig.AdminDrain)
 	s.Wire.Cut("state ready") // in with little weight: the weight arrives
 	s.set("app1", rig.Serve)
 	s.weighs(backWithin, "app1", 100)
 	s.holdsOnly()
-}
 
-// The same on the way out again.
-func TestHalfAnOrderOutAgainIsNobodyElsesChange(t *testing.T) {
-	s := start(t, rig.Options{Weight: 100, Keys: []string{bySteps}})
 	s.set("app1", rig.Refuse)
 	s.becomes(outWithin, "app1", rig.AdminDrain)
 	s.set("app1", rig.Serve)
 	s.weighs(backWithin, "app1", 10)
-	s.Wire.Cut(weight("app1", 100)) // the drain arrives
+	s.Wire.Cut(weight("app1", 100)) // out again: the drain arrives
 	s.set("app1", rig.Refuse)
 	s.becomes(outWithin, "app1", rig.AdminDrain)
 	s.set("app1", rig.Serve)
@@ -100,36 +78,4 @@ func TestAMemberThatDiesWhileItIsTriedGoesOutAgain(t *testing.T) {
 	s.weighs(backWithin, "app1", 25)
 	s.set("app1", rig.Refuse)
 	s.becomes(outWithin, "app1", rig.AdminDrain)
-}
-
-// What follows is moved only where the policy of its own pool would act, too: a
-// policy that only looks on, waits for a word or has closed isn't passed by.
-func TestTheFollowersPolicyIsAskedToo(t *testing.T) {
-	yesterday := time.Now().UTC().Add(-48 * time.Hour).Weekday().String()[:3]
-	for name, key := range map[string]string{
-		"observe": "mode: observe", "approve": "mode: approve", "hours": "active_hours: [{days: [" + strings.ToLower(yesterday) + "]}]",
-	} {
-		t.Run(name, func(t *testing.T) {
-			policy := fmt.Sprintf("{name: drain, to: drain, %s, members: {device: %s, pool: %s}, min_serving: 1}", key, rig.Device, rig.Second)
-			s := start(t, rig.Options{Second: true, Policies: []string{policy}})
-			s.set("app1", rig.Fail)
-			s.believed("app1", 0)
-			s.keeps("app1", rig.AdminReady)
-			s.follows(rig.AdminReady)
-			s.orders()
-		})
-	}
-}
-
-// A member that is tried with a tenth of its weight doesn't stand for one that
-// serves: what was refused while it was out is refused still (SAFETY.md I1).
-func TestAMemberOnTrialIsNotCountedAsServing(t *testing.T) {
-	s := start(t, rig.Options{Weight: 100, MinServing: "2", MaxHeld: 2, Keys: []string{"release: {weights: [10%], watch: 20s}"}})
-	s.set("app1", rig.Refuse)
-	s.becomes(outWithin, "app1", rig.AdminDrain)
-	s.set("app1", rig.Serve)
-	s.weighs(backWithin, "app1", 10)
-	s.set("app2", rig.Refuse)
-	s.refused("min_serving", "app2")
-	s.keeps("app2", rig.AdminReady)
 }

@@ -82,6 +82,7 @@ func TestTheAuditStreamOutlivesTheJournal(t *testing.T) {
 	s.must(s.Remediator.Kill())
 	s.must(os.Remove(filepath.Join(data, "sluice.db")))
 	s.must(s.Remediator.Start(ctx))
+	s.entered("app1", "of the old journal")
 	if text := runSluice(t, "audit", "ours", stream); !strings.Contains(text, "app1") {
 		t.Errorf("sluice audit ours doesn't list app1: %s", text)
 	}
