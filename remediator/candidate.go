@@ -80,8 +80,8 @@ func (k *keeper) refused(t *target, c *journal.Hold, w guard.World, d guard.Deci
 	if c.Phase != phase {
 		c.Via = c.Phase.Judge()
 	}
-	if why.Reason != "rejected" {
-		c.Answer = nil // a word that was judged against, or came too late, is used up
+	if c.Answer != nil && c.Answer.Yes {
+		c.Answer = nil // a word that was judged against, or came too late, is used up; a no stands
 	}
 	c.Phase, c.Refused = phase, word
 	e := journal.Entry{
@@ -100,22 +100,22 @@ func (k *keeper) wouldTakeOut(t *target, c *journal.Hold, w guard.World, d guard
 		return
 	}
 	result := "dry_run"
-	if t.policy.Mode == Observe {
+	if t.mode == Observe {
 		result = "observed"
 	}
 	if c.Phase != journal.Deferred {
 		c.Via = c.Phase.Judge()
 	}
-	c.Phase, c.Would, c.WouldAt, c.Refused = journal.Deferred, t.policy.Mode, time.Now(), ""
+	c.Phase, c.Would, c.WouldAt, c.Refused = journal.Deferred, t.mode, time.Now(), ""
 	e := journal.Entry{
 		Event: "step", Admin: d.Step.To.String(), Result: result,
-		Detail: "mode is " + t.policy.Mode + ": nothing was sent", Evidence: marshal(k.own[t.member]), Decision: marshal(d), World: record(w, t.member), Row: row(w, t.member),
+		Detail: "mode is " + t.mode + ": nothing was sent", Evidence: marshal(k.own[t.member]), Decision: marshal(d), World: record(w, t.member), Row: row(w, t.member),
 	}
 	if k.keep(c, e) != nil {
 		return
 	}
 	k.count(t.member, d.Step.To, result)
-	level.Info(k.r.logger).Log("msg", "step not taken", "member", t.member, "to", d.Step.To, "mode", t.policy.Mode)
+	level.Info(k.r.logger).Log("msg", "step not taken", "member", t.member, "to", d.Step.To, "mode", t.mode)
 }
 
 // endCandidates closes those whose claim has ended. A blind source ends none
@@ -133,7 +133,7 @@ func (k *keeper) endCandidates(targets map[edge.Member]*target) {
 			continue
 		}
 		e := journal.Entry{Detail: "the claim has ended"}
-		if c.Would != "" {
+		if c.Would == DryRun {
 			took := time.Since(c.WouldAt).Round(time.Second)
 			e.Event, e.Result = "hindsight", "passed"
 			e.Detail = fmt.Sprintf("the claim ended by itself, %s after the step that mode %s did not take; our own evidence says now: %s", took, c.Would, k.own[m].Answer)

@@ -377,6 +377,9 @@ func (p *Policy) validateConfirm(c *Config, probes []string) (all edge.Mistakes)
 	}
 	if p.Release != nil {
 		all.Under("release", p.Release.validate())
+		if p.bypass {
+			add("release", "is for members that are taken out; a bypass ends at once")
+		}
 	}
 	switch {
 	case p.DrainWait < 0:

@@ -154,8 +154,8 @@ func (k *keeper) tendForgotten(ctx context.Context, h *journal.Hold, snap edge.S
 	}
 	d := guard.Decide(guard.Step{Member: h.Member, To: p.to}, w)
 	switch {
-	case p.Mode != Auto:
-		k.orphan(h, "the device restarted and forgot it; in mode "+p.Mode+" it isn't taken out again without being judged as new")
+	case k.mode(p, w) != Auto:
+		k.orphan(h, "the device restarted and forgot it; in mode "+k.mode(p, w)+" it isn't taken out again without being judged as new")
 	case !d.Allowed() && mayPass(*d.Refusal) && w.Now.Before(h.LeaseUntil):
 		k.r.refuse(subject(h.Member), &h.Member, p.Name, *d.Refusal, &d)
 	case !d.Allowed():
@@ -286,6 +286,9 @@ func (k *keeper) giveBack(ctx context.Context, h *journal.Hold, t *target, p *Po
 		return lookHeld
 	}
 	k.catchUp()
+	if byHand {
+		k.r.ledger.effect(h.Member.In(), effective) // somebody has looked at the pool
+	}
 	w, err := k.world(snap, p, t, h.Member, k.own)
 	if err != nil {
 		return lookHeld

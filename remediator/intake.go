@@ -157,6 +157,7 @@ type target struct {
 	member edge.Member
 	policy *Policy
 	mark   string // of a switch, what it is to get
+	mode   string // the most careful of the policies concerned; known when it was judged
 	claims []claims.Claim
 }
 

@@ -70,13 +70,19 @@ func (l *ledger) load(r *Remediator, c *Config) {
 	if err != nil {
 		level.Error(r.logger).Log("msg", "journal not read", "err", err)
 	}
+	thawed, err := r.journal.Entries(journal.Query{Event: journal.EventThaw, Since: now.Add(-c.horizon())})
+	if err != nil {
+		level.Error(r.logger).Log("msg", "journal not read", "err", err)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	clear(l.outs)
 	clear(l.idle)
 	// A person who had something given back has looked at the pool.
-	for _, e := range slices.SortedFunc(slices.Values(slices.Concat(effects, released)), func(a, b journal.Entry) int { return cmp.Compare(a.Seq, b.Seq) }) {
+	for _, e := range slices.SortedFunc(slices.Values(slices.Concat(effects, released, thawed)), func(a, b journal.Entry) int { return cmp.Compare(a.Seq, b.Seq) }) {
 		switch {
+		case e.Event == journal.EventThaw:
+			clear(l.idle)
 		case e.Member == nil:
 		case e.Event == eventReleaseAsked || e.Result == effective:
 			delete(l.idle, e.Member.In())
@@ -243,6 +249,13 @@ func (l *ledger) changed(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.storm.Changed = now
+}
+
+// forgive begins to count anew: a person lifted a freeze, and so has looked.
+func (l *ledger) forgive() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.idle)
 }
 
 // ineffective returns the pools on which steps in a row changed nothing for the better.

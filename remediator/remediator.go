@@ -101,13 +101,14 @@ type Remediator struct {
 	view    claims.View
 	keepers map[string]*keeper
 
-	flowing  sync.Mutex
-	flows    map[string]*flow  // by device
-	said     map[string]string // what was last recorded of a subject, so that it is recorded when it changes
-	watchdog time.Time
-	episodes map[string]string         // key of a claim -> the remediation that its steps belong to
-	readOnly map[string]string         // device -> why no step can be taken there; "" when one can
-	heard    map[edge.Member]time.Time // when the last evidence on a member came
+	flowing   sync.Mutex
+	flows     map[string]*flow  // by device
+	said      map[string]string // what was last recorded of a subject, so that it is recorded when it changes
+	watchdog  time.Time
+	wasFrozen bool
+	episodes  map[string]string         // key of a claim -> the remediation that its steps belong to
+	readOnly  map[string]string         // device -> why no step can be taken there; "" when one can
+	heard     map[edge.Member]time.Time // when the last evidence on a member came
 }
 
 // New opens the journal. A journal that can't be read is no reason not to start:
@@ -298,6 +299,18 @@ func (r *Remediator) Release(_ context.Context, m edge.Member, actor, reason str
 
 // frozen says why no automatic step may be taken now; empty when none is in force.
 func (r *Remediator) frozen() string {
+	why := r.freeze()
+	r.mu.Lock()
+	thawed := r.wasFrozen && why == ""
+	r.wasFrozen = why != ""
+	r.mu.Unlock()
+	if thawed {
+		r.ledger.forgive()
+	}
+	return why
+}
+
+func (r *Remediator) freeze() string {
 	if r.journal == nil {
 		return r.broken.Error()
 	}

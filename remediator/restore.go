@@ -109,6 +109,9 @@ func (k *keeper) restore(ctx context.Context, dev Restorer, p edge.Pool, object 
 		entry.Event, entry.Result, entry.Guard, entry.Reason, entry.Detail = "refusal", "refused", no.Guard, no.Reason, no.Detail
 		return out, k.r.journal.Append(entry)
 	}
+	if no := guard.Leads(k.r.standing()); no.Reason != "" {
+		return out, fmt.Errorf("restore %s: %w: %s", p, ErrStandby, no.Detail)
+	}
 	entry.Event, entry.Detail, entry.After = "intent", "put the object back: "+reason, object
 	if err := k.r.journal.Append(entry); err != nil {
 		return out, err // never act without a record

@@ -57,6 +57,11 @@ func (p *Policy) first() edge.Admin {
 // they have had their time.
 func (k *keeper) tendDraining(ctx context.Context, h *journal.Hold, snap edge.Snapshot, p *Policy) {
 	st, _ := snap.State(h.Member)
+	if p.to != edge.Maint { // the policy says otherwise by now
+		h.Stage = ""
+		_ = k.put(h, journal.Entry{}) // logged; tried again
+		return
+	}
 	waited := time.Since(h.StageAt)
 	limit := time.Duration(p.DrainWait)
 	if st.Sessions > 0 && waited < limit || time.Now().Before(h.RetryAt) {

@@ -1,6 +1,7 @@
 package remediator
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -25,6 +26,12 @@ func (k *keeper) world(snap edge.Snapshot, p *Policy, t *target, m edge.Member, 
 		w.Standby = p.standby(m.In())
 		w.Windows = k.set.cfg.in(w.Now, append([]edge.Member{m}, snap.Along[m]...)...)
 		w.Closed = p.closed(w.Now)
+		for _, other := range snap.Along[m] { // what is wanted of another pool is asked there, too
+			if rules, err := k.set.rule(p.Name, other); err == nil {
+				w.Closed = cmp.Or(w.Closed, rules.closed(w.Now))
+				w.Policy.Approve = w.Policy.Approve || rules.Mode == Approve
+			}
+		}
 	}
 	w.Standing = k.r.standing()
 	w.Released = k.candidates[m].Released
@@ -99,6 +106,17 @@ func (k *keeper) along(p *Policy, m edge.Member, snap edge.Snapshot) map[edge.Me
 	return out
 }
 
+// mode is the most careful mode of all policies that rule what a step moves.
+func (k *keeper) mode(p *Policy, w guard.World) string {
+	mode := p.Mode
+	for other := range w.Along {
+		if rules, err := k.set.rule(p.Name, other); err == nil && slices.Index(modes, rules.Mode) < slices.Index(modes, mode) {
+			mode = rules.Mode
+		}
+	}
+	return mode
+}
+
 // consider judges a claimed member that isn't held, and takes it out when all
 // guards agree. It returns when to consider it again.
 func (k *keeper) consider(ctx context.Context, t *target, seen edge.Snapshot, asked map[edge.Pool]*question) time.Duration {
@@ -128,7 +146,7 @@ func (k *keeper) consider(ctx context.Context, t *target, seen edge.Snapshot, as
 	case !d.Allowed():
 		k.refused(t, c, w, d)
 		return again
-	case !acts(t.policy.Mode):
+	case !acts(t.mode):
 		k.wouldTakeOut(t, c, w, d)
 		return again
 	}
@@ -171,7 +189,8 @@ func (k *keeper) judge(ctx context.Context, t *target, asked map[edge.Pool]*ques
 		return w, d, false
 	}
 	d = guard.Decide(t.step(), w)
-	if d.Allowed() && acts(t.policy.Mode) && !t.policy.bypass {
+	t.mode = k.mode(t.policy, w)
+	if d.Allowed() && acts(t.mode) && !t.policy.bypass {
 		k.r.ledger.book(t.member, q.snap.Along[t.member])
 	}
 	return w, d, true

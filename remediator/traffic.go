@@ -32,6 +32,9 @@ func (t *Traffic) validate() (all edge.Mistakes) {
 	}
 	all.Under("", positive(count{"ratio", t.Ratio}, count{"requests", t.Requests}))
 	all.Under("", lasting(length{"window", t.Window}))
+	if time.Duration(t.Window) > flowKept {
+		all.Add("window", "%s: at most %s are kept", t.Window, flowKept)
+	}
 	return all
 }
 

@@ -65,8 +65,8 @@ func (s *Standings) Add(l Line) {
 	case l.To == journal.Closed && same && st.under != nil && !st.out:
 		s.at[m] = st.under // it did nothing, so what stood before stands
 		return
-	case l.To == journal.Closed && same:
-		delete(s.at, m)
+	case l.To == journal.Closed && same, same && st.out && slices.Contains(untouched, l.To):
+		delete(s.at, m) // also one that a person had given back, and that is only judged from there on
 		return
 	case l.To == journal.Closed, !same && slices.Contains(untouched, l.To):
 		return // a hold that has done nothing takes no place, and leaves none

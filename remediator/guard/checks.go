@@ -323,7 +323,8 @@ func Serving(w World, going ...edge.Member) (left, base Capacity) {
 			base.Weight += st.Share
 			base.Weighed = base.Weighed && st.Share > 0
 		}
-		if !slices.Contains(going, st.Member) && st.Serving && w.well(st.Member) != edge.No {
+		// One that is tried with little traffic can't carry more yet.
+		if !slices.Contains(going, st.Member) && st.Serving && !w.Held[st.Member].Trial && w.well(st.Member) != edge.No {
 			left.Members++
 			left.Weight += st.Share
 		}
