@@ -51,6 +51,7 @@ func printBundle(w io.Writer, e journal.Entry) error {
 	s.row("actor", e.Actor)
 	s.row("remediation", e.Remediation)
 	s.row("configuration", e.Config)
+	s.row("device's own row", e.Row)
 	s.evidence("evidence", e.Evidence)
 	s.decision(e.Decision)
 	s.world(e.World)
