@@ -79,3 +79,16 @@ func TestAMemberThatDiesWhileItIsTriedGoesOutAgain(t *testing.T) {
 	s.set("app1", rig.Refuse)
 	s.becomes(outWithin, "app1", rig.AdminDrain)
 }
+
+// A member that is tried with a tenth of its weight doesn't stand for one that
+// serves: what was refused while it was out is refused still (SAFETY.md I1).
+func TestAMemberThatIsTriedDoesNotCountAsServing(t *testing.T) {
+	s := start(t, rig.Options{Weight: 100, MinServing: "2", MaxHeld: 2, Keys: []string{"release: {weights: [10%], watch: 1m}"}})
+	s.set("app1", rig.Refuse)
+	s.becomes(outWithin, "app1", rig.AdminDrain)
+	s.set("app1", rig.Serve)
+	s.weighs(backWithin, "app1", 10)
+	s.set("app2", rig.Refuse)
+	s.refused("min_serving", "app2")
+	s.orders(order("app1", "drain"), weight("app1", 10), order("app1", "ready"))
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,10 +16,13 @@ import (
 // follower is the member of the second pool that follows app1 of the first.
 var follower = edge.Member{Device: rig.Device, Pool: rig.Second, Name: "app1"}
 
-// second is a policy on the second pool. That a member follows one of another
-// pool doesn't bring it under that one's policy.
-func second(minServing int) string {
-	return fmt.Sprintf("{name: drain, to: drain, members: {device: %s, pool: %s}, min_serving: %d}", rig.Device, rig.Second, minServing)
+// second is a policy on the second pool, with further keys. That a member follows
+// one of another pool doesn't bring it under that one's policy.
+func second(minServing int, keys ...string) string {
+	all := append([]string{
+		"name: drain", "to: drain", fmt.Sprintf("members: {device: %s, pool: %s}", rig.Device, rig.Second), fmt.Sprintf("min_serving: %d", minServing),
+	}, keys...)
+	return "{" + strings.Join(all, ", ") + "}"
 }
 
 // A server that tracks another one moves with it: the step is judged in both
@@ -62,6 +66,26 @@ func TestAServerAndWhatFollowsItAreOneStep(t *testing.T) {
 	s.follows(rig.AdminReady)
 	s.holdsOnly()
 	s.orders(order("app1", "drain"), order("app1", "ready"))
+}
+
+// What follows is moved only when the policy of its own pool agrees: one that only
+// looks on, has closed or waits for a word isn't passed by.
+func TestThePolicyOfWhatFollowsIsAskedToo(t *testing.T) {
+	// A day that neither has begun nor begins while this runs, in no zone.
+	other := strings.ToLower(time.Now().UTC().Add(-48 * time.Hour).Weekday().String()[:3])
+	looks, closed, waits := second(1, "mode: observe"), second(1, "active_hours: [{days: ["+other+"]}]"), second(1, "mode: approve")
+	s := start(t, rig.Options{Second: true, Policies: []string{looks}})
+	s.set("app1", rig.Fail)
+	s.counts("sluice_remediation_steps_total", map[string]string{"pool": rig.Pool, "result": "observed"}, 1)
+	s.must(s.Edit(t.Context(), looks, closed))
+	s.refused("hours", "app1")
+	s.must(s.Edit(t.Context(), closed, waits))
+	s.awaits("app1")
+	s.follows(rig.AdminReady)
+	s.orders()
+	s.approve("app1")
+	s.follows(rig.AdminInherited)
+	s.orders(order("app1", "drain"))
 }
 
 // follows waits until HAProxy shows the follower so.
