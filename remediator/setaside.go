@@ -1,6 +1,7 @@
 package remediator
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -51,7 +52,7 @@ func (r *Remediator) found(o Options, isNew bool) error {
 	if _, local := r.coordinator.(coordinate.Local); !local || !isNew {
 		return nil
 	}
-	if _, err := os.Stat(o.Config.Audit.File); err != nil {
+	if _, err := os.Stat(o.Config.Audit.File); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	ours, err := wasOurs(o.Config.Audit.File)
