@@ -1,6 +1,7 @@
 package remediator
 
 import (
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -142,4 +143,44 @@ func TestI6CountersThatBeganAnewSayNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What the device's own check finds bad goes out again, whatever our probe says (I20).
+func TestI20TheDevicesOwnCheckIsHeardOnTheWayBack(t *testing.T) {
+	inWorldWith(t, weighed, bySteps, func(w *world) {
+		w.fail(s1)
+		w.wait(time.Minute)
+		w.recover(s1)
+		w.wait(20 * time.Second)
+		w.wantSent("s1 drain", "s1 ready 10")
+		w.device.touch(s1, func(s *edge.State) { s.Check = edge.No })
+		w.wait(5 * time.Second)
+		if got := w.device.writes(); len(got) < 3 || got[2] != "s1 drain 100" {
+			t.Errorf("the device got %q", got)
+		}
+	})
+}
+
+// A journal that somebody took away leaves what was ours to nobody: the audit
+// stream still knows, and people are told (I26).
+func TestI26WhatWasOursIsToldWhenTheJournalIsGone(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.fail(s1)
+		w.wait(10 * time.Second)
+		w.want(s1, "FDRAIN")
+		w.stream()
+		w.stop()
+		if err := os.Remove(w.path); err != nil {
+			t.Fatal(err)
+		}
+		w.start()
+		ours := w.wereOurs()
+		if len(ours) != 2 || ours[1].Member == nil || *ours[1].Member != s1 {
+			t.Errorf("%+v; want a word on s1", ours)
+		}
+		w.restart() // and once
+		if again := w.wereOurs(); len(again) != len(ours) {
+			t.Errorf("%d entries after a restart, there were %d", len(again), len(ours))
+		}
+	})
 }
