@@ -9,6 +9,7 @@
 package remediator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -193,9 +194,47 @@ func (r *Remediator) Apply(o Options) error {
 	if o.EvidenceHash != r.set.evidence {
 		r.ledger.changed(time.Now())
 	}
+	r.promoted(r.set.cfg, o.Config, o.ConfigHash)
 	r.set = set
 	poke(r.apply)
 	return nil
+}
+
+// promoted records that a policy acts more freely than before, or less: what was
+// tried carefully is trusted by somebody's decision. The caller holds r.mu.
+func (r *Remediator) promoted(was, is *Config, hash string) {
+	if r.journal == nil || was == nil || is == nil {
+		return
+	}
+	var es []journal.Entry
+	if was.Mode != is.Mode {
+		es = append(es, journal.Entry{Event: "mode", Config: hash, Detail: "the ceiling for all policies is " + is.Mode + ", it was " + was.Mode})
+	}
+	old := map[string]string{}
+	for i := range was.Policies {
+		old[was.Policies[i].key()] = was.Policies[i].Mode
+	}
+	for i := range is.Policies {
+		p := &is.Policies[i]
+		switch before := old[p.key()]; before {
+		case p.Mode:
+		case "":
+			es = append(es, journal.Entry{Event: "mode", Policy: p.Name, Config: hash, Detail: "a new policy for " + p.key() + ", in mode " + p.Mode})
+		default:
+			es = append(es, journal.Entry{Event: "mode", Policy: p.Name, Config: hash, Detail: "the policy for " + p.key() + " is in mode " + p.Mode + ", it was in " + before})
+		}
+	}
+	if len(es) == 0 {
+		return
+	}
+	if err := r.journal.AppendUnfenced(es...); err != nil {
+		level.Error(r.logger).Log("msg", "not recorded", "event", "mode", "err", err)
+	}
+}
+
+// key tells policies of one name apart, by whom they select.
+func (p *Policy) key() string {
+	return fmt.Sprintf("%s on %s/%s/%s", p.Name, cmp.Or(p.Members.Device, ".*"), cmp.Or(p.Members.Pool, ".*"), cmp.Or(p.Members.Member, ".*"))
 }
 
 // generation runs keepers until ctx ends or the settings are replaced.

@@ -7,9 +7,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/model"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/journal"
 	"github.com/sluice-project/sluice/remediator/webhook"
 )
 
@@ -87,6 +89,40 @@ func TestNewSettingsTakeOverWhatIsHeld(t *testing.T) {
 		next.Journal = "elsewhere.db"
 		if err := w.r.Apply(o); err == nil {
 			t.Error("the journal moved while it was open")
+		}
+	})
+}
+
+// I23: that something is trusted more than before is somebody's decision.
+func TestAPromotionIsARecord(t *testing.T) {
+	inWorld(t, func(c *Config) { c.Mode = DryRun }, func(w *world) {
+		next := *w.cfg
+		next.Mode = Auto
+		next.Policies = append([]Policy(nil), w.cfg.Policies...)
+		next.Policies[0].Mode = Approve
+		more := next.Policies[0]
+		more.Members.Pool, more.Mode = "api", Auto
+		next.Policies = append(next.Policies, more)
+		for range 2 {
+			if err := w.r.Apply(Options{Config: &next, ConfigHash: "abc", Devices: map[string]Device{"edge1": w.device}, Checks: []Check{w.probe}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		entries, err := w.r.journal.Entries(journal.Query{Event: "mode"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said []string
+		for _, e := range entries {
+			said = append(said, e.Config+": "+e.Detail)
+		}
+		want := []string{
+			"abc: the ceiling for all policies is auto, it was dry_run",
+			"abc: the policy for drain on .*/shop/.* is in mode approve, it was in dry_run",
+			"abc: a new policy for drain on .*/api/.*, in mode auto",
+		}
+		if d := cmp.Diff(want, said); d != "" {
+			t.Errorf("(-want +got):\n%s", d)
 		}
 	})
 }
