@@ -17,7 +17,7 @@ import (
 // With drain_wait, maint comes when the sessions have ended, and when they had
 // their time at the latest.
 func TestARequestIsFinishedBeforeMaint(t *testing.T) {
-	s := start(t, rig.Options{To: "maint", Keys: []string{"drain_wait: 9s"}})
+	s := start(t, rig.Options{To: "maint", Keys: []string{"drain_wait: 7s"}})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 
@@ -25,7 +25,7 @@ func TestARequestIsFinishedBeforeMaint(t *testing.T) {
 	s.must(err)
 	s.set("app1", rig.Fail)
 	s.becomes(outWithin, "app1", rig.AdminDrain)
-	s.must(rig.Holds(ctx, 3*time.Second, s.HAProxy.Want("app1", rig.AdminDrain)))
+	s.must(rig.Holds(ctx, 2*time.Second, s.HAProxy.Want("app1", rig.AdminDrain)))
 	if long.Ended() {
 		t.Fatalf("the request was broken off by the drain: %v", long.Wait(ctx))
 	}

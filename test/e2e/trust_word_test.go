@@ -24,7 +24,6 @@ func TestAStepWaitsForAPersonsWordAndTheWordServesOnce(t *testing.T) {
 		t.Errorf("refused for %s, want awaiting", e.Reason)
 	}
 	s.awaits("app1")
-	s.keeps("app1", rig.AdminReady)
 	s.orders()
 
 	s.approve("app1")
@@ -117,7 +116,6 @@ func TestASilenceOnTheClaimStopsTheStep(t *testing.T) {
 	if e := s.refused("silence", "app1"); e.Reason != "silenced" {
 		t.Errorf("refused for %s, want silenced", e.Reason)
 	}
-	s.keeps("app1", rig.AdminReady)
 	s.orders()
 
 	status, answer, err := rig.Do(t.Context(), http.MethodDelete, s.Alertmanager.URL+"/api/v2/silence/"+id, nil)
@@ -166,7 +164,7 @@ func TestInAMaintenanceWindowNothingMoves(t *testing.T) {
 	if e := s.refused("maintenance", "app1"); e.Reason != "window" {
 		t.Errorf("refused for %s, want window", e.Reason)
 	}
-	s.keeps("app1", rig.AdminReady)
+	s.orders()
 	s.must(s.Edit(ctx, open, over))
 	s.becomes(outWithin, "app1", rig.AdminDrain)
 
