@@ -53,3 +53,42 @@ func TestI23AWorldIsKeptWithAllThatItWasJudgedBy(t *testing.T) {
 		t.Errorf("kept %+v, %+v", again.Snapshot.States, again.Spent)
 	}
 }
+
+// I1: a member that is tried with little traffic can't carry that of another.
+func TestI1WhatIsTriedServesNoOneElse(t *testing.T) {
+	w := good()
+	w.Policy.MaxHeld, w.Policy.MinServing = 3, Amount{Count: 2}
+	want(t, Decide(out, w), "")
+	w.Held[s2] = Held{To: edge.Drain, Trial: true}
+	want(t, Decide(out, w), "min_serving/too_few_left")
+}
+
+// A further step on what we hold asks who may write, and whether it is still as
+// we left it (I7, I16, I19).
+func TestAFurtherStepOnWhatWeHold(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*World)
+		want   string
+	}{
+		{"as we left it", func(*World) {}, ""},
+		{"I19: not while frozen", func(w *World) { w.Freeze = "by hand" }, "freeze/frozen"},
+		{"I16: not by a standby", func(w *World) { w.Standing.Standby = "another leads" }, "leader/standby"},
+		{"I16: not at the end of a lease", func(w *World) { w.Standing = Standing{Leased: true, Left: 1, Need: 2} }, "leader/lease_short"},
+		{"I6: not on a device that can't be read", func(w *World) { w.Blind = "no answer" }, "inventory/device_blind"},
+		{"I7: not on what is somebody's", func(w *World) { w.Held[s1] = with(w.Held[s1], func(h *Held) { h.Superseded = true }) }, "foreign/superseded"},
+		{"I7: not on what we don't hold", func(w *World) { delete(w.Held, s1) }, "foreign/not_ours"},
+		{"I7: not on another weight than we left", func(w *World) {
+			w.Held[s1] = with(w.Held[s1], func(h *Held) { h.Trial = true })
+			state(*w, s1, func(s *edge.State) { s.Share += 30 })
+		}, "foreign/changed"},
+		{"I17: not in another life of the device", func(w *World) { w.Snapshot.Process = "another" }, "foreign/other_process"},
+		{"not in maintenance", func(w *World) { w.Windows = []string{"patches"} }, "maintenance/window"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := held()
+			c.change(&w)
+			want(t, Decide(Step{Member: s1, To: edge.Maint, Further: true}, w), c.want)
+		})
+	}
+}
