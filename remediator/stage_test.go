@@ -403,3 +403,30 @@ func TestAMemberThatIsClaimedAgainWhileItIsTriedGoesOut(t *testing.T) {
 		w.wantSent("s1 drain", "s1 ready 10", "s1 drain 100")
 	})
 }
+
+// I20: what a member was picked for while it was tried says nothing of the step
+// that takes it out again.
+func TestAnEffectIsOfTheLastTimeOut(t *testing.T) {
+	inWorldWith(t, weighed, func(c *Config) {
+		bySteps(c)
+		c.Policies[0].HoldDown = model.Duration(2 * time.Second)
+	}, func(w *world) {
+		defer w.serve(func(edge.Member) int { return 1 })()
+		w.fail(s1)
+		w.wait(5 * time.Second)
+		w.recover(s1)
+		w.wait(10 * time.Second)
+		w.wantSent("s1 drain", "s1 ready 10") // before the effect of the first step was judged
+		w.probe.set(s1, edge.No)
+		w.wait(time.Minute)
+		w.wantSent("s1 drain", "s1 ready 10", "s1 drain 100")
+		for _, result := range w.effects() {
+			if result == ineffective {
+				t.Errorf("effects: %v", w.effects())
+			}
+		}
+		if len(w.effects()) == 0 {
+			t.Error("no effect was judged")
+		}
+	})
+}
