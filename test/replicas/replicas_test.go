@@ -207,6 +207,14 @@ type scene struct {
 
 func newScene(t testing.TB, servers int) *scene {
 	t.Helper()
+	etcd := etcdtest.Start(t)
+	return newSceneOn(t, servers, etcd, []string{etcd.Endpoint, etcd.Endpoint}, nil)
+}
+
+// newSceneOn starts each replica with an address of its own for etcd, and with one
+// for HAProxy where through gives it.
+func newSceneOn(t testing.TB, servers int, etcd *etcdtest.Server, endpoints []string, through func(i int, socket string) string) *scene {
+	t.Helper()
 	var lines strings.Builder
 	for i := range servers {
 		address, err := loopback.Address()
@@ -214,13 +222,17 @@ func newScene(t testing.TB, servers int) *scene {
 		fmt.Fprintf(&lines, " server s%d %s\n", i+1, address)
 	}
 	device := haproxytest.StartReal(t, "backend shop\n"+lines.String())
-	s := &scene{t: t, etcd: etcdtest.Start(t), haproxy: &rig.HAProxy{Socket: device.Socket}, claimed: newClaimed(t)}
-	for i := range 2 {
+	s := &scene{t: t, etcd: etcd, haproxy: &rig.HAProxy{Socket: device.Socket}, claimed: newClaimed(t)}
+	for i, endpoint := range endpoints {
+		socket := device.Socket
+		if through != nil {
+			socket = through(i, socket)
+		}
 		dir := t.TempDir()
 		address, err := loopback.Address()
 		ok(t, err)
 		file := filepath.Join(dir, "sluice.yml")
-		ok(t, os.WriteFile(file, fmt.Appendf(nil, config, device.Socket, s.etcd.Endpoint, s.claimed.url), 0o600))
+		ok(t, os.WriteFile(file, fmt.Appendf(nil, config, socket, endpoint, s.claimed.url), 0o600))
 		r := &replica{
 			t: t, name: fmt.Sprintf("replica %d", i), url: "http://" + address, log: filepath.Join(dir, "log"),
 			args: []string{"remediator", "--config.file=" + file, "--web.listen-address=" + address, "--log.level=debug"},
@@ -368,22 +380,10 @@ func TestASilentEtcdStopsEverySendUntilItIsBack(t *testing.T) { // I6, I16
 	s.claimed.add("s1")
 	s.drained("s1")
 	s.etcd.Pause(t)
-	leads.await("it stops leading", func(ctx context.Context) error {
-		is, err := leads.leads(ctx)
-		if err == nil && is {
-			err = errors.New("it leads")
-		}
-		return err
-	})
+	leads.stopsLeading()
 	s.claimed.add("s2")
 	// Two polls of the claims, and a round after each.
-	if err := rig.Holds(t.Context(), 3*time.Second, func(ctx context.Context) error {
-		now, err := s.haproxy.Server(ctx, "shop", "s2")
-		if err == nil && now.Admin != rig.AdminReady {
-			err = fmt.Errorf("s2 was touched: %d", now.Admin)
-		}
-		return err
-	}); err != nil {
+	if err := s.untouched("s2", 3*time.Second); err != nil {
 		t.Error(err)
 	}
 	s.etcd.Resume(t)
