@@ -16,6 +16,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 
 	"github.com/sluice-project/sluice/edge"
 )
@@ -167,6 +168,8 @@ const (
 	dialTimeout    = 2 * time.Second
 	silentFor      = 10 * time.Second
 	answerPingIn   = 2 * time.Second
+	firstRedial    = 100 * time.Millisecond
+	lastRedial     = time.Second
 	longestRequest = 4 << 20 // etcd's own limit is lower; the default here is 2 MiB
 )
 
@@ -177,8 +180,17 @@ func (c *EtcdConfig) client(heard *cause) (*clientv3.Client, error) {
 		Endpoints: c.Endpoints, DialTimeout: dialTimeout,
 		DialKeepAliveTime: silentFor, DialKeepAliveTimeout: answerPingIn, PermitWithoutStream: true,
 		MaxCallSendMsgSize: longestRequest, MaxCallRecvMsgSize: 1 << 30, // pages of entries with images
-		DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(heard.listen)},
-		Logger:      zap.NewNop(), // what goes wrong is in the errors
+		DialOptions: []grpc.DialOption{
+			grpc.WithChainUnaryInterceptor(heard.listen),
+			// gRPC would give one try 20 s, and leave up to 2 min between two: for so long
+			// nobody would lead after a network that was cut is whole again.
+			// Source: grpc-go 1.83, clientconn.go: minConnectTimeout, backoff.go: DefaultConfig.
+			grpc.WithConnectParams(grpc.ConnectParams{
+				Backoff:           backoff.Config{BaseDelay: firstRedial, Multiplier: 1.6, Jitter: 0.2, MaxDelay: lastRedial},
+				MinConnectTimeout: dialTimeout,
+			}),
+		},
+		Logger: zap.NewNop(), // what goes wrong is in the errors
 	}
 	if strings.HasPrefix(c.Endpoints[0], "https:") {
 		conf.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
