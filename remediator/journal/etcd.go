@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -46,6 +47,7 @@ type etcdStore struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 	turn   chan struct{} // updates of one process never lose to each other
+	silent atomic.Bool   // the last read had no answer in all its time
 }
 
 // OpenEtcd opens the journal below prefix, such as "/sluice", in an etcd. There

@@ -90,7 +90,11 @@ func (t *etcdTxn) fetch(key string, opts ...clientv3.OpOption) (*clientv3.GetRes
 // asked makes a call that only reads, and so can be made again: a member of etcd
 // that is silent, or about to elect a leader, leaves time for another try.
 func asked[R any](t *etcdTxn, call func(context.Context) (R, *pb.ResponseHeader, error)) (R, error) {
-	whole, cancel := context.WithTimeout(t.ctx, callTimeout)
+	timeout := callTimeout
+	if t.s.silent.Load() {
+		timeout = tryTimeout
+	}
+	whole, cancel := context.WithTimeout(t.ctx, timeout)
 	defer cancel()
 	var cause error
 	for {
@@ -100,6 +104,7 @@ func asked[R any](t *etcdTxn, call func(context.Context) (R, *pb.ResponseHeader,
 		cancel()
 		switch {
 		case err == nil:
+			t.s.silent.Store(false)
 			if t.rev == 0 {
 				t.rev = h.Revision
 			}
@@ -112,6 +117,7 @@ func asked[R any](t *etcdTxn, call func(context.Context) (R, *pb.ResponseHeader,
 		select {
 		case <-time.After(tryPause):
 		case <-whole.Done():
+			t.s.silent.Store(true)
 			return r, t.s.unavailable(cause)
 		}
 	}
