@@ -2,7 +2,6 @@ package replicas
 
 import (
 	"fmt"
-	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -32,9 +31,5 @@ func BenchmarkFailover(b *testing.B) {
 			b.Fatalf("%s leads", now.name)
 		}
 	}
-	slices.Sort(took)
-	b.ReportMetric(0, "ns/op") // one kill is no operation of ours
-	b.ReportMetric(took[0].Seconds(), "best-s")
-	b.ReportMetric(took[len(took)/2].Seconds(), "median-s")
-	b.ReportMetric(took[len(took)-1].Seconds(), "worst-s")
+	report(b, took)
 }

@@ -34,13 +34,48 @@ func BenchmarkSilence(b *testing.B) {
 				s.drained(member)
 				took = append(took, time.Since(resumed))
 			}
-			slices.Sort(took)
-			b.ReportMetric(0, "ns/op") // one silence is no operation of ours
-			b.ReportMetric(took[0].Seconds(), "best-s")
-			b.ReportMetric(took[len(took)/2].Seconds(), "median-s")
-			b.ReportMetric(took[len(took)-1].Seconds(), "worst-s")
+			report(b, took)
 		})
 	}
+}
+
+// BenchmarkHealing cuts both replicas off from etcd for a minute, with a claim that
+// comes meanwhile, and reports how long after the network is whole again HAProxy
+// shows that member drained. In a network that is really cut:
+//
+//	go test -c -o replicas.test ./test/replicas
+//	cd test/replicas && SLUICE_TEST_INSIDE=1 unshare -rn ../../replicas.test -test.run '^$' -test.bench Healing -test.benchtime 3x
+func BenchmarkHealing(b *testing.B) {
+	n := toCut(b)
+	s := newSceneOn(b, b.N+2, n.etcd, n.endpoints, nil)
+	s.claimed.add("s1")
+	s.drained("s1")
+	var took []time.Duration
+	for i := range b.N {
+		s.leader()
+		member := fmt.Sprintf("s%d", i+2)
+		for r := range s.all {
+			n.cut(r, true)
+		}
+		s.claimed.add(member)
+		ok(b, s.untouched(member, time.Minute))
+		healed := time.Now()
+		for r := range s.all {
+			n.cut(r, false)
+		}
+		s.drained(member)
+		took = append(took, time.Since(healed))
+	}
+	report(b, took)
+}
+
+// report is of times that aren't those of one operation of ours.
+func report(b *testing.B, took []time.Duration) {
+	slices.Sort(took)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(took[0].Seconds(), "best-s")
+	b.ReportMetric(took[len(took)/2].Seconds(), "median-s")
+	b.ReportMetric(took[len(took)-1].Seconds(), "worst-s")
 }
 
 // stopsLeading waits until the replica says that it doesn't lead.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,10 +36,11 @@ type Server struct {
 	Pid      int
 	CertFile string // of [StartTLS]: the server's certificate
 
-	args  []string
-	log   string
-	cmd   *exec.Cmd
-	ended chan struct{}
+	command []string // in front of etcd
+	args    []string
+	log     string
+	cmd     *exec.Cmd
+	ended   chan struct{}
 }
 
 // Start starts Debian's etcd on loopback and ends it with the test. It doesn't
@@ -68,6 +70,36 @@ func StartCluster(tb testing.TB, n int) []*Server {
 			tb.Fatalf("etcd doesn't start: %v:\n%s", err, said)
 		}
 	}
+}
+
+// StartIn starts one by a command in front, such as one that enters another network
+// namespace, to be reached under some addresses. Its Endpoint has the first.
+func StartIn(tb testing.TB, command []string, addresses ...string) *Server {
+	tb.Helper()
+	all, err := newCluster(tb, 1)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := all[0]
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(s.Endpoint, "http://"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var urls []string
+	for _, a := range addresses {
+		urls = append(urls, "http://"+net.JoinHostPort(a, port))
+	}
+	for i, arg := range s.args {
+		if flag, _, is := strings.Cut(arg, "client-urls="); is {
+			s.args[i] = flag + "client-urls=" + strings.Join(urls, ",")
+		}
+	}
+	s.Endpoint, s.command = urls[0], command
+	if err := startAll(tb, all); err != nil {
+		said, _ := os.ReadFile(s.log) // it is for the message only
+		tb.Fatalf("etcd doesn't start: %v:\n%s", err, said)
+	}
+	return s
 }
 
 // StartTLS starts one that speaks TLS only, with a certificate of its own.
@@ -165,7 +197,8 @@ func (s *Server) spawn() error {
 		return err
 	}
 	defer log.Close() // the program has its own copy
-	s.cmd = exec.Command("etcd", s.args...)
+	args := slices.Concat(s.command, []string{"etcd"}, s.args)
+	s.cmd = exec.Command(args[0], args[1:]...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.SysProcAttr = group()
 	if err := s.cmd.Start(); err != nil {
