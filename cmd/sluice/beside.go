@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
@@ -50,6 +51,10 @@ func openBeside(c *remediator.Config, logger log.Logger, reg prometheus.Register
 	switch {
 	case errors.Is(err, audit.ErrBroken):
 		level.Error(logger).Log("msg", "audit stream can't be trusted, nothing is written to it", "file", c.Audit.File, "err", err)
+	case errors.Is(err, audit.ErrLocked):
+		// To go on without would be a replica whose stream is missed when it is needed.
+		err = fmt.Errorf("%w: each remediator needs an audit stream of its own: start it in a folder of its own, or write another remediation.audit.file", err)
+		return nil, errors.Join(err, b.close())
 	case err != nil:
 		return nil, errors.Join(err, b.close())
 	}

@@ -392,3 +392,23 @@ func TestASilentEtcdStopsEverySendUntilItIsBack(t *testing.T) { // I6, I16
 	s.etcd.Resume(t)
 	s.drained("s2")
 }
+
+func TestTwoReplicasInOneFolderNeedTwoAuditStreams(t *testing.T) { // I23
+	s := newScene(t, 1)
+	first := s.all[0]
+	address, err := loopback.Address()
+	ok(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	second := exec.CommandContext(ctx, sluice, "remediator", first.args[1], "--web.listen-address="+address)
+	second.Dir = filepath.Dir(first.log)
+	out, err := second.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || ctx.Err() != nil {
+		t.Fatalf("it should end with an error: %v: %s", err, out)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if last := lines[len(lines)-1]; !strings.Contains(last, "in use by another process") || !strings.Contains(last, "remediation.audit.file") {
+		t.Errorf("it says %q", last)
+	}
+}
