@@ -339,6 +339,10 @@ func TestASilentEtcdHangsNobody(t *testing.T) { // I6, I19
 			t.Fatal("some calls hang")
 		}
 	}
+	store := j.store.(*etcdStore)
+	if !store.silent.Load() {
+		t.Error("a read that comes now would take as long as the first")
+	}
 	server.Resume(t)
 	for end := time.Now().Add(30 * time.Second); ; {
 		if err := j.Append(Entry{Event: "back"}); err == nil {
@@ -346,6 +350,9 @@ func TestASilentEtcdHangsNobody(t *testing.T) { // I6, I19
 		} else if time.Now().After(end) {
 			t.Fatal(err)
 		}
+	}
+	if store.silent.Load() {
+		t.Error("etcd has answered, and reads don't get their tries back")
 	}
 	es, err := j.Entries(Query{})
 	ok(t, err)
