@@ -98,3 +98,31 @@ func TestAFurtherStepOnWhatWeHold(t *testing.T) {
 		})
 	}
 }
+
+// What only traffic shows is tried after a time without any, and comes back whole
+// when it wasn't seen to fail (I14, I15).
+func TestI14TheWayBackOfWhatOnlyTrafficShows(t *testing.T) {
+	claimed := func(w *World) { w.Claims = []Claim{{Source: "am", UpdatedAt: now}} }
+	trial := func(a edge.Answer) func(*World) {
+		return func(w *World) {
+			w.Held[s1] = with(w.Held[s1], func(h *Held) { h.Trial = true })
+			w.Own[s1] = Evidence{Source: "traffic", Answer: a, At: now}
+		}
+	}
+	out := func(ago time.Duration) func(*World) {
+		return func(w *World) { w.Held[s1] = with(w.Held[s1], func(h *Held) { h.Since = now.Add(-ago) }) }
+	}
+	hold := held().Policy.HoldDown
+	cases := []judged{
+		{"out for long enough", home, out(hold), ""},
+		{"not out for long enough", home, out(hold - 1), "evidence/hold_down"},
+		{"out for long enough, and claimed", home, func(w *World) { out(hold)(w); claimed(w) }, "evidence/claimed"},
+		{"tried, and well", home, trial(edge.Yes), ""},
+		{"tried, and bad", home, trial(edge.No), "evidence/not_well"},
+		{"tried, and claimed again", home, func(w *World) { trial(edge.Yes)(w); claimed(w) }, "evidence/claimed"},
+	}
+	for i, c := range cases {
+		cases[i].change = func(w *World) { w.Policy.Confirm = "traffic"; c.change(w) }
+	}
+	judge(t, cases)
+}
