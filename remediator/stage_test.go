@@ -173,6 +173,14 @@ func TestAFreezeStopsFurtherSteps(t *testing.T) {
 	})
 }
 
+// s1Fails is how many of a hundred answers are 5xx.
+func s1Fails(m edge.Member) int {
+	if m == s1 {
+		return 30
+	}
+	return 1
+}
+
 // serve counts answers of all members each second, until the world ends.
 func (w *world) serve(bad func(m edge.Member) int) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
@@ -363,12 +371,7 @@ func TestAWeightThatAPersonSetWhileItIsOutIsLeftAlone(t *testing.T) {
 
 func TestATrialOfWhichNothingIsHeardHasAnEnd(t *testing.T) {
 	inWorldWith(t, weighed, byTraffic, func(w *world) {
-		stop := w.serve(func(m edge.Member) int {
-			if m == s1 {
-				return 30
-			}
-			return 1
-		})
+		stop := w.serve(s1Fails)
 		w.alerts.fire(s1)
 		w.r.Wake()
 		w.wait(10 * time.Second)
@@ -384,12 +387,7 @@ func TestATrialOfWhichNothingIsHeardHasAnEnd(t *testing.T) {
 
 func TestAMemberThatIsClaimedAgainWhileItIsTriedGoesOut(t *testing.T) {
 	inWorldWith(t, weighed, byTraffic, func(w *world) {
-		stop := w.serve(func(m edge.Member) int {
-			if m == s1 {
-				return 30
-			}
-			return 1
-		})
+		stop := w.serve(s1Fails)
 		w.alerts.fire(s1)
 		w.r.Wake()
 		w.wait(10 * time.Second)
