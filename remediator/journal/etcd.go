@@ -20,7 +20,8 @@ const (
 	callTimeout   = 2 * time.Second
 	tryTimeout    = 600 * time.Millisecond // of one try to read, of a few in the time of a call
 	tryPause      = 100 * time.Millisecond
-	updateTimeout = 3 * callTimeout // the turn, reading, and starting again included
+	silentStill   = 100 * time.Millisecond // after a silence: nobody asks again so soon
+	updateTimeout = 3 * callTimeout        // the turn, reading, and starting again included
 	updateTries   = 50
 	patientAfter  = 3 // tries that lost; from then on there is a pause between them
 	longestPause  = 20 * time.Millisecond
@@ -47,7 +48,13 @@ type etcdStore struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 	turn   chan struct{} // updates of one process never lose to each other
-	silent atomic.Bool   // the last read had no answer in all its time
+	silent atomic.Pointer[silence]
+}
+
+// A silence is that a read had no answer in all its time, and none has had one since.
+type silence struct {
+	at    time.Time
+	cause error
 }
 
 // OpenEtcd opens the journal below prefix, such as "/sluice", in an etcd. There

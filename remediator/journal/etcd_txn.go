@@ -91,7 +91,11 @@ func (t *etcdTxn) fetch(key string, opts ...clientv3.OpOption) (*clientv3.GetRes
 // that is silent, or about to elect a leader, leaves time for another try.
 func asked[R any](t *etcdTxn, call func(context.Context) (R, *pb.ResponseHeader, error)) (R, error) {
 	timeout := callTimeout
-	if t.s.silent.Load() {
+	if still := t.s.silent.Load(); still != nil {
+		if time.Since(still.at) < silentStill {
+			var none R
+			return none, t.s.unavailable(still.cause)
+		}
 		timeout = tryTimeout
 	}
 	whole, cancel := context.WithTimeout(t.ctx, timeout)
@@ -104,7 +108,7 @@ func asked[R any](t *etcdTxn, call func(context.Context) (R, *pb.ResponseHeader,
 		cancel()
 		switch {
 		case err == nil:
-			t.s.silent.Store(false)
+			t.s.silent.Store(nil)
 			if t.rev == 0 {
 				t.rev = h.Revision
 			}
@@ -117,7 +121,9 @@ func asked[R any](t *etcdTxn, call func(context.Context) (R, *pb.ResponseHeader,
 		select {
 		case <-time.After(tryPause):
 		case <-whole.Done():
-			t.s.silent.Store(true)
+			if t.ctx.Err() == nil { // else it wasn't given all its time
+				t.s.silent.Store(&silence{time.Now(), cause})
+			}
 			return r, t.s.unavailable(cause)
 		}
 	}
