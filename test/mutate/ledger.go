@@ -103,7 +103,7 @@ var wordEdits = []edit{
 	{ids: "I23", what: "a refusal's world isn't recorded", dir: engine, texts: one("World: record(w, t.member), Row: row(w, t.member),\n	}\n	if k.keep(c, e) != nil {\n		return\n	}\n	level.Warn", "Row: row(w, t.member),\n	}\n	if k.keep(c, e) != nil {\n		return\n	}\n	level.Warn")},
 	{ids: "I23", what: "a further step's world isn't recorded", dir: engine, texts: one("Detail: why, Evidence: marshal(k.own[h.Member]), Decision: marshal(d), World: record(w, h.Member),", "Detail: why, Evidence: marshal(k.own[h.Member]), Decision: marshal(d),")},
 	{ids: "I23", what: "the world of a way back isn't recorded", dir: engine, texts: one("Actor: h.ReleaseBy,\n			World: record(w, h.Member), ", "Actor: h.ReleaseBy,\n			")},
-	{ids: "I23", what: "the device's own words aren't recorded", dir: engine, texts: one("	return text[:min(len(text), maxRow)]\n", "	return \"\"\n")},
+	{ids: "I23", what: "the device's own words aren't recorded", dir: engine, texts: one("text[:min(len(text), maxRow)]", "text[:0*min(len(text), maxRow)]")},
 	{ids: "I23", what: "what a candidate went through isn't recorded", dir: "remediator/journal", also: engineToo, texts: one("		if err := appendEntry(tx, gone); err != nil {\n			return h, err\n		}\n		from = p\n", "		_ = gone\n		from = p\n")},
 	{ids: "I23", what: "the audit stream isn't written", dir: engine, texts: one("		if err := r.audit.Sync(r.journal); err != nil {\n			r.metrics", "		if err := error(nil); err != nil {\n			r.metrics")},
 	{ids: "I23", what: "what is recorded while it stops isn't in the audit stream", dir: engine, texts: one("			if err := r.audit.Sync(r.journal); err != nil && last == \"\" {", "			if err := error(nil); err != nil && last == \"\" {")},
