@@ -1,6 +1,7 @@
 package remediator
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -63,5 +64,38 @@ func TestI20AThawEndsTheCountOfStepsThatDidNotHelp(t *testing.T) {
 		w.fail(s2)
 		w.wait(10 * time.Second)
 		w.want(s2, "FDRAIN")
+	})
+}
+
+// rowed is a device that shows its own words.
+type rowed struct{ *device }
+
+func (r rowed) Look(ctx context.Context) (edge.Snapshot, error) {
+	snap, err := r.device.Look(ctx)
+	snap.Row = func(m edge.Member) string { return "the line of " + m.Name }
+	return snap, err
+}
+
+// What the device itself said of the member is with each intent and refusal (I23).
+func TestI23TheDevicesOwnWordsAreRecorded(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.again(func(o *Options) { o.Devices["edge1"] = rowed{w.device} }, nil)
+		w.fail(s1)
+		w.wait(10 * time.Second)
+		w.fail(s2)
+		w.wait(10 * time.Second)
+		n := 0
+		for _, e := range w.entries() {
+			if e.Decision == nil {
+				continue
+			}
+			n++
+			if e.Row != "the line of "+e.Member.Name {
+				t.Errorf("entry %d (%s on %s) has the row %q", e.Seq, e.Event, e.Member, e.Row)
+			}
+		}
+		if n < 2 {
+			t.Errorf("%d decisions", n)
+		}
 	})
 }
