@@ -124,6 +124,7 @@ func namespaces(t testing.TB) *network {
 	run("ip link set lo up")
 	run(enter + "ip link set lo up")
 	run("ip link add near address " + nearMAC + " type veth peer name far address " + farMAC + " netns " + strconv.Itoa(keeper.Process.Pid))
+	t.Cleanup(func() { run("ip link delete near") }) // with a namespace it would go a while later
 	for i := range near {
 		run("ip address add " + near[i] + "/30 dev near")
 		run(enter + "ip address add " + far[i] + "/30 dev far")
