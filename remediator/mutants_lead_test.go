@@ -40,11 +40,11 @@ func (o *office) Leading() (coordinate.Term, bool) {
 func (o *office) Changes() <-chan struct{} { return o.changed }
 
 func (o *office) Status() coordinate.Status {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.asked != nil {
 		o.asked()
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	return coordinate.Status{Leased: true, Leading: o.leads, Leader: "another"}
 }
 
@@ -112,13 +112,6 @@ func TestI3OneDecidesAtATime(t *testing.T) {
 		o := newOffice(true)
 		var mu sync.Mutex
 		alone, decided := false, 0
-		o.asked = func() {
-			mu.Lock()
-			defer mu.Unlock()
-			if alone = !w.r.ledger.deciding.TryLock(); !alone {
-				w.r.ledger.deciding.Unlock()
-			}
-		}
 		w.again(func(opts *Options) {
 			opts.Coordinator = o
 			opts.Failpoint = func(name string) {
@@ -132,6 +125,15 @@ func TestI3OneDecidesAtATime(t *testing.T) {
 				}
 			}
 		}, nil)
+		o.mu.Lock()
+		o.asked = func() {
+			mu.Lock()
+			defer mu.Unlock()
+			if alone = !w.r.ledger.deciding.TryLock(); !alone {
+				w.r.ledger.deciding.Unlock()
+			}
+		}
+		o.mu.Unlock()
 		w.fail(s1)
 		w.wait(time.Second)
 		if decided != 1 {
