@@ -22,6 +22,7 @@ type act struct {
 	entry  journal.Entry // of the intent
 	snap   edge.Snapshot // that was decided on
 	byHand bool          // a person asked: a freeze doesn't stop it
+	atMax  bool          // the hold is at its end: a good result is enough
 }
 
 // pace returns how long a pool that is written whole has to be left alone still.
@@ -65,7 +66,13 @@ func (k *keeper) flush(ctx context.Context) {
 // the order was gathered. Nothing is recorded of that yet: it goes on being held.
 func (k *keeper) overtaken(a *act) bool {
 	c := k.courses[a.hold.Member]
-	return a.hold.Undo && !a.byHand && !a.hold.Bypass && c != nil && c.goodSince.IsZero() && k.own[a.hold.Member].Answer != edge.Yes
+	switch {
+	case !a.hold.Undo, a.byHand, a.hold.Bypass, c == nil:
+		return false
+	case a.atMax, a.hold.Stage == stageProbation:
+		return k.own[a.hold.Member].Answer == edge.No
+	}
+	return c.goodSince.IsZero()
 }
 
 // carryOut records all intents in one transaction, sends one order, and reads
@@ -318,7 +325,11 @@ func (k *keeper) applied(h *journal.Hold, st edge.State, snap edge.Snapshot) {
 		h.To = to
 	}
 	left := st
-	if k.put(h, journal.Entry{Event: "step", Admin: to.String(), Result: "applied", Detail: detail, Left: &left, Along: h.Along}) != nil {
+	e := journal.Entry{Event: "step", Admin: to.String(), Result: "applied", Detail: detail, Left: &left, Along: h.Along}
+	if !out {
+		e.Reason = reasonFurther
+	}
+	if k.put(h, e) != nil {
 		return
 	}
 	k.passes(false, "outcome")

@@ -314,7 +314,7 @@ func (k *keeper) giveBack(ctx context.Context, h *journal.Hold, t *target, p *Po
 	h.Phase, h.Undo, h.Deadline = journal.Reverting, true, now.Add(sendTimeout)
 	to := k.goal(h).To
 	k.do(ctx, &act{
-		hold: h, snap: snap, byHand: byHand,
+		hold: h, snap: snap, byHand: byHand, atMax: w.AtMax,
 		entry: journal.Entry{
 			Event: "intent", Admin: to.String(), Evidence: marshal(k.own[h.Member]), Decision: marshal(d), Actor: h.ReleaseBy,
 			World: record(w, h.Member), Row: row(w, h.Member),

@@ -3,6 +3,7 @@ package remediator
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -62,6 +63,7 @@ type course struct {
 	goodSince time.Time
 	goodCount int
 	badAt     time.Time // the last bad result
+	last      time.Time // when the youngest answer was given
 }
 
 // A failure keeps a member from being tried again too soon.
@@ -273,6 +275,9 @@ func (k *keeper) hear(res result) bool {
 	if c == nil {
 		return false
 	}
+	if res.evidence.Answer == edge.Yes && res.evidence.At.Before(c.last) {
+		return false // it was well before it was found bad by another question
+	}
 	k.learn(res.member, res.evidence)
 	was := c.goodSince.IsZero()
 	c.take(res.evidence, k.rise(res.member))
@@ -294,6 +299,9 @@ func (k *keeper) catchUp() {
 
 // take goes on with one answer.
 func (c *course) take(e guard.Evidence, rise int) {
+	if e.At.After(c.last) {
+		c.last = e.At
+	}
 	switch e.Answer {
 	case edge.Yes:
 		c.goodCount++
@@ -309,7 +317,10 @@ func (c *course) take(e guard.Evidence, rise int) {
 
 func (k *keeper) rise(m edge.Member) int {
 	h, held, err := k.hold(m)
-	if !held || err != nil {
+	switch {
+	case err != nil:
+		return math.MaxInt // what isn't known to be enough isn't
+	case !held:
 		return 1
 	}
 	return k.set.limits(k.set.held(h.Policy, m), m).Rise

@@ -1,7 +1,6 @@
 package remediator
 
 import (
-	"cmp"
 	"maps"
 	"net"
 	"slices"
@@ -20,6 +19,9 @@ const eventBrake = "brake"
 
 // eventReleaseAsked is of entries by which a person had a member given back.
 const eventReleaseAsked = "release_asked"
+
+// reasonFurther is of entries of steps on what was out already: they spend nothing.
+const reasonFurther = "further"
 
 // A ledger is what guards want to know of all devices together, and of the time
 // before this process. What must not be lost is in the journal, and read from
@@ -51,57 +53,52 @@ func (c *Config) horizon() time.Duration {
 	return max(time.Duration(c.Budget.Window), d.Max+6*d.HalfLife)
 }
 
-// load reads what happened before this process, or under another leader.
-func (l *ledger) load(r *Remediator, c *Config) {
-	now := time.Now()
-	steps, err := r.journal.Entries(journal.Query{Event: "step", Since: now.Add(-c.horizon())})
+// load reads what happened before this process, or under another leader. Without
+// it nothing may be done: budgets and brakes would begin anew.
+func (l *ledger) load(r *Remediator, c *Config) error {
+	now, cooldown := time.Now(), time.Duration(c.Brake.Cooldown)
+	entries, err := r.journal.Entries(journal.Query{Since: now.Add(-max(c.horizon(), cooldown))})
 	if err != nil {
-		level.Error(r.logger).Log("msg", "journal not read", "err", err)
-	}
-	brakes, err := r.journal.Entries(journal.Query{Event: eventBrake, Since: now.Add(-time.Duration(c.Brake.Cooldown)), Limit: 1})
-	if err != nil {
-		level.Error(r.logger).Log("msg", "journal not read", "err", err)
-	}
-	effects, err := r.journal.Entries(journal.Query{Event: eventEffect, Since: now.Add(-c.horizon())})
-	if err != nil {
-		level.Error(r.logger).Log("msg", "journal not read", "err", err)
-	}
-	released, err := r.journal.Entries(journal.Query{Event: eventReleaseAsked, Since: now.Add(-c.horizon())})
-	if err != nil {
-		level.Error(r.logger).Log("msg", "journal not read", "err", err)
-	}
-	thawed, err := r.journal.Entries(journal.Query{Event: journal.EventThaw, Since: now.Add(-c.horizon())})
-	if err != nil {
-		level.Error(r.logger).Log("msg", "journal not read", "err", err)
+		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	clear(l.outs)
 	clear(l.idle)
-	// A person who had something given back has looked at the pool.
-	for _, e := range slices.SortedFunc(slices.Values(slices.Concat(effects, released, thawed)), func(a, b journal.Entry) int { return cmp.Compare(a.Seq, b.Seq) }) {
-		switch {
-		case e.Event == journal.EventThaw:
+	for _, e := range entries {
+		switch e.Event {
+		case "step":
+			l.stepped(e)
+		case eventBrake:
+			if until := e.At.Add(cooldown); until.After(l.storm.Until) {
+				l.storm.Until, l.storm.Why, l.noted = until, e.Detail, e.At
+			}
+		case eventEffect:
+			if e.Member != nil && e.Result == effective {
+				delete(l.idle, e.Member.In())
+			}
+			if e.Member != nil && e.Result == ineffective {
+				l.idle[e.Member.In()]++
+			}
+		case eventReleaseAsked: // a person who had something given back has looked at the pool
+			if e.Member != nil {
+				delete(l.idle, e.Member.In())
+			}
+		case journal.EventThaw:
 			clear(l.idle)
-		case e.Member == nil:
-		case e.Event == eventReleaseAsked || e.Result == effective:
-			delete(l.idle, e.Member.In())
-		case e.Result == ineffective:
-			l.idle[e.Member.In()]++
 		}
 	}
-	for _, e := range steps {
-		if e.Member == nil || e.Result != "applied" || e.Admin != edge.Drain.String() && e.Admin != edge.Maint.String() || e.To != journal.Applied {
-			continue
-		}
-		for _, m := range append([]edge.Member{*e.Member}, e.Along...) {
-			l.outs[m] = append(l.outs[m], e.At)
-		}
+	return nil
+}
+
+// stepped counts a step of the time before, when it took a member out.
+func (l *ledger) stepped(e journal.Entry) {
+	out := e.Admin == edge.Drain.String() || e.Admin == edge.Maint.String()
+	if e.Member == nil || e.Reason == reasonFurther || e.Result != "applied" || e.To != journal.Applied || !out {
+		return
 	}
-	for _, e := range brakes {
-		if until := e.At.Add(time.Duration(c.Brake.Cooldown)); until.After(l.storm.Until) {
-			l.storm.Until, l.storm.Why, l.noted = until, e.Detail, e.At
-		}
+	for _, m := range append([]edge.Member{*e.Member}, e.Along...) {
+		l.outs[m] = append(l.outs[m], e.At)
 	}
 }
 

@@ -237,8 +237,29 @@ func (p *Policy) key() string {
 	return fmt.Sprintf("%s on %s/%s/%s", p.Name, cmp.Or(p.Members.Device, ".*"), cmp.Or(p.Members.Pool, ".*"), cmp.Or(p.Members.Member, ".*"))
 }
 
+// loadAgain is how soon a journal that couldn't be read is tried again.
+const loadAgain = time.Second
+
 // generation runs keepers until ctx ends or the settings are replaced.
 func (r *Remediator) generation(ctx context.Context) {
+	r.mu.Lock()
+	cfg := r.set.cfg
+	r.mu.Unlock()
+	for last := ""; ; {
+		err := r.ledger.load(r, cfg)
+		if err == nil {
+			break
+		}
+		if said := oneLine(err); said != last {
+			last = said
+			level.Error(r.logger).Log("msg", "journal not read, nothing is done", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(loadAgain):
+		}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -246,7 +267,6 @@ func (r *Remediator) generation(ctx context.Context) {
 	r.mu.Lock()
 	set := r.set
 	r.keepers = map[string]*keeper{}
-	r.ledger.load(r, set.cfg)
 	for name, d := range set.devices {
 		k := newKeeper(r, set, name, d)
 		r.keepers[name] = k

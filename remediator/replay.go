@@ -91,7 +91,7 @@ type outing struct {
 
 // note remembers a step that took a member out: a longer window may count it.
 func (p *rerun) note(e journal.Entry) {
-	if e.Event != "step" || e.Member == nil || e.Result != "applied" || e.To != journal.Applied ||
+	if e.Event != "step" || e.Member == nil || e.Reason == reasonFurther || e.Result != "applied" || e.To != journal.Applied ||
 		e.Admin != edge.Drain.String() && e.Admin != edge.Maint.String() {
 		return
 	}

@@ -111,9 +111,12 @@ func (k *keeper) tendProbation(ctx context.Context, h *journal.Hold, snap edge.S
 	}
 	st, _ := snap.State(h.Member)
 	atMax := now.After(h.MaxUntil) && p.AtMax == "release"
-	switch why := fails(e, st, t, h.StageAt); {
+	switch why := fails(p, e, st, t, h.StageAt); {
 	case why != "":
 		h.Relapses++
+		if c := k.courses[h.Member]; c != nil { // whoever found it bad: it has to prove well again
+			c.goodCount, c.goodSince = 0, time.Time{}
+		}
 		goal, next := journal.Goal{To: p.first()}, ""
 		if h.Left.Share != h.Preimage.Share {
 			goal.Share = h.Preimage.Share
@@ -128,6 +131,8 @@ func (k *keeper) tendProbation(ctx context.Context, h *journal.Hold, snap edge.S
 	case e.Answer == edge.Yes && atMax:
 	case now.Sub(h.StageAt) < watch:
 		return lookHeld
+	case e.Answer != edge.Yes && p.Confirm != "traffic": // blind means still
+		return lookHeld
 	case e.Answer != edge.Yes && now.Sub(h.StageAt) < max(patience*watch, leastPatience) && !atMax:
 		return lookHeld
 	case p.Release != nil && h.StageNo+1 < len(p.Release.percents):
@@ -139,23 +144,24 @@ func (k *keeper) tendProbation(ctx context.Context, h *journal.Hold, snap edge.S
 	return k.giveBack(ctx, h, t, p, false)
 }
 
-// A member of which too little is heard, at night for one, isn't kept at a little
-// weight for ever: nobody claims it, and after so many times its watch it goes on.
+// A member of which too little traffic is heard, at night for one, isn't kept at a
+// little weight for ever: nobody claims it, and after so many times its watch it
+// goes on.
 const (
 	patience      = 10
 	leastPatience = 5 * time.Minute
 )
 
 // fails says why a member on its way back has to go out again; empty when it
-// doesn't: our own evidence since it came in, the device's check, or a claim that
-// no good evidence of ours contradicts.
-func fails(e guard.Evidence, st edge.State, t *target, since time.Time) string {
+// doesn't: our own evidence since it came in, the device's check, or, where only
+// traffic shows it, a claim that no traffic contradicts.
+func fails(p *Policy, e guard.Evidence, st edge.State, t *target, since time.Time) string {
 	switch {
 	case e.Answer == edge.No && e.At.After(since):
 		return e.Detail
 	case st.Check == edge.No:
 		return "the device's own check finds it bad"
-	case t != nil && e.Answer != edge.Yes:
+	case t != nil && p.Confirm == "traffic" && e.Answer != edge.Yes:
 		return "it is claimed again, and nothing of ours finds it well: " + e.Detail
 	}
 	return ""

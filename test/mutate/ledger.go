@@ -6,8 +6,10 @@ var engineToo = []string{"./remediator"}
 
 // ledgerEdits are made in what the engine remembers of all devices together.
 var ledgerEdits = []edit{
-	{ids: "I3, I18", what: "a restart forgets what was taken out", dir: engine, texts: one("			l.outs[m] = append(l.outs[m], e.At)\n", "			_ = m\n")},
-	{ids: "I3, I18", what: "a restart forgets what a step moved along", dir: engine, texts: one("append([]edge.Member{*e.Member}, e.Along...) {\n			l.outs", "[]edge.Member{*e.Member} {\n			l.outs")},
+	{ids: "I3, I18", what: "a restart forgets what was taken out", dir: engine, texts: one("		l.outs[m] = append(l.outs[m], e.At)\n", "		_ = m\n")},
+	{ids: "I3, I18", what: "a restart forgets what a step moved along", dir: engine, texts: one("append([]edge.Member{*e.Member}, e.Along...) {\n		l.outs", "[]edge.Member{*e.Member} {\n		l.outs")},
+	{ids: "I3, I15", what: "from drain to maint is a second time out, after a restart", dir: engine, texts: one("e.Member == nil || e.Reason == reasonFurther || e.Result != \"applied\" || e.To != journal.Applied || !out", "e.Member == nil || e.Result != \"applied\" || e.To != journal.Applied || !out")},
+	{ids: "I3, I15", what: "what isn't read at the start is taken for nothing", dir: engine, texts: one("	if err != nil {\n		return err\n	}\n	l.mu.Lock()\n	defer l.mu.Unlock()\n	clear(l.outs)", "	if err != nil {\n		entries = nil\n	}\n	l.mu.Lock()\n	defer l.mu.Unlock()\n	clear(l.outs)")},
 	{ids: "I3", what: "what is decided and not recorded yet spends no budget", dir: engine, texts: one("	for m := range l.booked {\n		w.Spent.Steps++\n		w.Spent.Pool[m.In()]++\n	}\n", "")},
 	{ids: "I3", what: "what is decided isn't booked", dir: engine, texts: one("		k.r.ledger.book(t.member, q.snap.Along[t.member])\n", "")},
 	{ids: "I3", what: "what a step moves along isn't booked", dir: engine, texts: one("book(t.member, q.snap.Along[t.member])", "book(t.member, nil)")},
@@ -29,9 +31,9 @@ var ledgerEdits = []edit{
 
 	{ids: "I20, I18", what: "a restart forgets steps that didn't help", dir: engine, texts: one("			l.idle[e.Member.In()]++\n", "")},
 	{ids: "I20", what: "the guards aren't told of steps that didn't help", dir: engine, texts: one("	w.Ineffective = l.idle[m.In()]\n", "")},
-	{ids: "I20", what: "a restart forgets that a person looked at the pool", dir: engine, texts: one("e.Event == eventReleaseAsked || e.Result == effective", "e.Result == effective")},
+	{ids: "I20", what: "a restart forgets that a person looked at the pool", dir: engine, texts: one("		case eventReleaseAsked:", "		case eventReleaseAsked + \"?\":")},
 	{ids: "I20", what: "a person's release doesn't end the count of steps that didn't help", dir: engine, texts: one("			r.ledger.effect(m.In(), effective) // somebody has looked at the pool\n", "")},
-	{ids: "I20", what: "a restart forgets that a person lifted a freeze", dir: engine, texts: one("		case e.Event == journal.EventThaw:\n			clear(l.idle)\n", "")},
+	{ids: "I20", what: "a restart forgets that a person lifted a freeze", dir: engine, texts: one("		case journal.EventThaw:\n			clear(l.idle)\n", "")},
 	{ids: "I20", what: "what too little is known of has helped", dir: engine, texts: neverCase("e.Before < 0 || after.answers < effectAnswers")},
 	{ids: "I20", what: "too few answers tell that a step didn't help", dir: engine, texts: one("e.Before < 0 || after.answers < effectAnswers", "e.Before < 0")},
 	{ids: "I20", what: "a member that is picked although it is out was taken out", dir: engine, texts: neverCase("st.Chosen > e.Chosen")},
@@ -59,7 +61,7 @@ var wayEdits = []edit{
 	{ids: "I13", what: "drain_wait has no end", dir: engine, texts: one("st.Sessions > 0 && waited < limit ||", "st.Sessions > 0 && waited < 1000*limit ||")},
 	{ids: "I15, I20", what: "what fails again on its way back stays in", dir: engine, texts: neverCase(`why != ""`)},
 	{ids: "I20", what: "the device's own check isn't heard on the way back", dir: engine, texts: neverCase("st.Check == edge.No")},
-	{ids: "I20", what: "a claim on the way back isn't heard", dir: engine, texts: neverCase("t != nil && e.Answer != edge.Yes")},
+	{ids: "I20", what: "a claim on the way back isn't heard", dir: engine, texts: neverCase("t != nil && p.Confirm == \"traffic\" && e.Answer != edge.Yes")},
 	{ids: "I14", what: "what little is heard of on its way back is well at once", dir: engine, texts: one("max(patience*watch, leastPatience)", "0*max(patience*watch, leastPatience)")},
 	{ids: "I7", what: "a weight that somebody set while the member was out is lowered", dir: engine, texts: neverCase("st.Share != h.Left.Share")},
 	{ids: "I10", what: "half of our own order is somebody's change", dir: engine, texts: neverCase("k.half(h, st)")},
