@@ -77,7 +77,7 @@ func (c simAsker) Ask(ctx context.Context, st edge.State) guard.Evidence {
 	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	e.Duration, e.Answer, e.Detail = time.Since(asked), edge.No, "it is ill"
+	e.At, e.Duration, e.Answer, e.Detail = time.Now(), time.Since(asked), edge.No, "it is ill" // as a real probe, which is of the time when it ended
 	if m := c.s.device(st.Member.Device).members[st.Member]; m != nil && m.well {
 		e.Answer, e.Detail = edge.Yes, "it is well"
 	}

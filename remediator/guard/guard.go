@@ -15,7 +15,7 @@ import (
 type Evidence struct {
 	Source   string        `json:"source"` // "probe:shop", "prometheus", "device"
 	Answer   edge.Answer   `json:"answer"` // yes: well; no: bad; unknown never acts (SAFETY.md I6)
-	At       time.Time     `json:"at"`
+	At       time.Time     `json:"at"`     // when the answer was there
 	Duration time.Duration `json:"duration"`
 	Reason   string        `json:"reason,omitempty"` // a word: connect, timeout, status, ...
 	Detail   string        `json:"detail,omitempty"` // one line
