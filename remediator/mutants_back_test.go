@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/guard"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
 
@@ -88,5 +89,84 @@ func TestWhatCanNotBeReadAtTheStartIsNotTakenForNothing(t *testing.T) {
 		if err := newLedger().load(&Remediator{journal: j}, w.cfg); err == nil {
 			t.Error("a closed journal was read")
 		}
+	})
+}
+
+// I14: an answer that comes late, and is older than a bad one, proves nothing.
+func TestI14AnOlderGoodAnswerDoesNotOutlastANewerBadOne(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		k := newKeeper(w.r, w.r.set, "edge1", w.device)
+		c := new(course)
+		k.courses[s1] = c
+		now := time.Now()
+		c.take(guard.Evidence{Answer: edge.No, At: now}, 1)
+		if k.hear(result{s1, guard.Evidence{Answer: edge.Yes, At: now.Add(-time.Second)}}) || !c.goodSince.IsZero() {
+			t.Errorf("it counts as well since %s", c.goodSince)
+		}
+		if !k.hear(result{s1, guard.Evidence{Answer: edge.Yes, At: now.Add(time.Second)}}) || c.goodSince.IsZero() {
+			t.Error("a newer good answer counts for nothing")
+		}
+	})
+}
+
+// I14: what waits for the end of the round isn't given back when it has failed
+// since; a person's order goes, and at the end of a hold a good result is enough.
+func TestI14AWayBackThatWasOvertakenIsNotGone(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		k := newKeeper(w.r, w.r.set, "edge1", w.device)
+		back := func(change func(*act)) *act {
+			a := &act{hold: &journal.Hold{Member: s1, Undo: true}}
+			change(a)
+			return a
+		}
+		for name, c := range map[string]struct {
+			good bool
+			own  edge.Answer
+			a    *act
+			want bool
+		}{
+			"failed since":             {false, edge.No, back(func(*act) {}), true},
+			"unknown since":            {false, edge.Unknown, back(func(*act) {}), true},
+			"well, and not for long":   {false, edge.Yes, back(func(*act) {}), true},
+			"well":                     {true, edge.Yes, back(func(*act) {}), false},
+			"by hand":                  {false, edge.No, back(func(a *act) { a.byHand = true }), false},
+			"at its end and well":      {false, edge.Yes, back(func(a *act) { a.atMax = true }), false},
+			"at its end and bad":       {false, edge.No, back(func(a *act) { a.atMax = true }), true},
+			"a way out, not back":      {false, edge.No, back(func(a *act) { a.hold.Undo = false }), false},
+			"a bypass, judged by pool": {false, edge.No, back(func(a *act) { a.hold.Bypass = true }), false},
+		} {
+			k.courses[s1], k.own[s1] = new(course), guard.Evidence{Answer: c.own}
+			if c.good {
+				k.courses[s1].goodSince = time.Now()
+			}
+			if got := k.overtaken(c.a); got != c.want {
+				t.Errorf("%s: overtaken %v; want %v", name, got, c.want)
+			}
+		}
+	})
+}
+
+// I14
+func TestI14NothingThatWasOvertakenIsSentAtTheEndOfARound(t *testing.T) {
+	inWorldWith(t, whole, nil, func(w *world) {
+		w.fail(s1)
+		w.wait(time.Second)
+		w.want(s1, "DOWN")
+		h := *w.hold(s1)
+		h.Phase = journal.ReleasePending
+		if err := w.r.journal.Put(&h, journal.Entry{}); err != nil {
+			t.Fatal(err)
+		}
+		snap, err := w.device.Look(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := newKeeper(w.r, w.r.set, "edge1", w.device)
+		k.courses[s1], k.own[s1] = new(course), guard.Evidence{Answer: edge.No}
+		h.Phase, h.Undo = journal.Reverting, true
+		k.queue[s1.In()] = []*act{{hold: &h, snap: snap, entry: journal.Entry{Event: "intent"}}}
+		k.flush(t.Context())
+		w.want(s1, "DOWN")
+		wantOrders(t, w, 1)
 	})
 }
