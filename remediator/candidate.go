@@ -65,7 +65,7 @@ func (k *keeper) refused(t *target, c *journal.Hold, w guard.World, d guard.Deci
 		k.refuse(t, d) // nothing that is there: an alert's text makes no record
 		return
 	}
-	k.r.metrics.refusals.WithLabelValues(why.Guard, why.Reason).Inc()
+	count := k.r.metrics.refusals.WithLabelValues(why.Guard, why.Reason)
 	phase := journal.Deferred
 	switch {
 	case why.Guard == "approval" && why.Reason != "rejected":
@@ -75,6 +75,7 @@ func (k *keeper) refused(t *target, c *journal.Hold, w guard.World, d guard.Deci
 	}
 	word := why.Guard + "/" + why.Reason + "/" + t.policy.Name
 	if c.Phase == phase && c.Refused == word {
+		count.Inc()
 		return
 	}
 	if c.Phase != phase {
@@ -89,8 +90,9 @@ func (k *keeper) refused(t *target, c *journal.Hold, w guard.World, d guard.Deci
 		Evidence: marshal(k.own[t.member]), Decision: marshal(d), World: record(w, t.member), Row: row(w, t.member),
 	}
 	if k.keep(c, e) != nil {
-		return
+		return // a person spoke in between, as a rule: the next round judges again
 	}
+	count.Inc()
 	level.Warn(k.r.logger).Log("msg", "step refused", "member", t.member, "policy", t.policy.Name, "guard", why.Guard, "reason", why.Reason, "detail", why.Detail)
 }
 

@@ -106,7 +106,7 @@ var wordEdits = []edit{
 	{ids: "I7", what: "it acts in a maintenance window", dir: engine, texts: one("		w.Windows = k.set.cfg.in(w.Now, append([]edge.Member{m}, snap.Along[m]...)...)\n", "")},
 	{ids: "I23", what: "what passed without a step isn't told", dir: engine, texts: one("		if c.Would == DryRun {\n			took :=", "		if false {\n			took :=")},
 	{ids: "I23", what: "a step's world isn't recorded", dir: engine, texts: one("World: record(w, t.member), Row: row(w, t.member), Preimage", "Row: row(w, t.member), Preimage")},
-	{ids: "I23", what: "a refusal's world isn't recorded", dir: engine, texts: one("World: record(w, t.member), Row: row(w, t.member),\n	}\n	if k.keep(c, e) != nil {\n		return\n	}\n	level.Warn", "Row: row(w, t.member),\n	}\n	if k.keep(c, e) != nil {\n		return\n	}\n	level.Warn")},
+	{ids: "I23", what: "a refusal's world isn't recorded", dir: engine, texts: one("World: record(w, t.member), Row: row(w, t.member),\n	}\n	if k.keep(c, e) != nil {\n		return // a person spoke in between, as a rule: the next round judges again", "Row: row(w, t.member),\n	}\n	if k.keep(c, e) != nil {\n		return")},
 	{ids: "I23", what: "a further step's world isn't recorded", dir: engine, texts: one("Detail: why, Evidence: marshal(k.own[h.Member]), Decision: marshal(d), World: record(w, h.Member),", "Detail: why, Evidence: marshal(k.own[h.Member]), Decision: marshal(d),")},
 	{ids: "I23", what: "the world of a way back isn't recorded", dir: engine, texts: one("Actor: h.ReleaseBy,\n			World: record(w, h.Member), ", "Actor: h.ReleaseBy,\n			")},
 	{ids: "I23", what: "the device's own words aren't recorded", dir: engine, texts: one("text[:min(len(text), maxRow)]", "text[:0*min(len(text), maxRow)]")},
