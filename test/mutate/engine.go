@@ -104,7 +104,7 @@ var engineEdits = []edit{
 	{ids: "I21", what: "text of an alert is shown as it is", dir: engine, texts: one("return strconv.QuoteToASCII(s)", "return s")},
 	{ids: "I23", what: "a refusal isn't recorded", dir: engine, texts: one("	r.record(e)\n	logger :=", "	logger :=")},
 	{ids: "I23", what: "a refused claim isn't counted", dir: engine, texts: one("	r.metrics.refusals.WithLabelValues(why.Guard, why.Reason).Inc()\n", "")},
-	{ids: "I23", what: "a refused step isn't counted", dir: engine, texts: one("		return // a person spoke in between, as a rule: the next round judges again\n	}\n	count.Inc()\n", "		return\n	}\n")},
+	{ids: "I23", what: "a refused step isn't counted", dir: engine, texts: one("count := k.r.metrics.refusals.WithLabelValues(why.Guard, why.Reason)", "count := k.r.metrics.auditErrors")},
 	{ids: "I23, I25", what: "the same refusal is recorded in every round", dir: engine, texts: never("r.said[subject] == what")},
 	{ids: "modes", what: "a careful mode takes steps", dir: engine, texts: one("		k.wouldTakeOut(t, c, w, d)\n		return again\n", "		k.wouldTakeOut(t, c, w, d)\n")},
 	{ids: "modes", what: "a careful mode gives back", dir: engine, texts: never("!acts(p.Mode) && !byHand")},
