@@ -67,9 +67,11 @@ fmt: $(LINT) ## format all Go files
 	$(LINT) fmt ./...
 
 .PHONY: bench
-bench: deps build ## how long from kill to drained, what a scrape costs, and the Go benchmarks
+bench: deps build ## from kill to drained, what a scrape costs, floods of alerts, failovers, and the Go benchmarks
 	$(GO) run ./test/mttr -sluice bin/sluice -kills $(KILLS)
 	$(GO) run ./test/scrapecost -sluice bin/sluice
+	$(GO) run ./test/storm
+	$(GO) test -run '^$$' -bench Failover -benchtime $(KILLS)x ./test/replicas
 	$(GO) list ./... | grep -v /test/ | xargs $(GO) test -run '^$$' -bench . -benchtime 1s -benchmem
 
 .PHONY: sim

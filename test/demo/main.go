@@ -37,7 +37,11 @@ func demo(binary string, once bool) (err error) {
 	defer cancel()
 	s := newScreen(os.Stdout)
 	s.say("Starting three members, HAProxy, a simulated PTAF, exporter, Alertmanager, remediator, Prometheus ...")
-	r, err := rig.Start(ctx, rig.Options{Sluice: binary, WAF: true, MinServing: "50%", HoldDown: 2 * time.Second})
+	r, err := rig.Start(ctx, rig.Options{
+		Sluice: binary, WAF: true, MinServing: "50%", HoldDown: 2 * time.Second,
+		// Whoever presses Enter often makes a storm of flapping members; here they are to come and go.
+		Section: []string{"brake: {off: true}", "damping: {off: true}", "budget: {steps: 10000}"},
+	})
 	if err != nil {
 		return unlessInterrupted(ctx, err)
 	}
