@@ -45,11 +45,14 @@ func (k *keeper) do(ctx context.Context, a *act) {
 	k.carryOut(ctx, []*act{a})
 }
 
-// flush carries out what the round has gathered: one order a pool.
-func (k *keeper) flush(ctx context.Context) {
+// flush carries out what the round has gathered: one order a pool. What a pool
+// that is being judged still gathers is kept; the zero Pool keeps nothing.
+func (k *keeper) flush(ctx context.Context, keep edge.Pool) {
 	pools := make([]edge.Pool, 0, len(k.queue))
 	for p := range k.queue {
-		pools = append(pools, p)
+		if p != keep {
+			pools = append(pools, p)
+		}
 	}
 	slices.SortFunc(pools, func(a, b edge.Pool) int { return strings.Compare(a.Name, b.Name) })
 	k.catchUp()
@@ -125,7 +128,7 @@ func (k *keeper) record(acts []*act, entries bool) error {
 	}
 	err := k.r.journal.PutAll(holds, es)
 	if err != nil {
-		k.r.metrics.journalErrors.Inc()
+		k.r.metrics.journalFailed(err)
 		level.Error(k.r.logger).Log("msg", "not recorded", "member", holds[0].Member, "holds", len(holds), "phase", holds[0].Phase, "err", err)
 	}
 	return err
@@ -401,7 +404,7 @@ func (k *keeper) put(h *journal.Hold, e journal.Entry) error {
 	e.Config = k.set.hash
 	err := k.r.journal.Put(h, e)
 	if err != nil {
-		k.r.metrics.journalErrors.Inc()
+		k.r.metrics.journalFailed(err)
 		level.Error(k.r.logger).Log("msg", "not recorded", "member", h.Member, "phase", h.Phase, "err", err)
 	}
 	return err
@@ -410,7 +413,7 @@ func (k *keeper) put(h *journal.Hold, e journal.Entry) error {
 func (k *keeper) drop(h *journal.Hold, e journal.Entry) {
 	e.Config = k.set.hash
 	if err := k.r.journal.Drop(h, e); err != nil {
-		k.r.metrics.journalErrors.Inc()
+		k.r.metrics.journalFailed(err)
 		level.Error(k.r.logger).Log("msg", "not recorded", "member", h.Member, "phase", h.Phase, "err", err)
 	}
 }

@@ -39,7 +39,7 @@ func (r *Remediator) Hint(_ context.Context, m webhook.Message) error {
 		}
 	}
 	if err != nil {
-		r.metrics.journalErrors.Inc()
+		r.metrics.journalFailed(err)
 		return err
 	}
 	r.passes("hint.saved")
@@ -281,7 +281,7 @@ func (r *Remediator) record(e journal.Entry) {
 	e.Config = r.set.hash
 	r.mu.Unlock()
 	if err := r.journal.Append(e); err != nil {
-		r.metrics.journalErrors.Inc()
+		r.metrics.journalFailed(err)
 		level.Error(r.logger).Log("msg", "not recorded", "event", e.Event, "err", err)
 	}
 }

@@ -178,9 +178,10 @@ func (k *keeper) round(ctx context.Context) time.Duration {
 		if _, held, err := k.hold(m); held || err != nil || ctx.Err() != nil {
 			continue
 		}
+		k.flush(ctx, m.In()) // the pools before: their orders don't grow old over questions to this one
 		sooner(k.consider(ctx, targets[m], snap, asked))
 	}
-	k.flush(ctx)
+	k.flush(ctx, edge.Pool{})
 	if k.replan {
 		k.replan = false
 		sooner(shortest)

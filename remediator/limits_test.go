@@ -2,11 +2,13 @@ package remediator
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 
 	"github.com/sluice-project/sluice/edge"
@@ -332,4 +334,24 @@ func TestInPanicOursComesBackAtOnce(t *testing.T) {
 		w.wait(10 * time.Second)
 		w.want(s1, "")
 	})
+}
+
+// That another wrote first, or leads by now, is no fault of the journal's.
+func TestAJournalThatIsNotWrittenIsCounted(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	r, err := New(Options{Registerer: reg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{journal.ErrConflict, journal.ErrFenced, fmt.Errorf("put: %w", journal.ErrConflict)} {
+		r.metrics.journalFailed(err)
+	}
+	if n := counted(t, reg, "sluice_remediation_journal_errors_total"); n != 0 {
+		t.Errorf("%v failures", n)
+	}
+	r.metrics.journalFailed(journal.ErrUnavailable)
+	r.metrics.journalFailed(errGone)
+	if n := counted(t, reg, "sluice_remediation_journal_errors_total"); n != 2 {
+		t.Errorf("%v failures; want 2", n)
+	}
 }

@@ -1,6 +1,7 @@
 package remediator
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/guard"
+	"github.com/sluice-project/sluice/remediator/journal"
 	"github.com/sluice-project/sluice/remediator/webhook"
 )
 
@@ -60,6 +62,14 @@ func newMetrics(reg prometheus.Registerer, r *Remediator) *metrics {
 	}
 	reg.MustRegister(r)
 	return m
+}
+
+// journalFailed counts a write that the journal could not make. That another
+// wrote first, or leads by now, is no failure of it.
+func (m *metrics) journalFailed(err error) {
+	if !errors.Is(err, journal.ErrConflict) && !errors.Is(err, journal.ErrFenced) {
+		m.journalErrors.Inc()
+	}
 }
 
 // webhook counts one request.

@@ -1,6 +1,7 @@
 package remediator
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -165,7 +166,37 @@ func TestI14NothingThatWasOvertakenIsSentAtTheEndOfARound(t *testing.T) {
 		k.courses[s1], k.own[s1] = new(course), guard.Evidence{Answer: edge.No}
 		h.Phase, h.Undo = journal.Reverting, true
 		k.queue[s1.In()] = []*act{{hold: &h, snap: snap, entry: journal.Entry{Event: "intent"}}}
-		k.flush(t.Context())
+		k.flush(t.Context(), edge.Pool{})
+		w.want(s1, "DOWN")
+		wantOrders(t, w, 1)
+	})
+}
+
+// slowly is a check on another pool that takes its time.
+type slowly struct{ *probe }
+
+func (slowly) Name() string              { return "slow" }
+func (slowly) Covers(m edge.Member) bool { return m.Pool == "slow" }
+
+func (slowly) Ask(context.Context, edge.State) guard.Evidence {
+	time.Sleep(12 * time.Second) // virtual
+	return guard.Evidence{Source: "probe:slow", Answer: edge.Yes, At: time.Now()}
+}
+
+// I17, I25: the order of one pool doesn't grow too old over questions to the next,
+// round after round.
+func TestI17AnOrderDoesNotWaitForOtherPools(t *testing.T) {
+	slow := edge.Member{Device: "edge1", Pool: "slow", Name: "s9"}
+	inWorldWith(t, func(w *world) {
+		whole(w)
+		w.device.states[slow] = edge.State{Member: slow, Address: "192.0.2.9:80", Serving: true, Weight: 1}
+	}, func(c *Config) { c.Policies[0].Members.Pool = "shop|slow" }, func(w *world) {
+		w.again(func(o *Options) { o.Checks = append(o.Checks, slowly{w.probe}) }, nil)
+		w.probe.set(s1, edge.No)
+		w.alerts.fire(s1)
+		w.alerts.fire(slow)
+		w.r.Wake()
+		w.wait(time.Minute)
 		w.want(s1, "DOWN")
 		wantOrders(t, w, 1)
 	})

@@ -171,6 +171,12 @@ func fails(p *Policy, e guard.Evidence, st edge.State, t *target, since time.Tim
 // a member may be taken out were asked when it was; these are about who may write,
 // and whether it is still as we left it.
 func (k *keeper) goOn(ctx context.Context, h *journal.Hold, snap edge.Snapshot, p *Policy, goal journal.Goal, stage, why string) {
+	if !acts(p.Mode) { // lowered since: the hold waits where it is
+		if k.r.news("further:"+h.Member.String(), "mode "+p.Mode) {
+			k.r.record(journal.Entry{Event: "step", Member: &h.Member, Hold: h.ID, Policy: p.Name, Admin: goal.To.String(), Result: "dry_run", Detail: "mode is " + p.Mode + ": no further step; " + why})
+		}
+		return
+	}
 	w, err := k.world(snap, p, nil, h.Member, k.own)
 	if err != nil {
 		return

@@ -428,3 +428,38 @@ func TestAnEffectIsOfTheLastTimeOut(t *testing.T) {
 		}
 	})
 }
+
+// Below approve nothing is written, not even a further step on what is held.
+func TestAModeThatWasLoweredStopsFurtherSteps(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Config)
+		then   func(*world)
+		sent   []string
+	}{
+		"between two weights": {bySteps, func(w *world) { w.recover(s1); w.wait(20 * time.Second) }, []string{"s1 drain", "s1 ready 10"}},
+		"before maint":        {drainFirst, func(*world) {}, []string{"s1 drain"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorldWith(t, func(w *world) {
+				weighed(w)
+				w.device.touch(s1, func(s *edge.State) { s.Sessions = 5 })
+			}, c.change, func(w *world) {
+				w.fail(s1)
+				w.wait(10 * time.Second)
+				c.then(w)
+				w.wantSent(c.sent...)
+				next := *w.cfg
+				next.Policies = append([]Policy(nil), w.cfg.Policies...)
+				next.Policies[0].Mode = DryRun
+				if err := w.r.Apply(Options{Config: &next, Devices: map[string]Device{"edge1": w.device}, Checks: []Check{w.probe}}); err != nil {
+					t.Fatal(err)
+				}
+				w.r.mu.Lock()
+				w.r.set.reader = w.alerts
+				w.r.mu.Unlock()
+				w.wait(time.Hour)
+				w.wantSent(c.sent...)
+			})
+		})
+	}
+}
