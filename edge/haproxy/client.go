@@ -105,29 +105,58 @@ func (c *Client) done(call Call, err error) error {
 
 // exchange sends one line and reads until HAProxy closes.
 func (c *Client) exchange(ctx context.Context, line string) ([]byte, error) {
+	answer, err := c.open(ctx, line)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Close() // everything was read
+	var buf bytes.Buffer
+	_, err = buf.ReadFrom(answer)
+	return buf.Bytes(), err
+}
+
+// open sends one line and returns what HAProxy answers, to be read until it
+// closes, and then to be closed. ctx bounds the reading, too.
+func (c *Client) open(ctx context.Context, line string) (*answer, error) {
 	conn, err := c.connect(ctx)
 	if err != nil {
 		return nil, &ConnectError{Address: c.address, Err: tidy(ctx, err)}
 	}
-	defer conn.Close() // everything was read
 	deadline, _ := ctx.Deadline()
 	if err := conn.SetDeadline(deadline); err != nil {
-		return nil, &ConnectError{Address: c.address, Err: err}
+		return nil, &ConnectError{Address: c.address, Err: errors.Join(err, conn.Close())}
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // a cancelled caller doesn't wait
-	defer stop()
+	a := &answer{ctx: ctx, conn: conn}
+	a.interrupt = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // a cancelled caller doesn't wait
 	if _, err := io.WriteString(conn, line+"\n"); err != nil {
-		return nil, fmt.Errorf("write: %w", tidy(ctx, err))
+		return nil, errors.Join(fmt.Errorf("write: %w", tidy(ctx, err)), a.Close())
 	}
-	var buf bytes.Buffer
-	n, err := buf.ReadFrom(io.LimitReader(conn, maxAnswer+1))
+	return a, nil
+}
+
+// An answer is what comes back on one connection.
+type answer struct {
+	ctx       context.Context // of the whole batch
+	conn      net.Conn
+	interrupt func() bool // forgets the interruption by ctx
+	n         int64
+}
+
+func (a *answer) Read(b []byte) (int, error) {
+	n, err := a.conn.Read(b)
+	a.n += int64(n)
 	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read after %d bytes: %w", n, tidy(ctx, err))
-	case n > maxAnswer:
-		return nil, fmt.Errorf("answer is longer than %d bytes: %w", maxAnswer, ErrAnswer)
+	case a.n > maxAnswer:
+		return n, fmt.Errorf("answer is longer than %d bytes: %w", maxAnswer, ErrAnswer)
+	case err == nil || errors.Is(err, io.EOF):
+		return n, err
 	}
-	return buf.Bytes(), nil
+	return n, fmt.Errorf("read after %d bytes: %w", a.n, tidy(a.ctx, err))
+}
+
+func (a *answer) Close() error {
+	a.interrupt()
+	return a.conn.Close()
 }
 
 func (c *Client) connect(ctx context.Context) (net.Conn, error) {

@@ -25,15 +25,39 @@ const (
 type Stats struct {
 	Columns []string
 	Rows    []Row
-	index   map[string]int
+	index   index
 }
 
 // Column returns the number of a column, or -1 when this HAProxy has none of that name.
-func (s Stats) Column(name string) int {
-	if i, ok := s.index[name]; ok {
+func (s Stats) Column(name string) int { return s.index.of(name) }
+
+// An index has the number of each column by its name.
+type index map[string]int
+
+func indexOf(names []string) index {
+	ix := make(index, len(names))
+	for i, c := range names {
+		if _, twice := ix[c]; !twice && c != "" && c != "-" {
+			ix[c] = i
+		}
+	}
+	return ix
+}
+
+func (ix index) of(name string) int {
+	if i, ok := ix[name]; ok {
 		return i
 	}
 	return -1
+}
+
+// identity finds the columns that say what a row is about; no row is of use without them.
+func (ix index) identity() (proxy, service, kind int, err error) {
+	proxy, service, kind = ix.of("pxname"), ix.of("svname"), ix.of("type")
+	if proxy < 0 || service < 0 || kind < 0 {
+		return 0, 0, 0, fmt.Errorf("no column pxname, svname or type: %w", ErrAnswer)
+	}
+	return proxy, service, kind, nil
 }
 
 // A Row is one line of "show stat". Its texts are parts of the answer that was read.
@@ -85,15 +109,10 @@ func ParseStats(b []byte) (Stats, error) {
 		return Stats{}, fmt.Errorf("show stat: header: %w", err)
 	}
 	s.Columns = fields
-	s.index = make(map[string]int, len(fields))
-	for i, c := range fields {
-		if _, twice := s.index[c]; !twice && c != "" && c != "-" {
-			s.index[c] = i
-		}
-	}
-	px, sv, ty := s.Column("pxname"), s.Column("svname"), s.Column("type")
-	if px < 0 || sv < 0 || ty < 0 {
-		return Stats{}, fmt.Errorf("show stat: no column pxname, svname or type: %w", ErrAnswer)
+	s.index = indexOf(fields)
+	px, sv, ty, err := s.index.identity()
+	if err != nil {
+		return Stats{}, fmt.Errorf("show stat: %w", err)
 	}
 	lines := bytes.Count(rest, []byte("\n")) + 1
 	s.Rows = make([]Row, 0, lines)
