@@ -85,6 +85,11 @@ func (c *Config) Validate(devices []string) edge.Mistakes {
 	return all
 }
 
+// uses says whether something is probed by a module.
+func (c *Config) uses(module string) bool {
+	return slices.ContainsFunc(c.Probes, func(p Probe) bool { return p.Module == module })
+}
+
 // wantName keeps a probe's name usable as a label, on a command line and in a path.
 var wantName = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
 
@@ -102,6 +107,9 @@ func (p *Probe) validate(modules map[string]probe.Module, devices []string) edge
 		all.Add("module", "is missing: write the name of %s", oneOf(modules))
 	case !known:
 		all.Add("module", "there is no module %q: write the name of %s", p.Module, oneOf(modules))
+	case mod.Unserved() != "":
+		all.Add("module", "%s can't be used: %s", p.Module, mod.Unserved())
+		known = false // nothing more can be said of its targets
 	}
 	all.Under("", p.validateTimes())
 	if len(p.Targets) == 0 && p.Members == nil {

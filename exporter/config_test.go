@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/exporter/probe"
 )
 
 // decode reads a configuration as the program does: strictly.
@@ -57,6 +58,23 @@ probes:
 		{"a module that isn't there", modules + "probes: [{name: a, module: helth, targets: ['192.0.2.7:1']}]", []string{
 			`probes[0].module: there is no module "helth": write the name of one of health, port`,
 		}},
+		{"a module that can't be used", `
+modules:
+  live: {prober: websocket, websocket: {query_response: [{expect: hello}]}}
+  cel: {prober: http, http: {fail_if_body_json_matches_cel: 'body.down'}}
+  body: {prober: http, http: {body_file: /nowhere/body.txt}}
+probes:
+  - {name: a, module: live, targets: ['wss://shop.example.com']}
+  - {name: b, module: body, targets: ['http://shop.example.com']}
+`, []string{
+			`probes[0].module: live can't be used: there is no prober "websocket" here: use one of ` + strings.Join(probe.Kinds(), ", "),
+			"probes[1].module: body can't be used: http.body_file: open /nowhere/body.txt: no such file or directory",
+		}},
+		{"modules that can't be used, and that nobody uses", `
+modules:
+  live: {prober: websocket}
+  cel: {prober: http, http: {fail_if_body_json_matches_cel: 'body.down'}}
+`, nil},
 		{"no module at all", "probes: [{name: a, module: x, targets: ['192.0.2.7:1']}]", []string{
 			`probes[0].module: there is no module "x": write the name of a module, and describe it under modules`,
 		}},

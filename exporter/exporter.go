@@ -76,6 +76,9 @@ func (e *Exporter) Apply(c *Config, f *fleet.Fleet) error {
 	next := &generation{config: c, probers: make(map[string]probe.Prober)}
 	for name, m := range c.Modules {
 		p, err := probe.New(m)
+		if err != nil && m.Unserved() != "" && !c.uses(name) {
+			continue // it fails when somebody asks for it
+		}
 		if err != nil {
 			return fmt.Errorf("module %s: %w", name, err)
 		}

@@ -1,8 +1,11 @@
 package probe
 
 import (
+	"bufio"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
+	"compress/zlib"
 	"context"
 	"errors"
 	"fmt"
@@ -226,18 +229,36 @@ func (p *httpProber) read(res *http.Response) (body []byte, whole bool, err erro
 		limit = defaultBodyLimit
 	}
 	var from io.Reader = res.Body
-	if strings.EqualFold(res.Header.Get("Content-Encoding"), "gzip") && p.module.HTTP.Compression == "gzip" {
-		z, err := gzip.NewReader(res.Body)
-		if err != nil {
-			return nil, false, fmt.Errorf("gzip: %w", err)
+	if coding := p.module.HTTP.Compression; strings.EqualFold(res.Header.Get("Content-Encoding"), coding) {
+		if from, err = unpacked(coding, res.Body); err != nil {
+			return nil, false, fmt.Errorf("%s: %w", coding, err)
 		}
-		from = z
 	}
 	body, err = io.ReadAll(io.LimitReader(from, limit+1))
 	if int64(len(body)) > limit {
 		return body[:limit], false, nil
 	}
 	return body, true, err
+}
+
+// unpacked undoes a coding of the content.
+func unpacked(coding string, body io.Reader) (io.Reader, error) {
+	switch coding {
+	case "gzip":
+		return gzip.NewReader(body)
+	case "deflate":
+		// What is called deflate is the format of zlib (RFC 9110, section 8.4.1.2);
+		// some servers send it without the two bytes at its head, and that is what
+		// blackbox_exporter reads. The low half of the first byte is 8 in zlib's
+		// only (RFC 1950, section 2.2); the pair divides by 31.
+		in := bufio.NewReader(body)
+		head, err := in.Peek(2)
+		if err == nil && head[0]&0x0f == 8 && (int(head[0])<<8|int(head[1]))%31 == 0 {
+			return zlib.NewReader(in)
+		}
+		return flate.NewReader(in), nil
+	}
+	return body, nil
 }
 
 func (p *httpProber) judgeHead(res *http.Response) (Reason, string) {
@@ -247,7 +268,7 @@ func (p *httpProber) judgeHead(res *http.Response) (Reason, string) {
 		return Status, fmt.Sprintf("status %d, want one of %v", res.StatusCode, h.ValidStatusCodes)
 	case len(h.ValidStatusCodes) == 0 && (res.StatusCode < 200 || res.StatusCode > 299):
 		return Status, fmt.Sprintf("status %d, want 200 to 299", res.StatusCode)
-	case len(h.ValidHTTPVersions) > 0 && !slices.Contains(h.ValidHTTPVersions, res.Proto):
+	case len(h.ValidHTTPVersions) > 0 && !slices.ContainsFunc(h.ValidHTTPVersions, func(v string) bool { return httpVersion(v) == res.Proto }):
 		return Status, fmt.Sprintf("version %s, want one of %v", oneLine(res.Proto), h.ValidHTTPVersions)
 	case h.FailIfSSL && res.TLS != nil:
 		return TLS, "TLS, where none is wanted"

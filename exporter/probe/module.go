@@ -15,6 +15,8 @@ type Module struct {
 	Timeout model.Duration `yaml:"timeout,omitempty"` // of one probe; left out: DefaultTimeout
 	HTTP    HTTP           `yaml:"http,omitempty"`
 	TCP     TCP            `yaml:"tcp,omitempty"`
+
+	Websocket Websocket `yaml:"websocket,omitempty"` // of no prober here
 }
 
 // DefaultTimeout is a module's timeout when it names none.
@@ -28,7 +30,7 @@ type HTTP struct {
 	Body      string            `yaml:"body,omitempty"`
 	BodyFile  string            `yaml:"body_file,omitempty"`
 	BodyLimit units.Base2Bytes  `yaml:"body_size_limit,omitempty"` // a longer answer fails; left out: 1 MiB is read, more is left unread
-	// Compression is asked for and undone: gzip or identity. Left out: none is asked for.
+	// Compression is asked for and undone: gzip, deflate or identity. Left out: none is asked for.
 	Compression string `yaml:"compression,omitempty"`
 
 	ValidStatusCodes  []int    `yaml:"valid_status_codes,omitempty"` // left out: 200 to 299
@@ -50,6 +52,8 @@ type HTTP struct {
 	SkipResolve bool `yaml:"skip_resolve_phase_with_proxy,omitempty"`
 
 	Client promconfig.HTTPClientConfig `yaml:",inline"`
+
+	foreignHTTP `yaml:",inline"`
 }
 
 // A HeaderMatch is a regular expression on one header of the answer.

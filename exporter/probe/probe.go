@@ -5,6 +5,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -42,6 +43,9 @@ func Kinds() []string { return slices.Sorted(maps.Keys(kinds)) }
 func New(m Module) (Prober, error) {
 	if wrong := m.Validate(); len(wrong) > 0 {
 		return nil, wrong[0]
+	}
+	if why := m.Unserved(); why != "" {
+		return nil, errors.New(why)
 	}
 	return kinds[m.Prober].build(m)
 }
@@ -99,6 +103,7 @@ type Result struct {
 	HTTP     *HTTPResult
 	TLS      *TLSResult
 	Body     []byte // the first KiB of the answer, without what the target's URL keeps secret
+	Figures  []Figure
 }
 
 // Answer is what the result says of the target: yes, it is up; no; or unknown,

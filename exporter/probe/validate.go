@@ -17,22 +17,28 @@ import (
 	"github.com/sluice-project/sluice/edge"
 )
 
-// Validate finds every mistake in a module; paths are relative to it.
+// Validate finds every mistake in a module; paths are relative to it. What
+// [Module.Unserved] tells is none.
 func (m Module) Validate() edge.Mistakes {
 	var all edge.Mistakes
 	if m.Timeout < 0 {
 		all.Add("timeout", "%s: want a time above 0, such as 1s", m.Timeout)
 	}
-	k, ok := kinds[m.Prober]
-	switch {
-	case m.Prober == "":
+	if m.Prober == "" {
 		all.Add("prober", "is missing: write one of %s", strings.Join(Kinds(), ", "))
-	case !ok:
-		all.Add("prober", "there is no prober %q: write one of %s", m.Prober, strings.Join(Kinds(), ", "))
-	default:
+	}
+	if k, ok := kinds[m.Prober]; ok {
 		all.Under(m.Prober, k.validate(m))
 	}
 	return all
+}
+
+// httpVersion makes HTTP/2, as files for blackbox_exporter have it, what an answer says.
+func httpVersion(s string) string {
+	if s == "HTTP/2" || s == "HTTP/3" {
+		return s + ".0"
+	}
+	return s
 }
 
 var token = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
@@ -59,14 +65,11 @@ func validateHTTP(m Module) edge.Mistakes {
 	if h.Body != "" && h.BodyFile != "" {
 		all.Add("body_file", "body is there as well: write one of them")
 	}
-	if err := readable(h.BodyFile); err != nil && h.Body == "" {
-		all.Add("body_file", "%v", err)
-	}
 	if h.BodyLimit < 0 {
 		all.Add("body_size_limit", "must not be below 0")
 	}
-	if !slices.Contains([]string{"", "identity", "gzip"}, h.Compression) {
-		all.Add("compression", "%q: write gzip or identity", h.Compression)
+	if !slices.Contains([]string{"", "identity", "gzip", "deflate", "br"}, h.Compression) { // br is unserved
+		all.Add("compression", "%q: write gzip, deflate or identity", h.Compression)
 	}
 	for i, code := range h.ValidStatusCodes {
 		if code < 100 || code > 999 {
@@ -74,7 +77,7 @@ func validateHTTP(m Module) edge.Mistakes {
 		}
 	}
 	for i, v := range h.ValidHTTPVersions {
-		if _, _, ok := http.ParseHTTPVersion(v); !ok {
+		if _, _, ok := http.ParseHTTPVersion(httpVersion(v)); !ok {
 			all.Add(fmt.Sprintf("valid_http_versions[%d]", i), "%q: write HTTP/1.0, HTTP/1.1 or HTTP/2.0", v)
 		}
 	}
@@ -96,20 +99,22 @@ func validateClient(c promconfig.HTTPClientConfig) edge.Mistakes {
 	for _, s := range credentials(&c) {
 		if s.ref {
 			all.Add(s.key, "there is no manager of secrets here: write the secret into a file and name it in %s", strings.Replace(s.key, "_ref", "_file", 1))
-		} else if err := readable(s.file); err != nil {
-			all.Add(s.key, "%v", err)
 		}
 	}
 	if err := c.Validate(); err != nil {
 		all.Add("", "%v", err)
 	}
-	if _, err := promconfig.NewTLSConfig(&c.TLSConfig); err != nil {
-		all.Add("tls_config", "%v", err)
-	}
+	all.Under("", validateTLS("tls_config", c.TLSConfig))
 	if c.OAuth2 != nil {
-		if _, err := promconfig.NewTLSConfig(&c.OAuth2.TLSConfig); err != nil {
-			all.Add("oauth2.tls_config", "%v", err)
-		}
+		all.Under("", validateTLS("oauth2.tls_config", c.OAuth2.TLSConfig))
+	}
+	return all
+}
+
+// validateTLS leaves a file that isn't there to [Module.Unserved].
+func validateTLS(key string, c promconfig.TLSConfig) (all edge.Mistakes) {
+	if _, err := promconfig.NewTLSConfig(&c); err != nil && canRead(tlsFiles("", c)) {
+		all.Add(key, "%v", err)
 	}
 	return all
 }
@@ -172,7 +177,7 @@ func validateTCP(m Module) edge.Mistakes {
 	var all edge.Mistakes
 	for i, q := range m.TCP.QueryResponse {
 		at := fmt.Sprintf("query_response[%d]", i)
-		if q == (QueryResponse{}) {
+		if q.Expect == "" && q.Send == "" && !q.StartTLS {
 			all.Add(at, "does nothing: write expect, send or starttls")
 		}
 		if _, err := regexp.Compile(q.Expect); err != nil {
@@ -182,9 +187,7 @@ func validateTCP(m Module) edge.Mistakes {
 			all.Add(at+".starttls", "tls is on from the start: write one of them")
 		}
 	}
-	if _, err := promconfig.NewTLSConfig(&m.TCP.TLSConfig); err != nil {
-		all.Add("tls_config", "%v", err)
-	}
+	all.Under("", validateTLS("tls_config", m.TCP.TLSConfig))
 	if m.TCP.SourceIP != "" && net.ParseIP(m.TCP.SourceIP) == nil {
 		all.Add("source_ip_address", "%q: write an IP address of this machine, such as 192.0.2.1", m.TCP.SourceIP)
 	}
