@@ -9,6 +9,7 @@ export PATH := $(PATH):/usr/sbin
 
 GO        ?= go
 DEMO_ARGS ?=
+FIGURES   ?=
 KILLS     ?= 20
 SIM_RUNS  ?= 10000
 SIM_FIRST ?= 1
@@ -67,12 +68,17 @@ fmt: $(LINT) ## format all Go files
 	$(LINT) fmt ./...
 
 .PHONY: bench
-bench: deps build ## from kill to drained, what a scrape costs, floods of alerts, failovers, and the Go benchmarks
+bench: deps figures ## from kill to drained, what scrapes and probes cost, floods of alerts, failovers, and the Go benchmarks
 	$(GO) run ./test/mttr -sluice bin/sluice -kills $(KILLS)
-	$(GO) run ./test/scrapecost -sluice bin/sluice
 	$(GO) run ./test/storm
 	$(GO) test -run '^$$' -bench Failover -benchtime $(KILLS)x ./test/replicas
 	$(GO) list ./... | grep -v /test/ | xargs $(GO) test -run '^$$' -bench . -benchtime 1s -benchmem
+
+# The figures want a machine that does nothing else: no part of them runs beside another.
+.PHONY: figures
+figures: bench-deps build ## what scrapes cost beside the peers (FIGURES='-write docs/performance.md'; '-quick')
+	$(GO) build -o bin/scrapecost ./test/scrapecost
+	bin/scrapecost -sluice bin/sluice $(FIGURES)
 
 .PHONY: sim
 sim: ## random worlds in virtual time: every invariant after every event (SIM_RUNS=10000; SIM_SEED=n shows one)
@@ -86,6 +92,10 @@ demo: deps build ## watch it work: a member dies, is drained, comes back (DEMO_A
 .PHONY: deps
 deps: ## HAProxy, Prometheus, Alertmanager and etcd from Debian's packages, where they are missing
 	@test/deps.sh haproxy=haproxy prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager etcd=etcd-server
+
+.PHONY: bench-deps
+bench-deps: deps ## the exporters that ours is measured beside, from Debian's packages
+	@test/deps.sh prometheus-haproxy-exporter=prometheus-haproxy-exporter prometheus-blackbox-exporter=prometheus-blackbox-exporter
 
 .PHONY: clean
 clean: ## remove what was built

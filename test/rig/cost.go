@@ -1,10 +1,14 @@
 package rig
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -47,4 +51,35 @@ func (p *Process) PeakMemory() (int64, error) {
 	}
 	kB, err := strconv.ParseInt(fields[0], 10, 64)
 	return kB * 1024, err
+}
+
+// OnCPU returns how long all threads of the program have been on a CPU, to the
+// microsecond, where [Process.CPU] counts in hundredths of a second. What threads
+// that have ended did is missing: those of Go and of HAProxy stay. Linux only.
+// Source: the kernel's Documentation/scheduler/sched-stats.rst, /proc/pid/schedstat.
+func (p *Process) OnCPU() (time.Duration, error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.Pid()))
+	if err != nil {
+		return 0, err
+	}
+	if len(tasks) == 0 {
+		return 0, fmt.Errorf("/proc/%d/task: no schedstat: the process has ended, or the kernel keeps none", p.Pid())
+	}
+	var all time.Duration
+	for _, task := range tasks {
+		text, err := os.ReadFile(task)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // the thread has ended since
+		}
+		if err != nil {
+			return 0, err
+		}
+		first, _, _ := strings.Cut(string(text), " ")
+		ns, err := strconv.ParseInt(first, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", task, err)
+		}
+		all += time.Duration(ns)
+	}
+	return all, nil
 }

@@ -1,177 +1,114 @@
 // Command scrapecost measures what one scrape of a HAProxy with very many
 // servers costs, and sets it beside the raw "show stat" of the same HAProxy,
-// which is the least that anybody could pay.
+// which is the least that anybody could pay, and beside what others pay:
+// haproxy_exporter and HAProxy's own exporter.
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/sluice-project/sluice/test/rig"
+	"github.com/sluice-project/sluice/test/rig/figures"
 )
 
-// pause lies between two scrapes, so that each has to read the device anew.
-const pause = 1200 * time.Millisecond
+type options struct {
+	binary   string
+	settings []string
+	cut      string // query of the scrape that is cut down
+	pause    time.Duration
+	rounds   int
+	quick    bool
+}
 
 func main() {
-	sizes := flag.String("servers", "1000,10000", "Numbers of servers to measure with.")
-	scrapes := flag.Int("scrapes", 10, "Scrapes for each number.")
-	binary := flag.String("sluice", "bin/sluice", "The program to measure.")
+	if len(os.Args) == 4 && os.Args[1] == bareCommand {
+		exit(serveBare(os.Args[2], os.Args[3]))
+	}
+	var o options
+	sizes := flag.String("servers", "1000,10000,50000", "Numbers of servers to measure with.")
+	flag.StringVar(&o.binary, "sluice", "bin/sluice", "The program to measure.")
+	flag.StringVar(&o.cut, "cut", defaultCut(), "Query of the scrape that is cut down to what haproxy_exporter has.")
+	flag.DurationVar(&o.pause, "pause", 1200*time.Millisecond, "Time between two scrapes of Sluice: longer than it shares a read among scrapes.")
+	flag.IntVar(&o.rounds, "rounds", 0, "Rounds for each number of servers; 0: 11, or 7 above 20,000 servers.")
+	flag.BoolVar(&o.quick, "quick", false, "Three rounds, one of the peers: to see that it works.")
+	flag.Func("setting", "A further line for the device's section haproxy. Repeatable.", func(s string) error {
+		o.settings = append(o.settings, s)
+		return nil
+	})
+	markdown := flag.Bool("markdown", false, "Print the tables as the document holds them.")
+	write := flag.String("write", "", "Document whose tables are replaced by these.")
 	flag.Parse()
-	if err := measure(*binary, *sizes, *scrapes); err != nil {
+	exit(run(o, *sizes, *markdown, *write))
+}
+
+func exit(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "scrapecost:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
-func measure(binary, sizes string, scrapes int) error {
+func run(o options, sizes string, markdown bool, write string) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	fmt.Println("\nOne scrape as Prometheus makes it (gzip), beside one raw \"show stat\" of the same HAProxy. Wall: median.")
-	fmt.Println("CPU of the raw read is HAProxy's; that of the scrape is the exporter's, HAProxy's comes on top of it.")
-	fmt.Printf("\n  %8s  %10s %10s %7s  %10s %10s %7s  %9s %10s %7s\n", "servers",
-		"raw wall", "scrape", "ratio", "raw CPU", "exporter", "ratio", "raw size", "peak mem", "ratio")
+	machine := figures.Machine("scrape-machine",
+		[2]string{"HAProxy", version(ctx, "haproxy", "-v")},
+		[2]string{"haproxy_exporter", version(ctx, peer, "--version")},
+		[2]string{"Sluice", version(ctx, o.binary, "--version")})
+	var results []*result
 	for size := range strings.SplitSeq(sizes, ",") {
 		servers, err := strconv.Atoi(size)
 		if err != nil {
 			return fmt.Errorf("number of servers: %w", err)
 		}
-		raw, scrape, err := compare(ctx, binary, servers, scrapes)
+		start := time.Now()
+		r, err := measure(ctx, o, servers)
 		if err != nil {
 			return fmt.Errorf("%d servers: %w", servers, err)
 		}
-		fmt.Printf("  %8d  %7.1f ms %7.1f ms %7.2f  %7.1f ms %7.1f ms %7.2f  %6.2f MB %7.1f MB %7.1f\n", servers,
-			ms(raw.wall), ms(scrape.wall), float64(scrape.wall)/float64(raw.wall),
-			ms(raw.cpu), ms(scrape.cpu), float64(scrape.cpu)/float64(raw.cpu),
-			mb(raw.memory), mb(scrape.memory), float64(scrape.memory)/float64(raw.memory))
+		fmt.Fprintf(os.Stderr, "scrapecost: %d servers took %v\n", servers, time.Since(start).Round(time.Second))
+		results = append(results, r)
 	}
-	return nil
-}
-
-// A cost is what one question takes.
-type cost struct {
-	wall   time.Duration // median
-	cpu    time.Duration // mean
-	memory int64         // bytes; of the raw read, the size of the answer
-}
-
-func compare(ctx context.Context, binary string, servers, scrapes int) (raw, scrape cost, err error) {
-	b, err := rig.StartBulk(ctx, binary, servers)
-	if err != nil {
-		return raw, scrape, err
-	}
-	defer func() { err = errors.Join(err, b.Stop()) }()
-
-	// The first one warms both up.
-	raw, err = repeat(ctx, b.HAProxy.Process, scrapes, 0, func() (time.Duration, int64, error) {
-		start := time.Now()
-		answer, err := b.HAProxy.Ask(ctx, "show stat")
-		return time.Since(start), int64(len(answer)), err
-	})
-	if err != nil {
-		return raw, scrape, fmt.Errorf("show stat: %w", err)
-	}
-	scrape, err = repeat(ctx, b.Exporter.Process, scrapes, pause, func() (time.Duration, int64, error) {
-		return get(ctx, b.Exporter.URL+"/metrics", servers)
-	})
-	if err != nil {
-		return raw, scrape, fmt.Errorf("scrape: %w", err)
-	}
-	scrape.memory, err = b.Exporter.PeakMemory()
-	return raw, scrape, err
-}
-
-// repeat asks once to warm up and then n times, and returns what one time costs
-// the program that is asked.
-func repeat(ctx context.Context, asked *rig.Process, n int, pause time.Duration, ask func() (time.Duration, int64, error)) (cost, error) {
-	var walls []time.Duration
-	var c cost
-	var before time.Duration
-	for i := range n + 1 {
-		if err := wait(ctx, pause); err != nil {
-			return c, err
-		}
-		took, size, err := ask()
-		if err != nil {
-			return c, err
-		}
-		if i == 0 {
-			if before, err = asked.CPU(); err != nil {
-				return c, err
-			}
+	tables := []*figures.Table{aims(results), measured(results), machine}
+	for _, t := range tables {
+		if markdown {
+			fmt.Printf("\n%s\n", t.Markdown())
 			continue
 		}
-		walls = append(walls, took)
-		c.memory = max(c.memory, size)
-	}
-	after, err := asked.CPU()
-	if err != nil {
-		return c, err
-	}
-	slices.Sort(walls)
-	c.wall = walls[len(walls)/2]
-	c.cpu = (after - before) / time.Duration(n)
-	return c, nil
-}
-
-// get scrapes, and makes sure that what it got speaks of that many servers. It
-// returns how long the answer took to arrive, and its size as text.
-func get(ctx context.Context, url string, servers int) (time.Duration, int64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return 0, 0, err
-	}
-	req.Header.Set("Accept-Encoding", "gzip") // by hand, so that unpacking isn't timed
-	req.Header.Set("Accept", "text/plain;version=0.0.4")
-	req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "10")
-	start := time.Now()
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	took := time.Since(start)
-	if err != nil {
-		return 0, 0, err
-	}
-	if resp.Header.Get("Content-Encoding") == "gzip" {
-		unpacked, err := gzip.NewReader(bytes.NewReader(body))
-		if err != nil {
-			return 0, 0, err
-		}
-		if body, err = io.ReadAll(unpacked); err != nil {
-			return 0, 0, err
+		if err := t.Text(os.Stdout); err != nil {
+			return err
 		}
 	}
-	if got := strings.Count(string(body), "\nsluice_member_serving{"); got != servers {
-		return 0, 0, fmt.Errorf("%s: status %d, %d servers in the answer, want %d", url, resp.StatusCode, got, servers)
-	}
-	return took, int64(len(body)), nil
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
+	if write == "" {
 		return nil
 	}
+	return figures.Put(write, tables)
 }
 
-func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+// version returns the first line of what a program says of itself.
+func version(ctx context.Context, program string, args ...string) string {
+	if program == "haproxy" && !installed(program) {
+		program = "/usr/sbin/haproxy" // where Debian puts it
+	}
+	out, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
+	if err != nil {
+		return errors.Join(errors.New(figures.Unknown), err).Error()
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return line
+}
 
-func mb(bytes int64) float64 { return float64(bytes) / 1e6 }
+func installed(program string) bool {
+	_, err := exec.LookPath(program)
+	return err == nil
+}
