@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -25,12 +26,16 @@ const maxAnswer = 256 << 20
 
 // Options say how to reach one HAProxy.
 type Options struct {
-	// Address is a socket's path, "unix@PATH", "ipv4@HOST:PORT", "ipv6@[HOST]:PORT" or "HOST:PORT".
+	// Address is a socket's path, "unix@PATH", "ipv4@HOST:PORT", "ipv6@[HOST]:PORT" or "HOST:PORT";
+	// or the URL of the statistics page as CSV, "http://HOST/stats;csv", which can only be read.
 	Address string
 	// Timeout bounds the dial, and then writing and reading of one batch together. Zero means DefaultTimeout.
 	Timeout time.Duration
 	// TLS wraps a TCP connection. HAProxy's own CLI has no TLS: something in front of it ends it.
 	TLS *tls.Config
+	// HTTP asks for a statistics page, with TLS and credentials as it has them. It
+	// should follow no redirects. Nil means one without either.
+	HTTP *http.Client
 	// Trace is told of each batch when it has ended; it may be nil.
 	Trace func(Call)
 	// Dial replaces the net.Dialer, for tests.
@@ -40,8 +45,8 @@ type Options struct {
 // A Call is one batch on one connection, for logs and counters.
 type Call struct {
 	Operation string        // what it was for: "read", "show stat", "set admin", ...
-	Transport string        // unix, tcp4, tcp6, tcp or tls
-	Command   string        // the exact bytes sent, without the newline
+	Transport string        // unix, tcp4, tcp6, tcp, tls, http or https
+	Command   string        // the exact bytes sent, without the newline; of HTTP method and path
 	Write     bool          // it was meant to change something
 	Start     time.Time     //
 	Duration  time.Duration // from dial to the last byte
@@ -54,6 +59,7 @@ type Client struct {
 	transport        string
 	timeout          time.Duration
 	tls              *tls.Config
+	web              *web // what there is instead of a socket; nil with one
 	trace            func(Call)
 	dial             func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -68,6 +74,14 @@ func New(o Options) (*Client, error) {
 		return nil, fmt.Errorf("address %q: TLS is for TCP addresses only", o.Address)
 	}
 	c := &Client{network: network, address: address, transport: network, timeout: o.Timeout, tls: o.TLS, trace: o.Trace, dial: o.Dial}
+	if network == "http" || network == "https" {
+		if o.TLS != nil {
+			return nil, fmt.Errorf("address %q: TLS settings are those of the HTTP client", o.Address)
+		}
+		if c.web, err = newWeb(address, o.HTTP); err != nil {
+			return nil, err
+		}
+	}
 	if c.timeout <= 0 {
 		c.timeout = DefaultTimeout
 	}
@@ -86,6 +100,9 @@ func New(o Options) (*Client, error) {
 // batch sends reading commands on one fresh connection and returns one answer
 // for each, in order. An answer without its closing empty line is an error.
 func (c *Client) batch(ctx context.Context, op string, commands ...string) (answers [][]byte, err error) {
+	if c.web != nil {
+		return nil, ErrReadOnly
+	}
 	call := Call{Operation: op, Transport: c.transport, Command: strings.Join(commands, ";"), Start: time.Now()}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()

@@ -17,6 +17,7 @@ type Reading struct {
 	Stats   Stats
 	Servers []Server
 	At      time.Time // when the answer was complete
+	Web     bool      // read over HTTP: Info is empty, and Servers are what Stats tells of them
 }
 
 // Info asks "show info".
@@ -30,6 +31,10 @@ func (c *Client) Info(ctx context.Context) (Info, error) {
 
 // Stats asks "show stat".
 func (c *Client) Stats(ctx context.Context) (Stats, error) {
+	if c.web != nil {
+		r, err := c.readWeb(ctx, "show stat")
+		return r.Stats, err
+	}
 	parts, err := c.batch(ctx, "show stat", "show stat")
 	if err != nil {
 		return Stats{}, fmt.Errorf("show stat: %w", err)
@@ -72,6 +77,9 @@ func (c *Client) ReadStats(ctx context.Context) (Reading, error) { return c.read
 func (c *Client) Read(ctx context.Context) (Reading, error) { return c.read(ctx, true) }
 
 func (c *Client) read(ctx context.Context, servers bool) (r Reading, err error) {
+	if c.web != nil {
+		return c.readWeb(ctx, "read")
+	}
 	commands := []string{"show info", "show stat"}
 	if servers {
 		commands = append(commands, "show servers state")
@@ -96,6 +104,9 @@ func (c *Client) read(ctx context.Context, servers bool) (r Reading, err error) 
 // Snapshot says what was read in the words that all kinds of device share.
 func (r Reading) Snapshot(device string) edge.Snapshot {
 	snap := edge.Snapshot{Device: device, Process: r.Info.Process(), At: r.At, States: make(map[edge.Member]edge.State, len(r.Servers))}
+	if r.Web {
+		snap.Process, snap.ReadOnly = "", device+readOnly
+	}
 	byName := make(map[[2]string]Server, len(r.Servers))
 	for _, s := range r.Servers {
 		byName[[2]string{s.Backend, s.Name}] = s
@@ -132,6 +143,9 @@ func (r Reading) Snapshot(device string) edge.Snapshot {
 			Limit:  int(number(row.At(slim))), // maxconn; empty without one
 			Chosen: number(row.At(lbtot)),
 			Errors: number(row.At(e5xx)), // empty in mode tcp
+		}
+		if r.Web && st.Admin != edge.Ready {
+			st.Marks = row.At(status) // the bits behind it aren't told
 		}
 		// What got no answer at all is no better than a 5xx, and isn't among them.
 		failed := number(row.At(econ)) + number(row.At(eresp))

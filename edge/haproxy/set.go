@@ -108,6 +108,9 @@ func (c *Client) known(ctx context.Context, backend, server string) error {
 // the severity in front even a text that we have never seen is told from an
 // answer. "set severity-output" itself answers an empty line.
 func (c *Client) command(ctx context.Context, op, backend, server, command string) error {
+	if c.web != nil {
+		return ErrReadOnly
+	}
 	if err := c.known(ctx, backend, server); err != nil {
 		return err
 	}
