@@ -28,6 +28,9 @@ func (h *HAProxy) files() (m edge.Mistakes) {
 	if h.TLSConfig != nil {
 		m.Under("tls_config", tlsFiles(h.TLSConfig))
 	}
+	if h.BasicAuth != nil {
+		m.Under("", (&HTTP{Client: promconfig.HTTPClientConfig{BasicAuth: h.BasicAuth}}).files())
+	}
 	return m
 }
 

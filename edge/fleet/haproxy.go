@@ -16,13 +16,29 @@ import (
 	"github.com/sluice-project/sluice/edge/haproxy"
 )
 
-// HAProxy says how to reach the stats socket of one HAProxy process.
+// HAProxy says how to reach the stats socket of one HAProxy process, or its
+// statistics page, which can only be read.
 type HAProxy struct {
 	Address string         `yaml:"address"`
 	Timeout model.Duration `yaml:"timeout,omitempty"` // of one batch; 5s when left out
-	// TLSConfig is for a TCP address with something in front that ends TLS;
-	// HAProxy's own CLI has none.
+	// TLSConfig is for an https address, and for a TCP address with something in
+	// front that ends TLS: HAProxy's own CLI has none.
 	TLSConfig *promconfig.TLSConfig `yaml:"tls_config,omitempty"`
+	// BasicAuth is for an address by HTTP.
+	BasicAuth *promconfig.BasicAuth `yaml:"basic_auth,omitempty"`
+}
+
+// overHTTP says that the address is that of a statistics page.
+func overHTTP(network string) bool { return network == "http" || network == "https" }
+
+// web are the settings for a statistics page.
+func (h *HAProxy) web() *HTTP {
+	w := &HTTP{Client: promconfig.DefaultHTTPClientConfig}
+	w.Client.BasicAuth = h.BasicAuth
+	if h.TLSConfig != nil {
+		w.Client.TLSConfig = *h.TLSConfig
+	}
+	return w
 }
 
 func (h *HAProxy) validate() (m edge.Mistakes) {
@@ -33,11 +49,21 @@ func (h *HAProxy) validate() (m edge.Mistakes) {
 	if h.Timeout < 0 || time.Duration(h.Timeout) > maxTimeout {
 		m.Add("timeout", "%s: want more than 0 and at most %s", h.Timeout, model.Duration(maxTimeout))
 	}
+	switch {
+	case h.BasicAuth == nil:
+	case err == nil && !overHTTP(network):
+		m.Add("basic_auth", "is for an http or https address: a stats socket has no password")
+	default:
+		m.Under("basic_auth", (&HTTP{Client: promconfig.HTTPClientConfig{BasicAuth: h.BasicAuth}}).validate())
+	}
 	if h.TLSConfig == nil {
 		return m
 	}
-	if network == "unix" {
+	switch network {
+	case "unix":
 		m.Add("tls_config", "a unix socket has no TLS: leave it out")
+	case "http":
+		m.Add("tls_config", "an http address has no TLS: write https, or leave it out")
 	}
 	if err := h.TLSConfig.Validate(); err != nil {
 		m.Add("tls_config", "%v", err)
@@ -50,10 +76,20 @@ func (h *HAProxy) setDirectory(dir string) {
 		h.Address = "unix@" + promconfig.JoinDir(dir, path)
 	}
 	h.TLSConfig.SetDirectory(dir)
+	h.BasicAuth.SetDirectory(dir)
 }
 
 func newHAProxy(c Config, o Options) (client, error) {
 	opts := haproxy.Options{Address: c.HAProxy.Address, Timeout: time.Duration(c.HAProxy.Timeout)}
+	if network, _, err := haproxy.ParseAddress(c.HAProxy.Address); err == nil && overHTTP(network) {
+		web, err := c.HAProxy.web().client(c.Name, o) // tells of its calls by itself
+		if err != nil {
+			return nil, err
+		}
+		opts.HTTP = web
+		h, err := haproxy.New(opts)
+		return haproxyClient{h}, err
+	}
 	if c.HAProxy.TLSConfig != nil {
 		host, err := haproxy.Host(c.HAProxy.Address)
 		if err != nil {
