@@ -3,127 +3,142 @@ package exporter
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
-	"strings"
+	"strconv"
 	"time"
 
+	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/sluice-project/sluice/exporter/probe"
 )
 
-// Probe serves /probe?target=&module=: one probe now, answered with
-// blackbox_exporter's metrics, for scrape configurations that are written for
-// it. A target that is down is no error here.
+// defaultModule is asked for by who names none. Source: blackbox_exporter,
+// prober/handler.go.
+const defaultModule = "http_2xx"
+
+// Probe serves /probe?target=&module=&hostname=&debug=true: one probe now,
+// answered with blackbox_exporter's metrics, for scrape configurations that are
+// written for it. A target that is down is no error here. It is off without the
+// section probe_endpoint of the configuration.
 func (e *Exporter) Probe() http.Handler { return http.HandlerFunc(e.serveProbe) }
 
+// A refusalError is why /probe makes no probe.
+type refusalError struct {
+	code int
+	why  string
+}
+
+func (e *refusalError) Error() string { return e.why }
+
+// An asked is one question to /probe that can be asked.
+type asked struct {
+	name             string // of the module
+	module           probe.Module
+	prober           probe.Prober
+	target, hostname string
+	debug            bool
+	limit            time.Duration // how long it may take
+}
+
 func (e *Exporter) serveProbe(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
 	g := e.generation()
-	name, target := q.Get("module"), q.Get("target")
-	prober, known := g.probers[name]
-	switch {
-	case name == "":
-		http.Error(w, "parameter module is missing: want /probe?target=TARGET&module=MODULE", http.StatusBadRequest)
-		return
-	case !known:
-		http.Error(w, fmt.Sprintf("there is no module %q", probe.Redact(name)), http.StatusBadRequest)
-		return
-	case target == "":
-		http.Error(w, "parameter target is missing: want /probe?target=TARGET&module=MODULE", http.StatusBadRequest)
+	a, err := g.asked(r)
+	if err != nil {
+		refuse(w, err)
 		return
 	}
-	module := g.config.Modules[name]
-	// blackbox_exporter takes HOST and HOST/PATH for http://.
-	if module.Prober == "http" && !strings.Contains(target, "://") {
-		target = "http://" + target
-	}
-	limit := min(scrapeTime(r.Header), timeout(module))
-	ctx, cancel := context.WithTimeout(r.Context(), limit)
+	fence := g.config.Endpoint.fence
+	ctx, cancel := context.WithTimeout(r.Context(), a.limit)
 	defer cancel()
-	result := prober.Probe(ctx, target)
+	ctx, passage := fence.Enter(ctx, a.hostname)
+	if err := passage.Refuse(a.module, a.target); err != nil {
+		level.Warn(e.logger).Log("msg", "probe refused", "module", a.name, "target", probe.Redact(a.target), "from", r.RemoteAddr, "err", err)
+		refuse(w, &refusalError{http.StatusForbidden, err.Error() + ": see probe_endpoint.allow"})
+		return
+	}
+	if most := int64(g.config.Endpoint.Most); e.asking.Add(1) > most {
+		e.asking.Add(-1)
+		// An answer with probe_success 0 would say that the target is down.
+		refuse(w, &refusalError{http.StatusServiceUnavailable, fmt.Sprintf("%d probes are under way already: see probe_endpoint.max_probes", most)})
+		return
+	}
+	result := a.prober.Probe(ctx, a.target)
+	e.asking.Add(-1)
+	passage.Judge(&result)
+	if result.Reason == probe.Forbidden {
+		level.Warn(e.logger).Log("msg", "probe refused", "module", a.name, "target", probe.Redact(a.target), "from", r.RemoteAddr, "err", result.Detail)
+	}
 
 	reg := prometheus.NewRegistry()
-	describe(reg, result, limit)
+	reg.MustRegister(describe(a, result))
+	if a.debug {
+		e.serveDebug(w, g.config, a, result, reg)
+		return
+	}
 	promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 }
 
-// describe fills a registry with blackbox_exporter's names.
-func describe(reg *prometheus.Registry, r probe.Result, limit time.Duration) {
-	set := func(name, help string, v float64) {
-		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
-		g.Set(v)
-		reg.MustRegister(g)
+func refuse(w http.ResponseWriter, err error) {
+	code := http.StatusBadRequest
+	if r, ok := err.(*refusalError); ok { //nolint:errorlint // nobody wraps it
+		code = r.code
 	}
-	set("probe_success", "Whether the target is up.", flag(r.Up))
-	set("probe_duration_seconds", "How long the probe took.", r.Duration.Seconds())
-	set("probe_timeout_seconds", "How long it might have taken.", limit.Seconds())
-	phases := make(map[string]float64)
-	for _, s := range r.Stages {
-		phases[s.Name] = s.Duration.Seconds()
+	http.Error(w, err.Error(), code)
+}
+
+// asked reads a question, or says why it can't be asked.
+func (g *generation) asked(r *http.Request) (*asked, error) {
+	endpoint := g.config.Endpoint
+	if endpoint == nil {
+		return nil, &refusalError{http.StatusForbidden, "/probe is off: to turn it on, write into the configuration what it may probe, as in probe_endpoint: {allow: ['*.example.com']}"}
 	}
-	set("probe_dns_lookup_time_seconds", "How long it took to resolve the name.", phases[probe.StageResolve])
-	if r.IP != "" {
-		set("probe_ip_protocol", "Version of the internet protocol that was used: 4 or 6.", ipVersion(r.IP))
+	bad := func(format string, args ...any) error {
+		return &refusalError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
 	}
-	if h := r.HTTP; h != nil {
-		describeHTTP(reg, set, h, phases)
-		set("probe_http_ssl", "Whether the last answer came over TLS.", flag(r.TLS != nil))
+	q := r.URL.Query()
+	a := &asked{name: q.Get("module"), target: q.Get("target"), hostname: q.Get("hostname"), debug: q.Get("debug") == "true"}
+	if a.name == "" {
+		a.name = defaultModule
 	}
-	if r.Reason != "" {
-		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "probe_failure_info", Help: "The stage that failed.",
-		}, []string{"reason"})
-		g.WithLabelValues(string(r.Reason)).Set(1)
-		reg.MustRegister(g)
-	}
-	if t := r.TLS; t != nil {
-		if !t.EarliestExpiry.IsZero() {
-			set("probe_ssl_earliest_cert_expiry", "When the first certificate of those presented expires, in Unix time.", unix(t.EarliestExpiry))
+	var known bool
+	if a.module, known = g.config.Modules[a.name]; !known {
+		if q.Get("module") == "" {
+			return nil, bad("there is no module %q, which is asked for without the parameter module", defaultModule)
 		}
-		if !t.ChainExpiry.IsZero() {
-			set("probe_ssl_last_chain_expiry_timestamp_seconds", "When the verified chain that lasts longest expires, in Unix time.", unix(t.ChainExpiry))
+		return nil, bad("there is no module %q", probe.Redact(a.name))
+	}
+	if !endpoint.offers(a.name) {
+		return nil, &refusalError{http.StatusForbidden, fmt.Sprintf("module %q is not on the list of probe_endpoint.modules", a.name)}
+	}
+	if why := a.module.Unserved(); why != "" {
+		return nil, bad("module %q can't be used: %s", a.name, why)
+	}
+	if a.target == "" {
+		return nil, bad("parameter target is missing: want /probe?target=TARGET&module=MODULE")
+	}
+	a.target = asURL(a.module, a.target)
+	a.prober = g.probers[a.name]
+	if own, err := a.module.As(a.hostname); err != nil {
+		return nil, bad("parameter hostname: %v", err)
+	} else if a.hostname != "" || a.prober == nil { // a file that it wants may have come since the configuration was read
+		if a.prober, err = probe.New(own); err != nil {
+			return nil, bad("module %q can't be used: %v", a.name, err)
 		}
-		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "probe_tls_version_info", Help: "Version of TLS that was used.",
-		}, []string{"version"})
-		g.WithLabelValues(t.Version).Set(1)
-		reg.MustRegister(g)
 	}
+	a.limit = min(askedTime(r.Header), timeout(a.module))
+	return a, nil
 }
 
-func describeHTTP(reg *prometheus.Registry, set func(name, help string, v float64), h *probe.HTTPResult, phases map[string]float64) {
-	set("probe_http_status_code", "Status code of the last answer; 0 without one.", float64(h.Status))
-	set("probe_http_version", "Version of HTTP of the last answer.", h.Version)
-	set("probe_http_redirects", "Redirects that were followed.", float64(h.Redirects))
-	set("probe_http_content_length", "Length of the body as announced; -1 when it was not.", float64(h.ContentLength))
-	set("probe_http_uncompressed_body_length", "Bytes of the body that were read.", float64(h.BodyLength))
-	set("probe_failed_due_to_regex", "Whether a regular expression on the answer decided.", flag(h.RegexFailed))
-	if !h.LastModified.IsZero() {
-		set("probe_http_last_modified_timestamp_seconds", "The header Last-Modified, in Unix time.", unix(h.LastModified))
+// askedTime is how long a probe may take so that its answer still reaches who
+// asks: as for a scrape of the devices, but who doesn't say how long he waits
+// has the module's own time.
+// Source: blackbox_exporter, prober/handler.go, getTimeout.
+func askedTime(h http.Header) time.Duration {
+	if s, err := strconv.ParseFloat(h.Get(timeoutHeader), 64); err != nil || s <= 0 || math.IsNaN(s) {
+		return longestScrape - longestMargin
 	}
-	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "probe_http_duration_seconds", Help: "How long each phase took, over all redirects.",
-	}, []string{"phase"})
-	for _, name := range []string{probe.StageResolve, probe.StageConnect, probe.StageTLS, probe.StageProcessing, probe.StageTransfer} {
-		g.WithLabelValues(name).Set(phases[name])
-	}
-	reg.MustRegister(g)
-}
-
-func flag(on bool) float64 {
-	if on {
-		return 1
-	}
-	return 0
-}
-
-func unix(t time.Time) float64 { return float64(t.Unix()) }
-
-func ipVersion(ip string) float64 {
-	if strings.Contains(ip, ":") {
-		return 6
-	}
-	return 4
+	return scrapeTime(h)
 }

@@ -32,6 +32,7 @@ func TestProbeAnswersWithBlackboxsNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, _, _ := newExporter(t, `
+probe_endpoint: {allow: [127.0.0.0/8]}
 modules:
   plain: {prober: http, timeout: 3s}
   insecure: {prober: http, timeout: 3s, http: {tls_config: {insecure_skip_verify: true}}}
@@ -40,7 +41,7 @@ modules:
 `, nil, nil)
 
 	// What differs from run to run is shown as N.
-	moving := regexp.MustCompile(`(?m)^(probe_(?:duration|dns_lookup_time)_seconds|probe_http_duration_seconds\{.*\}|probe_ssl_\w+) .*$`)
+	moving := regexp.MustCompile(`(?m)^(probe_(?:duration|dns_lookup_time)_seconds|probe_http_duration_seconds\{.*\}|probe_ssl_earliest_cert_expiry|probe_ssl_last_chain_info)(\{.*\})? .*$`)
 	for _, tt := range []struct {
 		name, module, target string
 		want                 string
@@ -61,6 +62,7 @@ probe_http_ssl 0
 probe_http_status_code 200
 probe_http_uncompressed_body_length 5
 probe_http_version 1.1
+probe_ip_addr_hash 3.668918509e+09
 probe_ip_protocol 4
 probe_success 1
 probe_timeout_seconds 3
@@ -82,6 +84,7 @@ probe_http_ssl 0
 probe_http_status_code 200
 probe_http_uncompressed_body_length 5
 probe_http_version 1.1
+probe_ip_addr_hash 3.668918509e+09
 probe_ip_protocol 4
 probe_success 0
 probe_timeout_seconds 3
@@ -89,7 +92,9 @@ probe_timeout_seconds 3
 		{"nobody there", "port", refused, `
 probe_dns_lookup_time_seconds N
 probe_duration_seconds N
+probe_failed_due_to_regex 0
 probe_failure_info{reason="connect"} 1
+probe_ip_addr_hash 3.668918509e+09
 probe_ip_protocol 4
 probe_success 0
 probe_timeout_seconds 3
@@ -109,10 +114,13 @@ probe_http_ssl 1
 probe_http_status_code 200
 probe_http_uncompressed_body_length 5
 probe_http_version 1.1
+probe_ip_addr_hash 3.668918509e+09
 probe_ip_protocol 4
 probe_ssl_earliest_cert_expiry N
+probe_ssl_last_chain_info N
 probe_success 1
 probe_timeout_seconds 3
+probe_tls_cipher_info{cipher="TLS_AES_128_GCM_SHA256"} 1
 probe_tls_version_info{version="TLS 1.3"} 1
 `},
 	} {
@@ -137,19 +145,74 @@ probe_tls_version_info{version="TLS 1.3"} 1
 }
 
 func TestProbeRefusesWhatItCantAsk(t *testing.T) {
-	e, _, _ := newExporter(t, modules, nil, nil)
-	for _, tt := range []struct{ name, query, want string }{
-		{"no module", "?target=192.0.2.1", "parameter module is missing: want /probe?target=TARGET&module=MODULE\n"},
-		{"a module that isn't there", "?target=192.0.2.1&module=helth", "there is no module \"helth\"\n"},
-		{"no target", "?module=health", "parameter target is missing: want /probe?target=TARGET&module=MODULE\n"},
+	e, _, _ := newExporter(t, `
+probe_endpoint: {allow: [192.0.2.0/24], modules: [health, port, later, own, dear]}
+modules:
+  health: {prober: http, timeout: 1s, http: {path: /health}}
+  port: {prober: tcp}
+  later: {prober: http, http: {enable_http3: true}}
+  hidden: {prober: tcp}
+  own: {prober: http, http: {headers: {host: shop.example}}}
+  dear: {prober: http, http: {basic_auth: {username: sluice, password_file: nowhere/password}}}
+`, nil, nil)
+	for _, tt := range []struct {
+		name, query string
+		code        int
+		want        string
+	}{
+		{"no module, and none of the default's name", "?target=192.0.2.1", 400, "there is no module \"http_2xx\", which is asked for without the parameter module\n"},
+		{"a module that isn't there", "?target=192.0.2.1&module=helth", 400, "there is no module \"helth\"\n"},
+		{"no target", "?module=health", 400, "parameter target is missing: want /probe?target=TARGET&module=MODULE\n"},
+		{"a module that isn't offered", "?target=192.0.2.1:1&module=hidden", 403, "module \"hidden\" is not on the list of probe_endpoint.modules\n"},
+		{"a module of what isn't served", "?target=192.0.2.1&module=later", 400, "module \"later\" can't be used: http.enable_http3: HTTP/3 is not served\n"},
+		{"a secret that isn't there", "?target=192.0.2.1&module=dear", 400, "module \"dear\" can't be used: http.basic_auth.password_file: open nowhere/password: no such file or directory\n"},
+		{"two names for one host", "?target=192.0.2.1&module=own&hostname=blog.example", 400, "parameter hostname: the module asks for a host of its own, \"shop.example\": leave hostname out\n"},
+		{"a name that is none", "?target=192.0.2.1&module=health&hostname=a%0d%0ab", 400, "parameter hostname: \"a  b\" is no name of a host\n"},
+		{"a target that isn't listed", "?target=198.51.100.1:1&module=port", 403, "198.51.100.1 is not on the list of allowed targets: see probe_endpoint.allow\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := httptest.NewRecorder()
 			e.Probe().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/probe"+tt.query, nil))
-			if w.Code != http.StatusBadRequest || w.Body.String() != tt.want {
-				t.Errorf("got %d %q, want 400 %q", w.Code, w.Body, tt.want)
+			if w.Code != tt.code || w.Body.String() != tt.want {
+				t.Errorf("got %d %q, want %d %q", w.Code, w.Body, tt.code, tt.want)
 			}
 		})
+	}
+}
+
+func TestProbeIsOffUnlessConfigured(t *testing.T) {
+	e, _, _ := newExporter(t, modules, nil, nil)
+	code, text := get(t, e.Probe(), "/probe?module=health&target=192.0.2.1")
+	if code != http.StatusForbidden || !strings.Contains(text, "probe_endpoint: {allow: ") || strings.Count(text[strings.Index(text, "\r\n/probe"):], "\n") != 2 {
+		t.Errorf("got %d %q, want 403 and one line that says how to turn it on", code, text)
+	}
+}
+
+func TestTooManyProbesAreNoFailure(t *testing.T) {
+	hang := make(chan struct{})
+	began := make(chan struct{}, 1)
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { began <- struct{}{}; <-hang }))
+	defer slow.Close()
+	e, _, _ := newExporter(t, `
+probe_endpoint: {allow: [127.0.0.1], max_probes: 1}
+modules: {http_2xx: {prober: http, timeout: 1m}}
+`, nil, nil)
+	first := make(chan int, 1)
+	go func() {
+		code, _ := get(t, e.Probe(), "/probe?target="+slow.URL)
+		first <- code
+	}()
+	<-began
+	code, text := get(t, e.Probe(), "/probe?target="+slow.URL)
+	if code != http.StatusServiceUnavailable || strings.Contains(text, "probe_success") {
+		t.Errorf("got %d %q, want 503", code, text)
+	}
+	close(hang)
+	if code := <-first; code != http.StatusOK {
+		t.Errorf("the first got %d, want 200", code)
+	}
+	if code, _ := get(t, e.Probe(), "/probe?target="+slow.URL); code != http.StatusOK {
+		t.Errorf("afterwards: got %d, want 200", code)
 	}
 }
 
@@ -158,7 +221,7 @@ func TestProbeKeepsWithinTheScrape(t *testing.T) {
 	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }))
 	defer slow.Close()
 	defer close(hang)
-	e, _, _ := newExporter(t, "modules: {slow: {prober: http, timeout: 1m}}", nil, nil)
+	e, _, _ := newExporter(t, "{probe_endpoint: {allow: [127.0.0.1]}, modules: {slow: {prober: http, timeout: 1m}}}", nil, nil)
 	began := time.Now()
 	_, text := get(t, e.Probe(), "/probe?"+url.Values{"module": {"slow"}, "target": {slow.URL}}.Encode(), timeoutHeader, "0.3")
 	if took := time.Since(began); took > 5*time.Second {

@@ -30,6 +30,12 @@ const (
 type Config struct {
 	Modules map[string]probe.Module `yaml:"modules,omitempty"` // how to probe
 	Probes  []Probe                 `yaml:"probes,omitempty"`  // what to probe, how often, and when to believe it
+
+	Endpoint *Endpoint `yaml:"probe_endpoint,omitempty"` // what /probe does for others; nil: nothing
+
+	// Shown is the whole file, fit to be shown: /probe?debug=true quotes modules
+	// from it. It is empty where there is no file.
+	Shown string `yaml:"-"`
 }
 
 // A Probe asks one question of many targets, again and again.
@@ -70,6 +76,9 @@ func (c *Config) Validate(devices []string) edge.Mistakes {
 	var all edge.Mistakes
 	for _, name := range slices.Sorted(maps.Keys(c.Modules)) {
 		all.Under("modules."+name, c.Modules[name].Validate())
+	}
+	if c.Endpoint != nil {
+		all.Under("probe_endpoint", c.Endpoint.validate(c.Modules))
 	}
 	names := make(map[string]int)
 	for i := range c.Probes {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,6 +39,7 @@ type Exporter struct {
 	external  string
 	scheduler *schedule.Scheduler
 	renewed   chan struct{} // that current is another one
+	asking    atomic.Int64  // probes of /probe that are under way
 
 	mu      sync.Mutex
 	current *generation

@@ -5,7 +5,6 @@ import (
 	_ "embed" // the page
 	"html/template"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -28,7 +27,7 @@ type page struct {
 	Base    string
 	Version string
 	At      string
-	Modules []string
+	Modules []string // that /probe may be asked with
 	Devices []deviceLine
 	Probes  []probeLine
 }
@@ -59,11 +58,7 @@ func (e *Exporter) Landing() http.Handler { return http.HandlerFunc(e.serveLandi
 func (e *Exporter) serveLanding(w http.ResponseWriter, _ *http.Request) {
 	now := time.Now()
 	g := e.generation()
-	p := page{Base: e.external, Version: cmp.Or(version.Version, "unknown"), At: now.UTC().Format(time.RFC3339)}
-	for name := range g.config.Modules {
-		p.Modules = append(p.Modules, name)
-	}
-	slices.Sort(p.Modules)
+	p := page{Base: e.external, Version: cmp.Or(version.Version, "unknown"), At: now.UTC().Format(time.RFC3339), Modules: g.config.offered()}
 	for _, s := range g.devices {
 		p.Devices = append(p.Devices, newDeviceLine(s, now))
 	}

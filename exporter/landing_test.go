@@ -15,7 +15,7 @@ import (
 )
 
 func TestLandingPage(t *testing.T) {
-	e, _, _ := newExporter(t, shop, map[string]string{"edge1": "/nowhere"}, nil)
+	e, _, _ := newExporter(t, shop+"probe_endpoint: {allow: [192.0.2.0/24]}\n", map[string]string{"edge1": "/nowhere"}, nil)
 	e.external = "/sluice"
 	g := e.generation()
 	s := &script{members: map[string]string{"app1": "192.0.2.1:80"}}

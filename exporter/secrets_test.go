@@ -118,6 +118,7 @@ func TestNoSecretComesOut(t *testing.T) {
 	}
 	at := strings.TrimPrefix(good.URL, "http://")
 	config := fmt.Sprintf(`
+probe_endpoint: {allow: [127.0.0.0/8]}
 modules:
   basic:
     prober: http
@@ -198,6 +199,8 @@ probes:
 		} {
 			code, text := get(t, e.Probe(), "/probe?"+url.Values{"module": {module}, "target": {target}}.Encode())
 			take(fmt.Sprintf("/probe by %s, answer %d", module, code), text)
+			_, text = get(t, e.Probe(), "/probe?"+url.Values{"module": {module}, "target": {target}, "debug": {"true"}}.Encode())
+			take("/probe with debug by "+module, text)
 		}
 	}
 	_, text := get(t, e.Probe(), "/probe?target=http://user:canary@x/")

@@ -80,6 +80,7 @@ func load(path string) (*loaded, error) {
 	if l.masked, err = masked(text, reflect.TypeFor[config]()); err != nil {
 		return nil, err
 	}
+	l.Exporter.Shown = l.masked
 	return l, nil
 }
 

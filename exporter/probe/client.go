@@ -39,7 +39,7 @@ func newTransport(c promconfig.HTTPClientConfig, d dialer) (http.RoundTripper, e
 		return authenticated(c, d, &http.Transport{
 			DialContext:            d.dial,
 			TLSClientConfig:        t,
-			Proxy:                  c.Proxy(),
+			Proxy:                  fenced(c.Proxy()),
 			ProxyConnectHeader:     c.GetProxyConnectHeader(),
 			Protocols:              &protocols,
 			HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: maxAhead, MaxReceiveBufferPerConnection: maxAhead},

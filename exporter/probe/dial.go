@@ -124,6 +124,9 @@ func (d dialer) connect(ctx context.Context, c *course, network, address string)
 	if err != nil {
 		return nil, err
 	}
+	if err := allowed(ctx, network, host, net.JoinHostPort(ip, port)); err != nil {
+		return nil, err
+	}
 	c.mu.Lock()
 	c.ip = ip
 	c.mu.Unlock()
@@ -160,7 +163,10 @@ func tlsResult(s *tls.ConnectionState) *TLSResult {
 	if s == nil {
 		return nil
 	}
-	r := &TLSResult{Version: tls.VersionName(s.Version)}
+	r := &TLSResult{Version: tls.VersionName(s.Version), Cipher: tls.CipherSuiteName(s.CipherSuite)}
+	if len(s.PeerCertificates) > 0 {
+		r.Leaf = s.PeerCertificates[0]
+	}
 	earliest := func(certs []*x509.Certificate) (t time.Time) {
 		for _, c := range certs {
 			if t.IsZero() || c.NotAfter.Before(t) {

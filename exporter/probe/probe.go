@@ -5,6 +5,7 @@ package probe
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -131,9 +132,11 @@ type HTTPResult struct {
 
 // A TLSResult is what a TLS connection was like.
 type TLSResult struct {
-	Version        string    // "TLS 1.3"
-	EarliestExpiry time.Time // of the certificates that were presented
-	ChainExpiry    time.Time // of the verified chain that lasts longest; zero without one
+	Version        string            // "TLS 1.3"
+	EarliestExpiry time.Time         // of the certificates that were presented
+	ChainExpiry    time.Time         // of the verified chain that lasts longest; zero without one
+	Cipher         string            // "TLS_AES_128_GCM_SHA256"
+	Leaf           *x509.Certificate // that was presented; nil without one
 }
 
 // bodyKept is how much of an answer is kept as evidence, in bytes.
