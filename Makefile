@@ -76,9 +76,10 @@ bench: deps figures ## from kill to drained, what scrapes and probes cost, flood
 
 # The figures want a machine that does nothing else: no part of them runs beside another.
 .PHONY: figures
-figures: bench-deps build ## what scrapes cost beside the peers (FIGURES='-write docs/performance.md'; '-quick')
-	$(GO) build -o bin/scrapecost ./test/scrapecost
+figures: bench-deps build ## what scrapes and probes cost, beside the peers (FIGURES='-write docs/performance.md', or -quick)
+	$(GO) build -o bin/ ./test/scrapecost ./test/probecost
 	bin/scrapecost -sluice bin/sluice $(FIGURES)
+	bin/probecost -sluice bin/sluice $(FIGURES)
 
 .PHONY: sim
 sim: ## random worlds in virtual time: every invariant after every event (SIM_RUNS=10000; SIM_SEED=n shows one)

@@ -66,6 +66,7 @@ func run(o options, sizes string, markdown bool, write string) error {
 		[2]string{"haproxy_exporter", version(ctx, peer, "--version")},
 		[2]string{"Sluice", version(ctx, o.binary, "--version")})
 	var results []*result
+	var failed error
 	for size := range strings.SplitSeq(sizes, ",") {
 		servers, err := strconv.Atoi(size)
 		if err != nil {
@@ -74,7 +75,8 @@ func run(o options, sizes string, markdown bool, write string) error {
 		start := time.Now()
 		r, err := measure(ctx, o, servers)
 		if err != nil {
-			return fmt.Errorf("%d servers: %w", servers, err)
+			failed = fmt.Errorf("%d servers: %w", servers, err)
+			break
 		}
 		fmt.Fprintf(os.Stderr, "scrapecost: %d servers took %v\n", servers, time.Since(start).Round(time.Second))
 		results = append(results, r)
@@ -89,8 +91,8 @@ func run(o options, sizes string, markdown bool, write string) error {
 			return err
 		}
 	}
-	if write == "" {
-		return nil
+	if write == "" || failed != nil { // what was measured before is shown all the same
+		return failed
 	}
 	return figures.Put(write, tables)
 }

@@ -21,9 +21,9 @@ func defaultCut() string {
 			metrics = append(metrics, "haproxy_"+object+"_"+name)
 		}
 	}
-	const all = " status current_sessions max_sessions limit_sessions sessions_total bytes_in_total bytes_out_total" +
+	const all = " current_sessions max_sessions limit_sessions sessions_total bytes_in_total bytes_out_total" +
 		" current_session_rate max_session_rate http_responses_total"
-	const passing = " current_queue max_queue connection_errors_total response_errors_total retry_warnings_total" +
+	const passing = " status current_queue max_queue connection_errors_total response_errors_total retry_warnings_total" +
 		" redispatch_warnings_total weight loadbalanced_total client_aborts_total server_aborts_total" +
 		" queue_time_average_seconds connect_time_average_seconds response_time_average_seconds total_time_average_seconds"
 	const both = " http_comp_bytes_in_total http_comp_bytes_out_total http_comp_bytes_bypassed_total http_comp_responses_total"
@@ -148,7 +148,7 @@ func aims(results []*result) *figures.Table {
 		Head:  []string{"figure"},
 	}
 	for _, r := range results {
-		t.Head = append(t.Head, thousands(r.servers)+" servers")
+		t.Head = append(t.Head, figures.Thousands(r.servers)+" servers")
 	}
 	t.Head = append(t.Head, "aim", "reached")
 	for _, a := range goals {
@@ -198,7 +198,7 @@ func measured(results []*result) *figures.Table {
 			if s.memory > 0 {
 				memory = fmt.Sprintf("%.0f MiB", mib(s.memory))
 			}
-			t.Add(s.name, thousands(r.servers), fmt.Sprintf("%.2f", float64(s.takes[len(s.takes)-1].bytes)/1e6),
+			t.Add(s.name, figures.Thousands(r.servers), fmt.Sprintf("%.2f", float64(s.takes[len(s.takes)-1].bytes)/1e6),
 				milli(least(s.takes, wallTime)), milli(median(s.takes, wallTime)), own,
 				milli(median(s.takes, haproxyCPU)), memory, fmt.Sprint(len(s.takes)))
 		}
@@ -222,11 +222,3 @@ func milli(d time.Duration) string {
 }
 
 func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
-
-// thousands writes 10,000 for 10000.
-func thousands(n int) string {
-	if n < 1000 {
-		return fmt.Sprint(n)
-	}
-	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
-}

@@ -103,6 +103,14 @@ func Met(ok bool) string {
 	return "no"
 }
 
+// Thousands writes 10,000 for 10000.
+func Thousands(n int) string {
+	if n < 1000 {
+		return strconv.Itoa(n)
+	}
+	return fmt.Sprintf("%s,%03d", Thousands(n/1000), n%1000)
+}
+
 // Machine describes where the figures come from, as a table.
 func Machine(name string, programs ...[2]string) *Table {
 	t := &Table{Name: name, Title: "Measured on", Head: []string{"what", "which"}}
