@@ -134,6 +134,9 @@ func (d dialer) connect(ctx context.Context, c *course, network, address string)
 	var n net.Dialer
 	if d.source != nil {
 		n.LocalAddr = &net.TCPAddr{IP: d.source}
+		if network == "udp" {
+			n.LocalAddr = &net.UDPAddr{IP: d.source}
+		}
 	}
 	return n.DialContext(ctx, network, net.JoinHostPort(ip, port))
 }

@@ -15,6 +15,8 @@ type Module struct {
 	Timeout model.Duration `yaml:"timeout,omitempty"` // of one probe; left out: DefaultTimeout
 	HTTP    HTTP           `yaml:"http,omitempty"`
 	TCP     TCP            `yaml:"tcp,omitempty"`
+	DNS     DNSQuery       `yaml:"dns,omitempty"`
+	GRPC    GRPC           `yaml:"grpc,omitempty"`
 
 	Websocket Websocket `yaml:"websocket,omitempty"` // of no prober here
 }
@@ -102,6 +104,8 @@ func (m *Module) SetDirectory(dir string) {
 	m.HTTP.BodyFile = promconfig.JoinDir(dir, m.HTTP.BodyFile)
 	m.HTTP.Client.SetDirectory(dir)
 	m.TCP.TLSConfig.SetDirectory(dir)
+	m.DNS.TLSConfig.SetDirectory(dir)
+	m.GRPC.TLSConfig.SetDirectory(dir)
 }
 
 func (m Module) timeout() time.Duration {

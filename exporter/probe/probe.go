@@ -35,6 +35,8 @@ type kind struct {
 var kinds = map[string]kind{
 	"http": {newHTTP, validateHTTP, checkURL, memberURL},
 	"tcp":  {newTCP, validateTCP, checkHostPort, memberHostPort},
+	"dns":  {newDNS, validateDNS, checkHost, memberHostPort},
+	"grpc": {newGRPC, validateGRPC, checkGRPC, memberHostPort},
 }
 
 // Kinds returns the names of all probers, in order.

@@ -80,6 +80,10 @@ func (m Module) files() []credential {
 		return all
 	case "tcp":
 		return tlsFiles("tls_config.", m.TCP.TLSConfig)
+	case "dns":
+		return tlsFiles("tls_config.", m.DNS.TLSConfig)
+	case "grpc":
+		return tlsFiles("tls_config.", m.GRPC.TLSConfig)
 	}
 	return nil
 }
