@@ -83,12 +83,14 @@ func passage(ctx context.Context) *Passage {
 	return p
 }
 
-// Judge makes a refusal the result's reason, however the prober took it.
+// Judge makes a refusal the result's reason, however the prober took it, and
+// leaves nothing of what it learned from there.
 func (p *Passage) Judge(r *Result) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.refused != nil {
 		r.Up, r.Reason, r.Detail = false, Forbidden, p.refused.Error()
+		r.IP, r.TLS, r.Body, r.Figures = "", nil, nil, nil
 	}
 }
 
@@ -115,9 +117,16 @@ func (p *Passage) Refuse(m Module, target string) error {
 		}
 		return p.follow(u)
 	case "unix":
-		return p.dial("unix", target, target)
+		return p.dial("unix", socketOf(target), socketOf(target))
 	}
 	host, port := splitTarget(target)
+	switch {
+	case port != "":
+	case m.Prober == "dns":
+		port = (&dnsProber{module: m}).port()
+	case m.Prober == "grpc":
+		port = (&grpcProber{module: m}).port()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fence.judge(host, port, p.hostname, nil) == refused {

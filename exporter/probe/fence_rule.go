@@ -31,8 +31,8 @@ var (
 
 func parseRule(text string) (r rule, err error) {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
-		if !strings.HasPrefix(path, "/") || !isPathPattern(path) {
-			return r, errors.New("write an absolute path after unix:, with a star at most at its end")
+		if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "@") || !isPathPattern(path) {
+			return r, errors.New("write a path from the root on after unix:, or @ and a name, with a star at most at its end")
 		}
 		return rule{socket: path}, nil
 	}
@@ -89,7 +89,7 @@ func parseNetwork(text string) (netip.Prefix, error) {
 		p, err = netip.PrefixFrom(a, a.BitLen()), nil
 	}
 	switch {
-	case err != nil || !p.IsValid(): // an address with a zone makes no prefix
+	case err != nil || strings.Contains(text, "%"):
 		return netip.Prefix{}, errors.New("write a network such as 192.0.2.0/24 or 2001:db8::/32, or an address without a zone")
 	case p.Addr().Is4In6():
 		return netip.Prefix{}, errors.New("write IPv4 as IPv4: targets in the form ::ffff:192.0.2.1 are judged by it as well")
