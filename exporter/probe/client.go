@@ -30,23 +30,28 @@ func userAgent() string {
 
 // newTransport builds what [promconfig.NewRoundTripperFromConfig] builds, with
 // bounds of our own, and without its count of connections in a registry that
-// all of the program shares.
-func newTransport(c promconfig.HTTPClientConfig, d dialer) (http.RoundTripper, error) {
+// all of the program shares. Connections are kept in k; nil keeps none.
+func newTransport(c promconfig.HTTPClientConfig, d dialer, k *kept) (http.RoundTripper, error) {
 	build := func(t *tls.Config) (http.RoundTripper, error) {
+		var w *wire
+		proxy := c.Proxy()
+		if proxy == nil {
+			w = &wire{d, t, k}
+		}
 		var protocols http.Protocols
 		protocols.SetHTTP1(true)
 		protocols.SetHTTP2(c.EnableHTTP2)
-		return authenticated(c, d, &http.Transport{
+		return authenticated(c, d, &transport{w, &http.Transport{
 			DialContext:            d.dial,
 			TLSClientConfig:        t,
-			Proxy:                  fenced(c.Proxy()),
+			Proxy:                  fenced(proxy),
 			ProxyConnectHeader:     c.GetProxyConnectHeader(),
 			Protocols:              &protocols,
 			HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: maxAhead, MaxReceiveBufferPerConnection: maxAhead},
 			DisableKeepAlives:      true, // a probe shows what a new client meets
 			DisableCompression:     true, // where it is wanted it is in the configuration
 			MaxResponseHeaderBytes: maxHead,
-		})
+		}, !c.EnableHTTP2})
 	}
 	t, err := promconfig.NewTLSConfig(&c.TLSConfig)
 	if err != nil {

@@ -22,9 +22,14 @@ type course struct {
 	now    string // the stage that is under way
 	since  time.Time
 	ip     string
+	room   [5]Stage // for stages, as there are no more
 }
 
-func newCourse(ctx context.Context) *course { return &course{ctx: ctx} }
+func newCourse(ctx context.Context) *course {
+	c := &course{ctx: ctx}
+	c.stages = c.room[:0]
+	return c
+}
 
 // begin ends the stage under way, if any, and begins another; "" begins none.
 func (c *course) begin(stage string) {
@@ -52,6 +57,13 @@ func (c *course) address() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.ip
+}
+
+// at notes the address that is tried.
+func (c *course) at(ip string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ip = ip
 }
 
 func (c *course) done() []Stage {
@@ -127,11 +139,9 @@ func (d dialer) connect(ctx context.Context, c *course, network, address string)
 	if err := allowed(ctx, network, host, net.JoinHostPort(ip, port)); err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	c.ip = ip
-	c.mu.Unlock()
+	c.at(ip)
 	c.begin(StageConnect)
-	var n net.Dialer
+	n := net.Dialer{KeepAlive: -1} // none of them idles for so long; it would be four calls of the system
 	if d.source != nil {
 		n.LocalAddr = &net.TCPAddr{IP: d.source}
 		if network == "udp" {

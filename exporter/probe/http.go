@@ -12,7 +12,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/textproto"
 	"os"
 	"regexp"
@@ -26,7 +25,8 @@ const (
 	maxRedirects     = 10
 )
 
-// An httpProber makes one request on a new connection and judges the answer.
+// An httpProber makes one request, on a new connection where it is told nothing
+// else, and judges the answer.
 type httpProber struct {
 	module  Module
 	host    string // the Host header that was configured; "" for the target's
@@ -37,6 +37,7 @@ type httpProber struct {
 	// configuration names a Host header, the certificate must carry that name. Both
 	// would be wrong for another host that a redirect leads to: other is for those.
 	first, other http.RoundTripper
+	kept         *kept // nil: a new connection for each request
 
 	matches, notMatches             []*regexp.Regexp
 	headerMatches, headerNotMatches []headerRule
@@ -80,8 +81,11 @@ func newHTTP(m Module) (Prober, error) {
 	}
 	d := newDialer(h.PreferredIP, h.IPFallback)
 	d.brief = m.timeout()
+	if h.KeepConnections {
+		p.kept = new(kept)
+	}
 	var err error
-	if p.other, err = newTransport(withoutCredentials(own), d); err != nil {
+	if p.other, err = newTransport(withoutCredentials(own), d, p.kept); err != nil {
 		return nil, err
 	}
 	if p.host != "" && own.TLSConfig.ServerName == "" {
@@ -90,8 +94,14 @@ func newHTTP(m Module) (Prober, error) {
 			own.TLSConfig.ServerName = host
 		}
 	}
-	p.first, err = newTransport(own, d)
+	p.first, err = newTransport(own, d, p.kept)
 	return p, err
+}
+
+// Close closes the connections that are kept. Probes may still be made; they keep none.
+func (p *httpProber) Close() error {
+	p.kept.Close()
+	return nil
 }
 
 func (p *httpProber) follows() bool {
@@ -113,7 +123,7 @@ func (p *httpProber) Probe(ctx context.Context, target string) (r Result) {
 		v := veilFor(target)
 		r.Detail, r.Body = v.text(r.Detail), v.bytes(r.Body)
 	}()
-	req, err := p.request(context.WithValue(ctx, courseKey{}, c), c, target)
+	req, err := p.request(context.WithValue(ctx, courseKey{}, c), target)
 	if err != nil {
 		r.Reason, r.Detail = Unmade, plain(err)
 		return r
@@ -165,16 +175,11 @@ func (p *httpProber) Probe(ctx context.Context, target string) (r Result) {
 	return r
 }
 
-// request builds the first request, traced by c.
-func (p *httpProber) request(ctx context.Context, c *course, target string) (*http.Request, error) {
+// request builds the first request.
+func (p *httpProber) request(ctx context.Context, target string) (*http.Request, error) {
 	if err := checkURL(target); err != nil {
 		return nil, err
 	}
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		TLSHandshakeStart:    func() { c.begin(StageTLS) },
-		GotConn:              func(httptrace.GotConnInfo) { c.begin(StageProcessing) },
-		GotFirstResponseByte: func() { c.begin(StageTransfer) },
-	})
 	method := p.module.HTTP.Method
 	if method == "" {
 		method = http.MethodGet

@@ -9,7 +9,7 @@ import (
 )
 
 // A Module says how to probe. Its keys are those of blackbox_exporter, so that
-// files move over; "path" is ours.
+// files move over; "path" and "keep_connections" are ours.
 type Module struct {
 	Prober  string         `yaml:"prober"`
 	Timeout model.Duration `yaml:"timeout,omitempty"` // of one probe; left out: DefaultTimeout
@@ -34,6 +34,10 @@ type HTTP struct {
 	BodyLimit units.Base2Bytes  `yaml:"body_size_limit,omitempty"` // a longer answer fails; left out: 1 MiB is read, more is left unread
 	// Compression is asked for and undone: gzip, deflate or identity. Left out: none is asked for.
 	Compression string `yaml:"compression,omitempty"`
+
+	// KeepConnections is ours: ask again on the connection of the last probe, where
+	// it is HTTP/1.1 without a proxy. Otherwise a probe shows what a new client meets.
+	KeepConnections bool `yaml:"keep_connections,omitempty"`
 
 	ValidStatusCodes  []int    `yaml:"valid_status_codes,omitempty"` // left out: 200 to 299
 	ValidHTTPVersions []string `yaml:"valid_http_versions,omitempty"`

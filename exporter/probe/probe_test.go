@@ -334,34 +334,3 @@ func TestMembersAreAskedAtTheirAddress(t *testing.T) {
 		t.Error("a member without an address has a target")
 	}
 }
-
-// One probe against net/http alone, in the same run: the ratio is reported.
-func BenchmarkProbe(b *testing.B) {
-	s := web(b, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "fine") })
-	p, err := probe.New(module(b, "{prober: http}"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	plain := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	var ours, theirs time.Duration
-	for b.Loop() {
-		begun := time.Now()
-		if r := p.Probe(b.Context(), s.URL); !r.Up {
-			b.Fatal(r.Detail)
-		}
-		middle := time.Now()
-		ours += middle.Sub(begun)
-		res, err := plain.Get(s.URL)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := io.Copy(io.Discard, res.Body); err != nil {
-			b.Fatal(err)
-		}
-		if err := res.Body.Close(); err != nil {
-			b.Fatal(err)
-		}
-		theirs += time.Since(middle)
-	}
-	b.ReportMetric(float64(ours)/float64(theirs), "x-net/http")
-}

@@ -1,0 +1,94 @@
+package probe
+
+import (
+	"sync"
+	"time"
+)
+
+// Bounds on connections that are kept between the probes of a module.
+const (
+	keptFor = 90 * time.Second // unused; net/http's default client waits as long
+	maxKept = 16 << 10         // the rest is closed as soon as its answer is in
+)
+
+// A place is what a kept connection leads to.
+type place struct {
+	wire    *wire // that dialled: another one shows another certificate
+	scheme  string
+	address string
+}
+
+// kept holds at most one unused connection to a place. It is safe for concurrent use.
+type kept struct {
+	mu     sync.Mutex
+	lines  map[place]*line
+	closed bool
+}
+
+// take returns the connection to a place, if there is one that is fit for use.
+func (k *kept) take(at place) *line {
+	k.mu.Lock()
+	l := k.lines[at]
+	delete(k.lines, at)
+	k.mu.Unlock()
+	if l == nil {
+		return nil
+	}
+	l.until.Stop()
+	if !silent(l.tcp) {
+		l.close()
+		return nil
+	}
+	return l
+}
+
+// put keeps a connection, or closes it.
+func (k *kept) put(at place, l *line) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed || len(k.lines) >= maxKept || k.lines[at] != nil {
+		l.close()
+		return
+	}
+	if k.lines == nil {
+		k.lines = make(map[place]*line)
+	}
+	k.lines[at] = l
+	if l.until != nil {
+		l.until.Reset(keptFor)
+		return
+	}
+	l.until = time.AfterFunc(keptFor, func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.lines[at] == l {
+			delete(k.lines, at)
+			l.close()
+		}
+	})
+}
+
+// drop closes what is kept.
+func (k *kept) drop() {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, l := range k.lines {
+		l.until.Stop()
+		l.close()
+	}
+	clear(k.lines)
+}
+
+// Close closes what is kept and keeps nothing any more.
+func (k *kept) Close() {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	k.closed = true
+	k.mu.Unlock()
+	k.drop()
+}

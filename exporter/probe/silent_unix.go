@@ -1,0 +1,28 @@
+//go:build unix
+
+package probe
+
+import (
+	"net"
+	"syscall"
+)
+
+// silent says that a connection which nobody asked anything is open and that
+// nothing came on it: what came before a request is no answer to it.
+func silent(conn net.Conn) bool {
+	s, ok := conn.(syscall.Conn)
+	if !ok {
+		return true
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return false
+	}
+	quiet := false
+	err = raw.Control(func(fd uintptr) {
+		var b [1]byte
+		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		quiet = err == syscall.EAGAIN || err == syscall.EINTR //nolint:errorlint // a bare errno
+	})
+	return err == nil && quiet
+}
