@@ -12,7 +12,6 @@ import (
 	"github.com/prometheus/common/version"
 
 	"github.com/sluice-project/sluice/edge"
-	"github.com/sluice-project/sluice/exporter/probe"
 	"github.com/sluice-project/sluice/exporter/schedule"
 )
 
@@ -62,7 +61,7 @@ func (e *Exporter) serveLanding(w http.ResponseWriter, _ *http.Request) {
 	for _, s := range g.devices {
 		p.Devices = append(p.Devices, newDeviceLine(s, now))
 	}
-	for _, s := range e.scheduler.Status() {
+	for _, s := range e.scheduler.Histories() {
 		p.Probes = append(p.Probes, newProbeLine(s, now))
 	}
 	h := w.Header()
@@ -100,8 +99,8 @@ func newProbeLine(s schedule.Status, now time.Time) probeLine {
 	if !s.Since.IsZero() {
 		l.Since = "for " + coarse(now.Sub(s.Since))
 	}
-	if s.Last != nil {
-		l.Last = sentence(*s.Last) + ", " + ago(s.Last.Start, now)
+	if s.Known {
+		l.Last = sentence(s.Last) + ", " + ago(s.Last.Start, now)
 	}
 	for _, r := range s.History {
 		dot := resultDot{"good", sentence(r) + ", " + ago(r.Start, now)}
@@ -114,7 +113,7 @@ func newProbeLine(s schedule.Status, now time.Time) probeLine {
 }
 
 // sentence says how a probe went: "good, 1.2 ms" or "connect, 0.3 ms: connection refused".
-func sentence(r probe.Result) string {
+func sentence(r schedule.Outcome) string {
 	took := strconv.FormatFloat(float64(r.Duration.Microseconds())/1000, 'f', 1, 64) + " ms"
 	if r.Up {
 		return "good, " + took

@@ -47,8 +47,8 @@ func TestLandingPage(t *testing.T) {
 
 func TestALineOfTheLandingPage(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	good := probe.Result{Up: true, Start: now.Add(-3 * time.Second), Duration: 1200 * time.Microsecond}
-	bad := probe.Result{Reason: probe.Connect, Detail: "connect: <refused>", Start: now.Add(-time.Second), Duration: 300 * time.Microsecond}
+	good := schedule.Outcome{Up: true, Start: now.Add(-3 * time.Second), Duration: 1200 * time.Microsecond}
+	bad := schedule.Outcome{Reason: probe.Connect, Detail: "connect: <refused>", Start: now.Add(-time.Second), Duration: 300 * time.Microsecond}
 	member := edge.Member{Device: "edge1", Pool: "shop", Name: "app1"}
 	for _, tt := range []struct {
 		name   string
@@ -61,8 +61,8 @@ func TestALineOfTheLandingPage(t *testing.T) {
 			probeLine{Probe: "site", Target: "http://192.0.2.1/", Word: "unknown", Class: "none"},
 		},
 		{"failing, and still up", schedule.Status{
-			Key: schedule.Key{Probe: "shop", Target: "t", Member: member}, Last: &bad, Up: edge.Yes,
-			Since: now.Add(-2 * time.Hour), History: []probe.Result{good, bad},
+			Key: schedule.Key{Probe: "shop", Target: "t", Member: member}, Known: true, Last: bad, Up: edge.Yes,
+			Since: now.Add(-2 * time.Hour), History: []schedule.Outcome{good, bad},
 		}, probeLine{
 			Probe: "shop", Target: "t", Member: member, Word: "up", Class: "good", Since: "for 2h0m0s",
 			Last: "connect, 0.3 ms: connect: <refused>, 1s ago",
@@ -73,7 +73,7 @@ func TestALineOfTheLandingPage(t *testing.T) {
 		}},
 		{
 			"down",
-			schedule.Status{Last: &bad, Up: edge.No, Since: now.Add(-90 * time.Second)},
+			schedule.Status{Known: true, Last: bad, Up: edge.No, Since: now.Add(-90 * time.Second)},
 			probeLine{Word: "down", Class: "bad", Since: "for 1m30s", Last: "connect, 0.3 ms: connect: <refused>, 1s ago"},
 		},
 	} {

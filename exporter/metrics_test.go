@@ -24,18 +24,21 @@ import (
 )
 
 func TestProbesAsMetrics(t *testing.T) {
-	good := probe.Result{Up: true, Duration: 1500 * time.Microsecond}
-	bad := probe.Result{Reason: probe.Body, Duration: 2 * time.Millisecond}
+	good := schedule.Outcome{Up: true, Duration: 1500 * time.Microsecond}
+	bad := schedule.Outcome{Reason: probe.Body, Duration: 2 * time.Millisecond}
+	var failures schedule.Failures
+	failures.Count(probe.Body, 2)
+	failures.Count(probe.DNS, 1)
 	member := func(name string) schedule.Key {
 		return schedule.Key{Probe: "shop", Target: "http://192.0.2.1/", Member: edge.Member{Device: "edge1", Pool: "shop", Name: name}}
 	}
 	var out strings.Builder
 	w := promtext.New(&out)
 	writeProbes(w, []schedule.Status{
-		{Key: member("app1"), Last: &good, Up: edge.Yes, Runs: 7},
-		{Key: member("app2"), Last: &bad, Up: edge.No, Runs: 3, Late: 1, Failures: map[probe.Reason]uint64{probe.Body: 2, probe.DNS: 1}},
+		{Key: member("app1"), Known: true, Last: good, Up: edge.Yes, Runs: 7},
+		{Key: member("app2"), Known: true, Last: bad, Up: edge.No, Runs: 3, Late: 1, Failures: failures},
 		{Key: member("app3")},
-		{Key: schedule.Key{Probe: "site", Target: `http://192.0.2.1/"x"`}, Last: &bad, Up: edge.Yes, Runs: 1},
+		{Key: schedule.Key{Probe: "site", Target: `http://192.0.2.1/"x"`}, Known: true, Last: bad, Up: edge.Yes, Runs: 1},
 	})
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)

@@ -21,40 +21,41 @@ var reasonLabels = func() map[probe.Reason]string {
 // these labels, too, but empty.
 func writeProbes(w *promtext.Writer, all []schedule.Status) {
 	labels := make([]string, len(all))
-	for i, s := range all {
+	for i := range all {
+		s := &all[i]
 		labels[i] = promtext.Labels("probe", s.Probe, "target", s.Target,
 			edge.LabelDevice, s.Member.Device, edge.LabelPool, s.Member.Pool, edge.LabelMember, s.Member.Name)
 	}
 	w.Family("sluice_probe_success", promtext.Gauge, "Whether the last probe found the target up.")
-	for i, s := range all {
-		if s.Last != nil {
+	for i := range all {
+		if s := &all[i]; s.Known {
 			w.Flag(labels[i], "", s.Last.Up)
 		}
 	}
 	w.Family("sluice_probe_up", promtext.Gauge, "Whether the target is up, after rise and fall; absent until known, and while the last result is too old.")
-	for i, s := range all {
-		if s.Up != edge.Unknown {
-			w.Flag(labels[i], "", s.Up == edge.Yes)
+	for i := range all {
+		if up := all[i].Up; up != edge.Unknown {
+			w.Flag(labels[i], "", up == edge.Yes)
 		}
 	}
 	w.Family("sluice_probe_duration_seconds", promtext.Gauge, "How long the last probe took.")
-	for i, s := range all {
-		if s.Last != nil {
+	for i := range all {
+		if s := &all[i]; s.Known {
 			w.Value(labels[i], "", s.Last.Duration.Seconds())
 		}
 	}
 	w.Family("sluice_probe_failures_total", promtext.Counter, "Probes that found the target down, by the stage that failed.")
-	for i, s := range all {
+	for i := range all {
 		for _, reason := range probe.Reasons {
-			w.Value(labels[i], reasonLabels[reason], float64(s.Failures[reason]))
+			w.Value(labels[i], reasonLabels[reason], float64(all[i].Failures.Of(reason)))
 		}
 	}
 	w.Family("sluice_probe_runs_total", promtext.Counter, "Probes that were made.")
-	for i, s := range all {
-		w.Value(labels[i], "", float64(s.Runs))
+	for i := range all {
+		w.Value(labels[i], "", float64(all[i].Runs))
 	}
-	w.Family("sluice_probe_late_total", promtext.Counter, "Turns that began late or were left out, because probes before them took too long.")
-	for i, s := range all {
-		w.Value(labels[i], "", float64(s.Late))
+	w.Family("sluice_probe_late_total", promtext.Counter, "Turns that began late or were left out, because the exporter was too slow.")
+	for i := range all {
+		w.Value(labels[i], "", float64(all[i].Late))
 	}
 }

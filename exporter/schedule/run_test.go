@@ -130,11 +130,11 @@ func TestUnderLastingOverloadADeadTargetIsDown(t *testing.T) {
 			switch st := s.Status()[0]; {
 			case st.Up == edge.Yes:
 				t.Fatal("it is up")
-			case st.Up == edge.No && st.Failures[probe.Connect] < 3:
-				t.Fatalf("down after %d bad results", st.Failures[probe.Connect])
+			case st.Up == edge.No && st.Failures.Of(probe.Connect) < 3:
+				t.Fatalf("down after %d bad results", st.Failures.Of(probe.Connect))
 			case st.Up == edge.No:
 				down = true
-			case st.Runs > 0 && st.Last == nil:
+			case st.Runs > 0 && !st.Known:
 				stale = true
 			}
 		}
@@ -196,7 +196,7 @@ func TestAPanicCostsOneProbe(t *testing.T) {
 		s.Set([]Check{bad, secret, check("well", 0, good)})
 		wait(3 * time.Second)
 		st := s.Status()
-		if st[0].Up != edge.Unknown || st[0].Runs != 0 || st[1].Up != edge.Unknown || len(st[0].Failures) != 0 || st[2].Up != edge.Yes {
+		if st[0].Up != edge.Unknown || st[0].Runs != 0 || st[1].Up != edge.Unknown || st[0].Failures != (Failures{}) || st[2].Up != edge.Yes {
 			t.Errorf("%+v", st)
 		}
 	})
@@ -218,13 +218,19 @@ func TestAPanicCostsOneProbe(t *testing.T) {
 func counted(t *testing.T, reg *prometheus.Registry) float64 {
 	t.Helper()
 	all, err := reg.Gather()
-	if err != nil || len(all) != 1 || all[0].GetName() != "sluice_probe_unmade_total" {
-		t.Fatalf("%v, %v", all, err)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if problems, err := promlint.NewWithMetricFamilies(all).Lint(); err != nil || len(problems) > 0 {
 		t.Errorf("promlint: %v, %v", problems, err)
 	}
-	return all[0].GetMetric()[0].GetCounter().GetValue()
+	for _, f := range all {
+		if f.GetName() == "sluice_probe_unmade_total" {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatal("sluice_probe_unmade_total isn't there")
+	return 0
 }
 
 func TestProbesThatCannotBeMadeAreCountedAndSaidOnce(t *testing.T) {
@@ -253,7 +259,7 @@ func TestProbesThatCannotBeMadeAreCountedAndSaidOnce(t *testing.T) {
 		if n := counted(t, reg); n != 8 {
 			t.Errorf("%v were counted, want 8", n)
 		}
-		if st := s.Status()[0]; st.Up != edge.Unknown || len(st.Failures) != 0 {
+		if st := s.Status()[0]; st.Up != edge.Unknown || st.Failures != (Failures{}) {
 			t.Errorf("I6: it is %+v", st)
 		}
 		s.Set([]Check{a})
@@ -275,18 +281,23 @@ func TestProbesThatCannotBeMadeAreCountedAndSaidOnce(t *testing.T) {
 func TestKeptResultsAreSmall(t *testing.T) {
 	run(t, Options{}, func(s *Scheduler) {
 		c := check("a", 0, nil)
-		long := bytes.Repeat([]byte("x"), 1<<20)
-		c.Run = func(context.Context) probe.Result { return probe.Result{Up: true, Body: long} }
+		long := strings.Repeat("x", 1<<20)
+		c.Run = func(context.Context) probe.Result {
+			return probe.Result{Reason: probe.Body, Detail: long, Body: []byte(long)}
+		}
 		s.Set([]Check{c})
 		wait(20 * time.Second)
-		st := up(t, s)
-		if len(st.History) != history {
-			t.Fatalf("%d results are kept", len(st.History))
+		st := s.Histories()
+		if len(st[0].History) != kept {
+			t.Fatalf("%d results are kept", len(st[0].History))
 		}
-		for _, r := range append(st.History, *st.Last) {
-			if len(r.Body) != bodyKept || cap(r.Body) > 2*bodyKept {
-				t.Errorf("%d bytes of %d are kept", len(r.Body), cap(r.Body))
+		for _, o := range append(st[0].History, st[0].Last) {
+			if o.Up || o.Reason != probe.Body || len(o.Detail) != detailKept {
+				t.Errorf("it is kept as %v, %s, with %d bytes", o.Up, o.Reason, len(o.Detail))
 			}
+		}
+		if s.Status()[0].History != nil {
+			t.Error("who doesn't ask for the history gets it")
 		}
 	})
 }

@@ -1,32 +1,44 @@
 // Package schedule runs probes on time and keeps their verdicts. Overload shows
 // as lateness and, in the end, as "unknown"; never as a failure: the number of
-// probes under way is bounded, and a probe's time counts from its own start.
+// probes under way is bounded, a probe's time counts from its own start, and bad
+// results that come while the program itself is not well count for nothing.
 package schedule
 
 import (
 	"cmp"
-	"container/heap"
 	"context"
 	"hash/fnv"
-	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/go-kit/log"
-	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/exporter/probe"
 )
 
-// DefaultWorkers is how many probes are under way at most when Options say nothing.
-const DefaultWorkers = 64
+const (
+	// DefaultMaxLag is above which lag of our own bad results don't count.
+	DefaultMaxLag = 250 * time.Millisecond
 
-// history is how many of a target's last results are kept.
-const history = 10
+	mostWorkers     = 4096
+	fewestWorkers   = 64
+	filesPerProbe   = 4 // two connections that race for the first answer, and two questions to the DNS
+	defaultStarting = 64
+)
+
+// defaultWorkers is as many probes as the limit of open files has room for.
+func defaultWorkers() int {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return fewestWorkers
+	}
+	return int(min(max(files.Cur/filesPerProbe, fewestWorkers), mostWorkers)) // at most mostWorkers
+}
 
 // A Key is the identity of what one check asks, and of its series.
 type Key struct {
@@ -47,6 +59,9 @@ type Check struct {
 	Timeout   time.Duration // of one run
 	Fall      int
 	Rise      int
+	// Self says that the target is there to tell whether we reach anything at
+	// all: no verdict becomes down unless one of these has just answered.
+	Self bool
 	// Fingerprint changes when Run would ask something else than before: the
 	// verdict then begins anew.
 	Fingerprint string
@@ -56,71 +71,118 @@ type Check struct {
 // A Status is what is known of one check.
 type Status struct {
 	Key
-	Last     *probe.Result // nil before the first
-	Up       edge.Answer   // after rise and fall; Unknown until known, and when stale
-	Since    time.Time     // when Up became what it is
-	Failures map[probe.Reason]uint64
+	Known    bool        // there is a last result, and it is no older than may be believed
+	Last     Outcome     // when Known
+	Up       edge.Answer // after rise and fall; Unknown until known, and when stale
+	Since    time.Time   // when Up became what it is
+	Failures Failures
 	Runs     uint64
-	Late     uint64         // runs that were due and could not begin in their time
-	History  []probe.Result // the last ten, oldest first
+	Late     uint64    // turns that began late or were left out for we were too slow
+	History  []Outcome // the last ten, oldest first; of [Scheduler.Histories] only
 }
+
+// Failures counts bad results by reason.
+type Failures [10]uint32
+
+// Of returns how many bad results had a reason.
+func (f Failures) Of(r probe.Reason) uint64 { return uint64(f[reasonIndex(r)]) }
+
+// Count adds n for a reason.
+func (f *Failures) Count(r probe.Reason, n uint32) { f[reasonIndex(r)] += n }
 
 // Options configure a Scheduler.
 type Options struct {
-	Workers  int                   // zero means DefaultWorkers
+	// Workers is how many probes are under way at most; zero means 4096, or fewer
+	// where the limit of open files is low.
+	Workers  int
+	MaxLag   time.Duration         // zero means DefaultMaxLag
 	Logger   log.Logger            // verdicts are logged at info; nil logs nothing
-	Registry prometheus.Registerer // takes the counter of probes that could not be made; nil: nobody sees it
+	Registry prometheus.Registerer // takes the metrics of the schedule as a whole; nil: nobody sees them
 }
 
 // A Scheduler runs checks until its context ends.
 type Scheduler struct {
-	workers int
 	logger  log.Logger
+	epoch   time.Time // all times below are since then
 	wake    chan struct{}
-	unmade  *prometheus.CounterVec // by probe
+	idle    atomic.Int32 // goroutines that wait for a probe
+	figures *figures
 
 	mu     sync.Mutex
 	tasks  map[Key]*task
-	under  map[Key]*task // under way, gone or not: a target is never asked twice at once
-	queue  queue
-	active int
+	order  []*task // those that are wanted, by key
+	given  []*task // as they stood in the last Set
+	set    uint64  // which Set that was
+	wheel  wheel
+	gates  gates
+	wakeAt time.Duration // when the loop wants to wake; zero while it is at work
+	maxLag time.Duration
+	own    lagRecord
+	self   self
 	blind  map[string]int // by probe: tasks whose last run could not be made
+	batch  []job          // begun, and not handed out; only the loop's
 }
 
-// A task is one check with its place in time. The scheduler's lock guards it.
+// A task is one check with its place in time. The scheduler's lock guards it;
+// its key never changes. It is in the wheel, ready, or under way.
 type task struct {
 	Check
+	figures *probeFigures
+
+	in         *list // nil also while it is under way and no longer young
+	prev, next *task
+
+	due   time.Duration
+	phase time.Duration // turns are at phase + n * interval
+	began time.Duration // of the run under way
+	best  time.Duration // how fast good answers come
+	lane  uint8
+
+	under  bool          // under way
+	gone   bool          // not wanted any more; it vanishes with the end of its run
+	anew   bool          // wanted again meanwhile: it begins when that run has ended
+	unmade bool          // the last run could not be made
+	held   bool          // would be down, and waits for the self-check's word
+	epoch  uint32        // changes with the question: an answer to the one before counts for nothing
+	heldAt time.Duration // when the run began for which it is held
+
+	set      uint64 // the last Set that had it
 	verdict  Verdict
-	due      time.Time
-	at       int // place in the queue; -1 while it runs or is gone
-	gone     bool
-	unmade   bool // the last run could not be made
-	last     *probe.Result
-	heard    time.Time // when the last result came
-	since    time.Time
-	failures map[probe.Reason]uint64
+	heard    time.Duration // when the last result came
+	since    time.Duration
+	failures Failures
 	runs     uint64
 	late     uint64
-	history  []probe.Result
+	history  history
 }
 
 // New makes a scheduler without checks.
 func New(o Options) *Scheduler {
 	s := &Scheduler{
-		workers: o.Workers, logger: o.Logger, wake: make(chan struct{}, 1),
-		tasks: map[Key]*task{}, under: map[Key]*task{}, blind: map[string]int{},
-		unmade: promauto.With(o.Registry).NewCounterVec(prometheus.CounterOpts{
-			Name: "sluice_probe_unmade_total",
-			Help: "Probes that could not be made, for a reason on our side. They say nothing of the target.",
-		}, []string{"probe"}),
+		logger: o.Logger, epoch: time.Now(), wake: make(chan struct{}, 1),
+		tasks: map[Key]*task{}, blind: map[string]int{},
+		gates:  gates{workers: o.Workers},
+		maxLag: cmp.Or(o.MaxLag, DefaultMaxLag),
 	}
-	if s.workers <= 0 {
-		s.workers = DefaultWorkers
+	if s.gates.workers <= 0 {
+		s.gates.workers = defaultWorkers()
 	}
+	s.gates.starting = min(s.gates.workers, defaultStarting)
 	if s.logger == nil {
 		s.logger = log.NewNopLogger()
 	}
+	s.figures = newFigures(o.Registry, s)
 	return s
+}
+
+func (s *Scheduler) now() time.Duration { return time.Since(s.epoch) }
+
+// SetMaxLag changes above which lag of our own bad results don't count; zero
+// means DefaultMaxLag.
+func (s *Scheduler) SetMaxLag(lag time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.maxLag = cmp.Or(lag, DefaultMaxLag)
 }
 
 // Set replaces the checks. One whose key and fingerprint stay keeps its verdict,
@@ -128,49 +190,134 @@ func New(o Options) *Scheduler {
 func (s *Scheduler) Set(checks []Check) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
-	seen := make(map[Key]bool, len(checks))
-	for _, c := range checks {
-		if seen[c.Key] {
-			continue
+	now := s.now()
+	s.set++
+	given, changed := make([]*task, 0, len(checks)), false
+	s.self.tasks = s.self.tasks[:0]
+	for i := range checks {
+		c := &checks[i]
+		t := s.find(i, &c.Key)
+		if t != nil && t.set == s.set {
+			continue // twice
 		}
-		seen[c.Key] = true
-		t, ok := s.tasks[c.Key]
-		if !ok {
-			t = &task{failures: map[probe.Reason]uint64{}, since: now, due: now.Add(phase(c.Key, c.Interval)), at: -1}
+		switch {
+		case t == nil:
+			t = &task{figures: s.figures.of(c.Probe), verdict: Verdict{}, since: now}
+			t.Key = c.Key
 			s.tasks[c.Key] = t
-			if s.under[c.Key] == nil { // else one that was dropped is under way still: its end lets this one in
-				heap.Push(&s.queue, t)
+			changed = true
+			s.start(t, c, now)
+			s.place(t, now)
+		case t.gone: // the end of its last run lets it in
+			t.begin(now)
+			t.gone, t.anew, t.runs, t.late, t.failures = false, true, 0, 0, Failures{}
+			changed = true
+			s.start(t, c, now)
+		default:
+			if t.Fingerprint != c.Fingerprint {
+				t.begin(now)
 			}
-			s.unmade.WithLabelValues(c.Probe) // a counter that appears with 1 has no rate
-		} else if t.Fingerprint != c.Fingerprint {
-			t.verdict, t.last, t.history, t.since = Verdict{}, nil, nil, now
+			s.change(t, c, now)
 		}
-		if ok && t.Interval > c.Interval && t.at >= 0 && t.due.After(now.Add(c.Interval)) {
-			t.due = now.Add(phase(c.Key, c.Interval))
-			heap.Fix(&s.queue, t.at)
-		}
-		t.Check = c
-		t.verdict.Fall, t.verdict.Rise = max(c.Fall, 1), max(c.Rise, 1)
-	}
-	for k, t := range s.tasks {
-		if !seen[k] {
-			s.drop(k, t)
+		t.set = s.set
+		given = append(given, t)
+		if t.Self {
+			s.self.tasks = append(s.self.tasks, t)
 		}
 	}
+	if dropped := len(s.order) > 0 && s.drop(); dropped || changed {
+		s.order = slices.Clone(given)
+		slices.SortFunc(s.order, func(a, b *task) int { return a.compare(b.Key) })
+	}
+	s.given = given
+	s.self.review(s, now)
 	s.poke()
 }
 
-func (s *Scheduler) drop(k Key, t *task) {
-	t.gone = true
-	s.noteUnmade(t, probe.Result{}, false)
-	delete(s.tasks, k)
-	if t.at >= 0 {
-		heap.Remove(&s.queue, t.at)
+// find looks up a task. Mostly the same checks are given in the same order.
+func (s *Scheduler) find(i int, k *Key) *task {
+	if i < len(s.given) && !s.given[i].gone && s.given[i].Key == *k {
+		return s.given[i]
+	}
+	return s.tasks[*k]
+}
+
+// begin forgets what was known: another question is asked from now on.
+func (t *task) begin(now time.Duration) {
+	t.epoch++
+	t.verdict, t.history, t.since, t.heard = Verdict{}, history{}, now, 0
+	t.best, t.held = 0, false // it changes lanes when its next run has ended
+}
+
+// start puts a check into a task that had none.
+func (s *Scheduler) start(t *task, c *Check, now time.Duration) {
+	t.configure(c)
+	t.phase = phase(c.Key, c.Interval)
+	t.due = t.turnAfter(now)
+	if c.Self {
+		t.lane = urgent
 	}
 }
 
-// phase spreads the first runs over the interval, the same way at every start.
+// change puts a check into a task that has one, and brings its turn forward when
+// the interval became shorter.
+func (s *Scheduler) change(t *task, c *Check, now time.Duration) {
+	sooner, other := c.Interval < t.Interval, c.Interval != t.Interval
+	t.configure(c)
+	if other {
+		t.phase = phase(c.Key, c.Interval)
+	}
+	if sooner && s.waits(t) && t.due > now+c.Interval {
+		s.wheel.remove(t)
+		t.due = t.turnAfter(now)
+		s.place(t, now)
+	}
+}
+
+// configure leaves the key alone, which is the same and is read without the lock.
+func (t *task) configure(c *Check) {
+	t.Interval, t.FastRetry, t.Timeout, t.Self = max(c.Interval, time.Millisecond), c.FastRetry, c.Timeout, c.Self
+	t.Fall, t.Rise, t.Fingerprint, t.Run = c.Fall, c.Rise, c.Fingerprint, c.Run
+	t.verdict.Fall, t.verdict.Rise = max(c.Fall, 1), max(c.Rise, 1)
+}
+
+// waits says that the task is in the wheel.
+func (s *Scheduler) waits(t *task) bool {
+	return !t.under && t.in != nil && t.in != &s.gates.lanes[t.lane].ready
+}
+
+// place puts a task where it waits for its turn.
+func (s *Scheduler) place(t *task, now time.Duration) {
+	if t.due <= now {
+		s.gates.lanes[t.lane].ready.push(t)
+		return
+	}
+	s.wheel.add(t)
+}
+
+// drop removes the tasks that the last Set didn't have, and says whether there were any.
+func (s *Scheduler) drop() (dropped bool) {
+	for _, t := range s.order {
+		if t.set == s.set {
+			continue
+		}
+		dropped = true
+		t.gone, t.anew, t.held = true, false, false
+		s.noteUnmade(t, probe.Result{}, false)
+		switch {
+		case t.under:
+			continue // the end of its run removes it
+		case s.waits(t):
+			s.wheel.remove(t)
+		default:
+			t.in.remove(t)
+		}
+		delete(s.tasks, t.Key)
+	}
+	return dropped
+}
+
+// phase spreads the turns over the interval, the same way at every start.
 func phase(k Key, interval time.Duration) time.Duration {
 	h := fnv.New64a()
 	for _, s := range []string{k.Probe, k.Target, k.Member.String()} {
@@ -182,169 +329,59 @@ func phase(k Key, interval time.Duration) time.Duration {
 	return time.Duration(h.Sum64() % uint64(interval)) // below the interval
 }
 
-func (s *Scheduler) poke() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
+// turnAfter is the first turn after a moment.
+func (t *task) turnAfter(at time.Duration) time.Duration {
+	if at < t.phase {
+		return t.phase
 	}
+	return t.phase + ((at-t.phase)/t.Interval+1)*t.Interval
 }
 
-// Run runs the checks until ctx ends; it returns when the last probe under way
-// has ended, which ctx interrupts.
-func (s *Scheduler) Run(ctx context.Context) error {
-	var under sync.WaitGroup
-	defer under.Wait()
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		timer.Reset(s.begin(ctx, &under))
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.wake:
-		case <-timer.C:
-		}
+// turns is how many turns are after from, up to and including to.
+func (t *task) turns(from, to time.Duration) uint64 {
+	next := t.turnAfter(from)
+	if next > to {
+		return 0
 	}
-}
-
-// begin starts what is due, as far as workers are free, and says how long to
-// wait for the next.
-func (s *Scheduler) begin(ctx context.Context, under *sync.WaitGroup) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for len(s.queue) > 0 && s.active < s.workers {
-		t := s.queue[0]
-		now := time.Now()
-		if wait := t.due.Sub(now); wait > 0 {
-			return wait
-		}
-		heap.Pop(&s.queue)
-		s.active++
-		s.under[t.Key] = t
-		under.Go(func() { s.run(ctx, t, now) })
-	}
-	return time.Hour // a worker that gets free pokes
-}
-
-func (s *Scheduler) run(ctx context.Context, t *task, started time.Time) {
-	s.mu.Lock()
-	c := t.Check
-	s.mu.Unlock()
-	runCtx, cancel := ctx, context.CancelFunc(func() {})
-	if c.Timeout > 0 {
-		runCtx, cancel = context.WithTimeout(ctx, c.Timeout)
-	}
-	r := s.ask(runCtx, c)
-	cancel()
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.active--
-	delete(s.under, t.Key)
-	defer s.poke()
-	if t.gone {
-		if again, ok := s.tasks[t.Key]; ok { // it was wanted anew meanwhile, and waited for this end
-			heap.Push(&s.queue, again)
-		}
-		return
-	}
-	now := time.Now()
-	switch {
-	case ctx.Err() != nil: // our own end interrupted it
-	case r.Reason == probe.Unmade:
-		s.unmade.WithLabelValues(t.Probe).Inc()
-		s.noteUnmade(t, r, true)
-	default:
-		s.noteUnmade(t, r, false)
-		if t.Fingerprint == c.Fingerprint { // else the question is not asked any more
-			s.observe(t, r, now)
-		}
-	}
-	next := t.due.Add(t.Interval)
-	if t.verdict.Doubtful() && t.FastRetry > 0 {
-		if fast := now.Add(t.FastRetry); fast.Before(next) || next.Before(now) {
-			next = fast
-		}
-	}
-	if missed := now.Sub(next); missed > 0 { // turns that passed while it ran or waited are counted, not piled up
-		n := missed/max(t.Interval, time.Millisecond) + 1
-		t.late += uint64(n) // above zero
-		next = next.Add(n * max(t.Interval, time.Millisecond))
-	} else if started.Sub(t.due) > t.Interval/2 && t.Interval > 0 {
-		t.late++
-	}
-	t.due = next
-	heap.Push(&s.queue, t)
-}
-
-func (s *Scheduler) observe(t *task, r probe.Result, now time.Time) {
-	if s.stale(t, now) {
-		t.verdict.Forget()
-	}
-	t.runs++
-	r = brief(r)
-	t.last, t.heard = &r, now
-	t.history = append(t.history, r)
-	if len(t.history) > history {
-		t.history = slices.Delete(t.history, 0, len(t.history)-history)
-	}
-	if !r.Up {
-		t.failures[r.Reason]++
-	}
-	if t.verdict.Observe(r.Up) {
-		t.since = now
-		level.Info(s.about("verdict", t.Key)).Log("up", t.verdict.Up(), "reason", r.Reason, "detail", r.Detail)
-	}
+	return uint64((to-next)/t.Interval) + 1 // above zero
 }
 
 // stale says that the last result is too old to be believed: two intervals and
 // a timeout without another.
-func (s *Scheduler) stale(t *task, now time.Time) bool {
-	return t.last != nil && now.Sub(t.heard) > 2*t.Interval+t.Timeout
+func (t *task) stale(now time.Duration) bool {
+	return t.history.n > 0 && now-t.heard > 2*t.Interval+t.Timeout
 }
 
-// Status says what is known of all checks now, ordered by their keys.
-func (s *Scheduler) Status() []Status {
+// Status says what is known of all checks now, ordered by their keys, without
+// their histories.
+func (s *Scheduler) Status() []Status { return s.status(false) }
+
+// Histories is Status with the last results of each check.
+func (s *Scheduler) Histories() []Status { return s.status(true) }
+
+func (s *Scheduler) status(histories bool) []Status {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	out := make([]Status, 0, len(s.tasks))
-	for _, t := range s.tasks {
-		st := Status{
-			Key: t.Key, Last: t.last, Up: t.verdict.Up(), Since: t.since, Failures: maps.Clone(t.failures),
-			Runs: t.runs, Late: t.late, History: slices.Clone(t.history),
+	now := s.now()
+	out := make([]Status, len(s.order))
+	var kept []history
+	for i, t := range s.order {
+		st := &out[i]
+		st.Key, st.Failures, st.Runs, st.Late = t.Key, t.failures, t.runs, t.late
+		if histories {
+			kept = append(kept, t.history.clone())
 		}
-		if s.stale(t, now) {
-			st.Last, st.Up, st.Since = nil, edge.Unknown, t.heard
+		if t.stale(now) {
+			st.Since = s.epoch.Add(t.heard)
+			continue
 		}
-		out = append(out, st)
+		st.Up, st.Since = t.verdict.Up(), s.epoch.Add(t.since)
+		if st.Known = t.history.n > 0; st.Known {
+			st.Last = t.history.ago(0, s.epoch)
+		}
 	}
-	slices.SortFunc(out, func(a, b Status) int { return a.compare(b.Key) })
+	s.mu.Unlock()
+	for i := range kept {
+		out[i].History = kept[i].outcomes(s.epoch)
+	}
 	return out
-}
-
-// A queue orders tasks by when they are due; see [container/heap].
-type queue []*task
-
-func (q queue) Len() int           { return len(q) }
-func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
-func (q queue) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].at, q[j].at = i, j
-}
-
-// Push is heap's.
-func (q *queue) Push(x any) {
-	t, _ := x.(*task) // we push nothing else
-	t.at = len(*q)
-	*q = append(*q, t)
-}
-
-// Pop is heap's.
-func (q *queue) Pop() any {
-	old := *q
-	t := old[len(old)-1]
-	t.at = -1
-	*q = old[:len(old)-1]
-	return t
 }

@@ -79,7 +79,7 @@ func TestAVerdictComesWithinOneIntervalAndTheFastRetries(t *testing.T) {
 			for up(t, s).Up == edge.Yes {
 				wait(time.Millisecond)
 			}
-			if took := time.Since(begun); took > time.Second+2*250*time.Millisecond+5*time.Millisecond {
+			if took := time.Since(begun); took > time.Second+2*250*time.Millisecond+4*tick {
 				t.Errorf("down after %s", took)
 			}
 			good.Store(true)
@@ -107,7 +107,7 @@ func TestOverloadIsLatenessAndNeverFailure(t *testing.T) {
 		wait(time.Minute)
 		late := uint64(0)
 		for _, st := range s.Status() {
-			if len(st.Failures) > 0 || st.Up == edge.No {
+			if st.Failures != (Failures{}) || st.Up == edge.No {
 				t.Errorf("%s failed: %+v", st.Target, st)
 			}
 			late += st.Late
@@ -158,7 +158,7 @@ func TestWhatIsStaleIsUnknown(t *testing.T) {
 		wait(3 * time.Second)
 		stuck.Store(true)
 		wait(10 * time.Second)
-		if st := up(t, s); st.Up != edge.Unknown || st.Last != nil {
+		if st := up(t, s); st.Up != edge.Unknown || st.Known {
 			t.Errorf("I6: after ten seconds without a result it is %s, %v", st.Up, st.Last)
 		}
 	})
@@ -177,7 +177,7 @@ func TestNewSettingsKeepWhatIsKnown(t *testing.T) {
 		if st[0].Up != edge.Yes || st[0].Runs == 0 {
 			t.Errorf("an unchanged check lost what is known: %+v", st[0])
 		}
-		if st[1].Up != edge.Unknown || st[1].Last != nil {
+		if st[1].Up != edge.Unknown || st[1].Known {
 			t.Errorf("another question has an answer already: %+v", st[1])
 		}
 		s.Set([]Check{a})
@@ -236,36 +236,4 @@ func TestTheVerdictNeverFlipsEarly(t *testing.T) {
 			}
 		}
 	})
-}
-
-// What scheduling a run costs beside the probe itself.
-func BenchmarkSchedule(b *testing.B) {
-	s := New(Options{Workers: 4})
-	var runs atomic.Int64
-	enough := make(chan struct{})
-	var checks []Check
-	for i := range 100 {
-		c := check(fmt.Sprint(i), 0, new(atomic.Bool))
-		c.Interval, c.FastRetry = time.Microsecond, 0
-		c.Run = func(context.Context) probe.Result {
-			if runs.Add(1) == int64(b.N) {
-				close(enough)
-			}
-			return probe.Result{Up: true}
-		}
-		checks = append(checks, c)
-	}
-	ctx, cancel := context.WithCancel(b.Context())
-	defer cancel()
-	ended := make(chan error, 1)
-	b.ReportAllocs()
-	b.ResetTimer()
-	s.Set(checks)
-	go func() { ended <- s.Run(ctx) }()
-	<-enough
-	b.StopTimer()
-	cancel()
-	if err := <-ended; err != nil {
-		b.Error(err)
-	}
 }

@@ -21,6 +21,16 @@ func (v *Verdict) Up() edge.Answer { return v.up }
 // the time for a fast retry.
 func (v *Verdict) Doubtful() bool { return v.up != edge.No && v.again > 0 }
 
+// Falling says that one more bad result makes it down.
+func (v *Verdict) Falling() bool { return v.up != edge.No && v.again+1 >= v.Fall }
+
+// Forgive forgets bad results that didn't make it down.
+func (v *Verdict) Forgive() {
+	if v.up != edge.No {
+		v.again, v.bad = 0, 0
+	}
+}
+
 // Forget makes the verdict unknown, for the last result is too old to be
 // believed. Bad results go on counting towards Fall, or else a target whose
 // results come too seldom would never be down; one more is wanted at least.
