@@ -206,6 +206,9 @@ func (m *Members) validate(mod probe.Module, known bool, devices []string) edge.
 	if m.device != nil && !slices.ContainsFunc(devices, m.device.MatchString) {
 		all.Add("device", "%q matches no device: write the name of one under devices, or a regular expression that matches some", m.Device)
 	}
+	if known && !mod.AsksMembers() {
+		all.Add("", "prober %s can't ask members of a pool: write targets", mod.Prober)
+	}
 	if m.Port < 0 || m.Port > 65535 {
 		all.Add("port", "%d: write a port from 1 to 65535, or leave it out for the member's own", m.Port)
 	}

@@ -78,9 +78,13 @@ modules:
 		{"no module at all", "probes: [{name: a, module: x, targets: ['192.0.2.7:1']}]", []string{
 			`probes[0].module: there is no module "x": write the name of a module, and describe it under modules`,
 		}},
-		{"a module's own mistake", "modules: {health: {prober: htp}}", []string{
-			`modules.health.prober: there is no prober "htp": write one of http, tcp`,
+		{"a module's own mistake", "modules: {health: {prober: http, http: {path: health}}}", []string{
+			"modules.health.http.path: must begin with a slash, as in /health",
 		}},
+		{"members that can't be asked", `
+modules: {socket: {prober: unix}}
+probes: [{name: a, module: socket, members: {pool: shop}}]
+`, []string{"probes[0].members: prober unix can't ask members of a pool: write targets"}},
 		{"numbers that can't be", modules + "probes: [{name: a, module: port, interval: 1s, fast_retry: 2s, fall: -1, rise: -2, targets: ['192.0.2.7:1']}]", []string{
 			"probes[0].fast_retry: 2s is longer than the interval of 1s: write a shorter one, or leave it out",
 			"probes[0].fall: -1: write how many bad results in a row mean down, 1 or more",

@@ -15,6 +15,8 @@ type Module struct {
 	Timeout model.Duration `yaml:"timeout,omitempty"` // of one probe; left out: DefaultTimeout
 	HTTP    HTTP           `yaml:"http,omitempty"`
 	TCP     TCP            `yaml:"tcp,omitempty"`
+	ICMP    ICMP           `yaml:"icmp,omitempty"`
+	Unix    Unix           `yaml:"unix,omitempty"`
 	DNS     DNSQuery       `yaml:"dns,omitempty"`
 	GRPC    GRPC           `yaml:"grpc,omitempty"`
 
@@ -69,24 +71,6 @@ type HeaderMatch struct {
 	AllowMissing bool   `yaml:"allow_missing,omitempty"`
 }
 
-// TCP is how the prober tcp talks, and what it wants to hear.
-type TCP struct {
-	QueryResponse []QueryResponse      `yaml:"query_response,omitempty"`
-	TLS           bool                 `yaml:"tls,omitempty"`
-	TLSConfig     promconfig.TLSConfig `yaml:"tls_config,omitempty"`
-	SourceIP      string               `yaml:"source_ip_address,omitempty"`     // left out: the system chooses
-	PreferredIP   string               `yaml:"preferred_ip_protocol,omitempty"` // as in HTTP
-	IPFallback    *bool                `yaml:"ip_protocol_fallback,omitempty"`
-}
-
-// A QueryResponse is one turn of a conversation: wait for a line that matches,
-// send one, go over to TLS; in this order.
-type QueryResponse struct {
-	Expect   string `yaml:"expect,omitempty"`
-	Send     string `yaml:"send,omitempty"` // ${1} is the first group of expect, if there is one
-	StartTLS bool   `yaml:"starttls,omitempty"`
-}
-
 // UnmarshalYAML fills in the defaults of the settings whose zero value means
 // something else, also where there is no section http at all. The decoder's
 // strictness goes through unmarshal.
@@ -108,6 +92,7 @@ func (m *Module) SetDirectory(dir string) {
 	m.HTTP.BodyFile = promconfig.JoinDir(dir, m.HTTP.BodyFile)
 	m.HTTP.Client.SetDirectory(dir)
 	m.TCP.TLSConfig.SetDirectory(dir)
+	m.Unix.TLSConfig.SetDirectory(dir)
 	m.DNS.TLSConfig.SetDirectory(dir)
 	m.GRPC.TLSConfig.SetDirectory(dir)
 }

@@ -28,13 +28,15 @@ type Prober interface {
 type kind struct {
 	build    func(Module) (Prober, error)
 	validate func(Module) edge.Mistakes
-	target   func(target string) error // says what is wrong with a target, without showing it
-	member   func(m Module, scheme, hostport string) string
+	target   func(target string) error                      // says what is wrong with a target, without showing it
+	member   func(m Module, scheme, hostport string) string // nil: members can't be asked
 }
 
 var kinds = map[string]kind{
 	"http": {newHTTP, validateHTTP, checkURL, memberURL},
 	"tcp":  {newTCP, validateTCP, checkHostPort, memberHostPort},
+	"icmp": {newICMP, validateICMP, checkPinged, memberHost},
+	"unix": {newUnix, validateUnix, checkSocket, nil},
 	"dns":  {newDNS, validateDNS, checkHost, memberHostPort},
 	"grpc": {newGRPC, validateGRPC, checkGRPC, memberHostPort},
 }
@@ -86,6 +88,7 @@ const (
 
 var stageReason = map[string]Reason{
 	StageResolve: DNS, StageConnect: Connect, StageTLS: TLS, StageProcessing: Status, StageTransfer: Body,
+	StageSetup: Unmade, StageRTT: Connect,
 }
 
 // A Stage is one part of a probe. With redirects each stage is the sum of all its turns.
@@ -154,13 +157,19 @@ func (m Module) CheckTarget(target string) error {
 	return k.target(target)
 }
 
+// AsksMembers says whether m's prober can ask members of a pool.
+func (m Module) AsksMembers() bool { return kinds[m.Prober].member != nil }
+
 // MemberTarget returns what m's prober asks to probe a member: a URL with the
-// module's path for http, host:port for tcp. Address is a host without a port;
+// module's path for http, host:port for tcp, host for icmp. Address is a host without a port;
 // scheme is http or https, and only http looks at it.
 func (m Module) MemberTarget(scheme, address string, port int) (string, error) {
 	k, ok := kinds[m.Prober]
 	if !ok {
 		return "", fmt.Errorf("no prober %q", m.Prober)
+	}
+	if !m.AsksMembers() {
+		return "", fmt.Errorf("prober %s can't ask members", m.Prober)
 	}
 	if address == "" || port < 1 || port > 65535 {
 		return "", fmt.Errorf("member at %q port %d: want an address and a port", address, port)

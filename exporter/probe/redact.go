@@ -13,6 +13,9 @@ const unreadable = "(unreadable)"
 // Redact returns a target without user info, query string and fragment: what
 // may stand in labels, logs, errors and pages.
 func Redact(target string) string {
+	if isPinged(target) || isSocket(target) { // no room for a secret
+		return target
+	}
 	const scheme = "http://"
 	full, bare := target, !strings.Contains(target, "://")
 	if bare { // host:port, or a URL as blackbox_exporter takes it

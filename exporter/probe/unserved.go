@@ -35,10 +35,15 @@ func (m Module) Unserved() string {
 	if _, ok := kinds[m.Prober]; !ok {
 		return fmt.Sprintf("there is no prober %q here: use one of %s", oneLine(m.Prober), strings.Join(Kinds(), ", "))
 	}
-	if m.Prober == "http" {
-		if why := m.HTTP.unserved(); why != "" {
-			return "http." + why
-		}
+	why := ""
+	switch m.Prober {
+	case "http":
+		why = m.HTTP.unserved()
+	case "unix":
+		why = m.Unix.unserved()
+	}
+	if why != "" {
+		return m.Prober + "." + why
 	}
 	for _, f := range m.files() {
 		if err := readable(f.file); err != nil {
@@ -84,6 +89,8 @@ func (m Module) files() []credential {
 		return tlsFiles("tls_config.", m.DNS.TLSConfig)
 	case "grpc":
 		return tlsFiles("tls_config.", m.GRPC.TLSConfig)
+	case "unix":
+		return tlsFiles("tls_config.", m.Unix.TLSConfig)
 	}
 	return nil
 }

@@ -173,25 +173,10 @@ func readable(path string) error {
 	return f.Close()
 }
 
-func validateTCP(m Module) edge.Mistakes {
-	var all edge.Mistakes
-	for i, q := range m.TCP.QueryResponse {
-		at := fmt.Sprintf("query_response[%d]", i)
-		if q.Expect == "" && q.Send == "" && !q.StartTLS {
-			all.Add(at, "does nothing: write expect, send or starttls")
-		}
-		if _, err := regexp.Compile(q.Expect); err != nil {
-			all.Add(at+".expect", "is no regular expression (RE2): %v", err)
-		}
-		if q.StartTLS && m.TCP.TLS {
-			all.Add(at+".starttls", "tls is on from the start: write one of them")
-		}
+func validateSource(ip string) (all edge.Mistakes) {
+	if ip != "" && net.ParseIP(ip) == nil {
+		all.Add("source_ip_address", "%q: write an IP address of this machine, such as 192.0.2.1", ip)
 	}
-	all.Under("", validateTLS("tls_config", m.TCP.TLSConfig))
-	if m.TCP.SourceIP != "" && net.ParseIP(m.TCP.SourceIP) == nil {
-		all.Add("source_ip_address", "%q: write an IP address of this machine, such as 192.0.2.1", m.TCP.SourceIP)
-	}
-	all.Under("", validateIP(m.TCP.PreferredIP))
 	return all
 }
 
