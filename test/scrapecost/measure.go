@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -122,6 +123,7 @@ func measure(ctx context.Context, o options, servers int) (r *result, err error)
 		fmt.Fprintf(os.Stderr, "scrapecost: the answer to the query of -cut has %d bytes of %d: it is not cut down, and not measured\n", r.cut.size, whole)
 		r.cut = nil
 	}
+	debug.FreeOSMemory() // the texts that were looked through: collecting them must not fall into a round
 	if err := r.rounds(ctx, b, rounds); err != nil {
 		return nil, err
 	}
