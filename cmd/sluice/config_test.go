@@ -47,7 +47,7 @@ func TestEachMistakeHasItsLineAndWhatToWriteInstead(t *testing.T) {
 			`9: remediation.mode: "automatic": write observe, dry_run, approve or auto`,
 		}},
 		{"module_method.yml", []string{`5: modules.health.http.method: "GET IT": write an HTTP method, such as GET`}},
-		{"module_prober.yml", []string{`3: modules.health.prober: there is no prober "https": write one of http, tcp`}},
+		{"module_prober.yml", []string{`6: probes[0].module: health can't be used: there is no prober "https" here: use one of dns, grpc, http, icmp, tcp, unix`}},
 		{"module_regexp.yml", []string{"5: modules.health.http.fail_if_body_not_matches_regexp[0]: is no regular expression (RE2): error parsing regexp: missing closing ): `\"db\":(\"up\"`"}},
 		{"module_secret.yml", []string{
 			`7: modules.health.http.basic_auth.password: want one value, not a list`,
