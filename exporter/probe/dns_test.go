@@ -90,7 +90,8 @@ func zone(t testing.TB, cert tls.Certificate) (plain, secure string) {
 		t.Fatal(err)
 	}
 	for _, s := range []*dns.Server{
-		{Listener: ln, Handler: mux}, {PacketConn: packets, Handler: mux},
+		{Listener: ln, Handler: mux},
+		{PacketConn: packets, Handler: mux},
 		{Listener: tls.NewListener(hidden, &tls.Config{Certificates: []tls.Certificate{cert}}), Handler: mux},
 	} {
 		ended := make(chan error, 1)
@@ -316,7 +317,8 @@ func TestWhatIsNoAnswerOfDNS(t *testing.T) {
 		for _, transport := range []string{"udp", "tcp"} {
 			t.Run(c.name+", "+transport, func(t *testing.T) {
 				m := "{prober: dns, timeout: 300ms, dns: {query_name: example.com, query_type: A}}"
-				at, want := "", c.udp
+				var at string
+				want := c.udp
 				if transport == "udp" {
 					at = packets(t, c.answer)
 				} else {
@@ -431,14 +433,20 @@ func TestMistakesOfDNSAndGRPCSayWhatToWrite(t *testing.T) {
 	}{
 		{"{prober: dns}", []string{"dns.query_name"}},
 		{"{prober: dns, dns: {query_name: a..b}}", []string{"dns.query_name"}},
-		{"{prober: dns, dns: {query_name: a, query_type: X, query_class: Y, transport_protocol: quic, preferred_ip_protocol: v6, source_ip_address: here}}",
-			[]string{"dns.query_type", "dns.query_class", "dns.transport_protocol", "dns.source_ip_address", "dns.preferred_ip_protocol"}},
+		{
+			"{prober: dns, dns: {query_name: a, query_type: X, query_class: Y, transport_protocol: quic, preferred_ip_protocol: v6, source_ip_address: here}}",
+			[]string{"dns.query_type", "dns.query_class", "dns.transport_protocol", "dns.source_ip_address", "dns.preferred_ip_protocol"},
+		},
 		{"{prober: dns, dns: {query_name: a, valid_rcodes: [NOERROR, NONE]}}", []string{"dns.valid_rcodes[1]"}},
 		{"{prober: dns, dns: {query_name: a, dns_over_tls: true}}", []string{"dns.transport_protocol"}},
 		{"{prober: dns, dns: {query_name: a, tls_config: {ca_file: " + empty + "}}}", []string{"dns.tls_config"}},
-		{"{prober: dns, dns: {query_name: a, validate_answer_rrs: {fail_if_matches_regexp: ['(']}, validate_authority_rrs: {fail_if_all_match_regexp: [a, '(']}, validate_additional_rrs: {fail_if_not_matches_regexp: ['('], fail_if_none_matches_regexp: ['(']}}}",
-			[]string{"dns.validate_answer_rrs.fail_if_matches_regexp[0]", "dns.validate_authority_rrs.fail_if_all_match_regexp[1]",
-				"dns.validate_additional_rrs.fail_if_not_matches_regexp[0]", "dns.validate_additional_rrs.fail_if_none_matches_regexp[0]"}},
+		{
+			"{prober: dns, dns: {query_name: a, validate_answer_rrs: {fail_if_matches_regexp: ['(']}, validate_authority_rrs: {fail_if_all_match_regexp: [a, '(']}, validate_additional_rrs: {fail_if_not_matches_regexp: ['('], fail_if_none_matches_regexp: ['(']}}}",
+			[]string{
+				"dns.validate_answer_rrs.fail_if_matches_regexp[0]", "dns.validate_authority_rrs.fail_if_all_match_regexp[1]",
+				"dns.validate_additional_rrs.fail_if_not_matches_regexp[0]", "dns.validate_additional_rrs.fail_if_none_matches_regexp[0]",
+			},
+		},
 		{"{prober: grpc, grpc: {preferred_ip_protocol: v6, metadata: {'a b': [c]}}}", []string{"grpc.metadata", "grpc.preferred_ip_protocol"}},
 		{"{prober: grpc, grpc: {metadata: {grpc-timeout: [1S]}}}", []string{"grpc.metadata"}},
 		{"{prober: grpc, grpc: {metadata: {key: [a, \"b\\nc\"]}}}", []string{"grpc.metadata.key[1]"}},
