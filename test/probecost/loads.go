@@ -11,7 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -21,6 +21,7 @@ type load struct {
 	Interval time.Duration
 	Timeout  time.Duration // of one probe
 	Blackbox string        // base of blackbox_exporter's address
+	Hung     string        // port of the targets that hang
 }
 
 func readLoad(file string) (load, error) {
@@ -83,11 +84,21 @@ func bareAsk(ctx context.Context, client *http.Client, target string) {
 	_ = resp.Body.Close()
 }
 
-// Scraped is what a Prometheus got out of blackbox_exporter.
+// Scrapes are what a Prometheus got out of blackbox_exporter about targets of
+// one kind.
+type Scrapes struct {
+	Up, Down   int // probe_success 1 and 0
+	Unanswered int // scrapes that ran out of their time
+	Skipped    int // turns that passed while the one before was under way
+}
+
+func (s Scrapes) String() string {
+	return fmt.Sprintf("scrapes: %d up, %d down, %d without answer", s.Up, s.Down, s.Unanswered)
+}
+
+// Scraped has both kinds.
 type Scraped struct {
-	Up, Down   int64 // probe_success 1 and 0
-	Unanswered int64 // scrapes that ran out of their time
-	Skipped    int64 // turns that passed while the one before was under way
+	Answer, Hang Scrapes // targets that answer, and those that hang
 }
 
 // playPrometheus scrapes blackbox_exporter as a Prometheus does: each target at a
@@ -95,37 +106,49 @@ type Scraped struct {
 // kept connections. At its end it prints what it got.
 func playPrometheus(ctx context.Context, l load) error {
 	client := &http.Client{Timeout: l.Interval, Transport: &http.Transport{MaxIdleConns: 0, MaxIdleConnsPerHost: len(l.Targets)}}
-	var up, down, unanswered, skipped atomic.Int64
+	var mu sync.Mutex
+	var got Scraped
+	count := func(target string, what func(*Scrapes) *int) {
+		mu.Lock()
+		defer mu.Unlock()
+		if strings.Contains(target, ":"+l.Hung+"/") {
+			*what(&got.Hang)++
+			return
+		}
+		*what(&got.Answer)++
+	}
 	start := time.Now()
 	for i, target := range l.Targets {
 		phase := l.Interval * time.Duration(i) / time.Duration(len(l.Targets))
 		go func() {
 			for turn := time.Duration(0); ctx.Err() == nil; turn++ {
-				late := time.Until(start.Add(phase + turn*l.Interval))
-				if late < -l.Interval {
-					skipped.Add(1)
+				early := time.Until(start.Add(phase + turn*l.Interval))
+				if early < -l.Interval {
+					count(target, func(s *Scrapes) *int { return &s.Skipped })
 					continue
 				}
 				select {
 				case <-ctx.Done():
 					return
-				case <-time.After(max(late, 0)):
+				case <-time.After(max(early, 0)):
 				}
 				success, err := scrapeProbe(ctx, client, l, target)
 				switch {
 				case ctx.Err() != nil: // our own end
 				case err != nil:
-					unanswered.Add(1)
+					count(target, func(s *Scrapes) *int { return &s.Unanswered })
 				case success:
-					up.Add(1)
+					count(target, func(s *Scrapes) *int { return &s.Up })
 				default:
-					down.Add(1)
+					count(target, func(s *Scrapes) *int { return &s.Down })
 				}
 			}
 		}()
 	}
 	<-ctx.Done()
-	return json.NewEncoder(os.Stdout).Encode(Scraped{up.Load(), down.Load(), unanswered.Load(), skipped.Load()})
+	mu.Lock()
+	defer mu.Unlock()
+	return json.NewEncoder(os.Stdout).Encode(got)
 }
 
 var errNoSuccess = errors.New("no probe_success in the answer")

@@ -138,7 +138,7 @@ func (b *bench) urls(t task) []string {
 
 // load writes what the processes of this program have to do.
 func (b *bench) load(t task, blackbox string) (string, error) {
-	text, err := json.Marshal(load{Targets: b.urls(t), Interval: t.interval, Timeout: probeTimeout, Blackbox: blackbox})
+	text, err := json.Marshal(load{Targets: b.urls(t), Interval: t.interval, Timeout: probeTimeout, Blackbox: blackbox, Hung: b.hung})
 	if err != nil {
 		return "", err
 	}

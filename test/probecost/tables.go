@@ -105,8 +105,11 @@ func measured(all []*result) *figures.Table {
 			}
 		}
 		if s := r.scraped; s != nil {
-			skipped = fmt.Sprint(s.Skipped)
-			answer = fmt.Sprintf("scrapes: %d up, %d down, %d without answer", s.Up, s.Down, s.Unanswered)
+			skipped = fmt.Sprint(s.Answer.Skipped + s.Hang.Skipped)
+			answer = s.Answer.String()
+			if r.task.hang > 0 {
+				hang = s.Hang.String()
+			}
 		}
 		t.Add(r.who, r.task.String(), fmt.Sprintf("%.0f", r.rate()), fmt.Sprintf("%.3f ms", r.perProbe().Seconds()*1000),
 			fmt.Sprintf("%.1f ms", 1000*r.seen.LagP50), fmt.Sprintf("%.0f ms", 1000*r.seen.LagP99), own,
