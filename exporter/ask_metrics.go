@@ -90,14 +90,13 @@ func (f *figures) addOnce(r probe.Result, name, help string, value float64) {
 func (f *figures) addHTTP(r probe.Result, phases map[string]float64) {
 	h := r.HTTP
 	if h == nil { // it came to no request
-		return
+		h = new(probe.HTTPResult)
 	}
-	answered := h.Status != 0
 	f.add("probe_http_status_code", "Status code of the last answer; 0 without one.", float64(h.Status))
 	f.add("probe_http_version", "Version of HTTP of the last answer; 0 without one.", h.Version)
 	f.add("probe_http_redirects", "Redirects that were followed.", float64(h.Redirects))
 	length := float64(h.ContentLength)
-	if !answered {
+	if h.Status == 0 {
 		length = 0
 	}
 	f.add("probe_http_content_length", "Length of the body as announced; -1 when it was not, 0 without an answer.", length)
@@ -106,6 +105,9 @@ func (f *figures) addHTTP(r probe.Result, phases map[string]float64) {
 	f.add("probe_failed_due_to_regex", "Whether a regular expression on the answer decided.", flag(h.RegexFailed))
 	if !h.LastModified.IsZero() {
 		f.add("probe_http_last_modified_timestamp_seconds", "The header Last-Modified, in Unix time.", unix(h.LastModified))
+	}
+	if len(phases) == 0 {
+		return
 	}
 	for _, name := range []string{probe.StageResolve, probe.StageConnect, probe.StageTLS, probe.StageProcessing, probe.StageTransfer} {
 		f.addLabelled("probe_http_duration_seconds", "How long each phase took, over all redirects.", map[string]string{"phase": name}, phases[name])
