@@ -26,12 +26,16 @@ import (
 // health checking protocol.
 type GRPC struct {
 	Service     string               `yaml:"service,omitempty"` // left out: the server as a whole
-	Metadata    map[string][]string  `yaml:"metadata,omitempty"`
+	Metadata    Metadata             `yaml:"metadata,omitempty"`
 	TLS         bool                 `yaml:"tls,omitempty"`
 	TLSConfig   promconfig.TLSConfig `yaml:"tls_config,omitempty"`
 	PreferredIP string               `yaml:"preferred_ip_protocol,omitempty"` // as in HTTP
 	IPFallback  *bool                `yaml:"ip_protocol_fallback,omitempty"`
 }
+
+// Metadata is sent with the question, as other programs send headers. Its values
+// are not shown: one may be a token.
+type Metadata map[string][]promconfig.Secret
 
 const (
 	portGRPC        = "80"
@@ -54,7 +58,7 @@ func validateGRPC(m Module) edge.Mistakes {
 			all.Add("metadata", "%q is no key that can be sent", key)
 		}
 		for i, v := range values {
-			if !strings.HasSuffix(lower, "-bin") && strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r > '~' }) {
+			if !strings.HasSuffix(lower, "-bin") && strings.ContainsFunc(string(v), func(r rune) bool { return r < ' ' || r > '~' }) {
 				all.Add(fmt.Sprintf("metadata.%s[%d]", key, i), "it holds more than ASCII that can be printed: only keys that end with -bin may")
 			}
 		}
@@ -81,7 +85,9 @@ func newGRPC(m Module) (Prober, error) {
 		}
 	}
 	for key, values := range m.GRPC.Metadata {
-		p.metadata.Append(key, values...)
+		for _, v := range values {
+			p.metadata.Append(key, string(v))
+		}
 	}
 	return p, nil
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"go.yaml.in/yaml/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -262,7 +263,11 @@ func TestMetadataIsSentAndNotShown(t *testing.T) {
 		seen <- md
 		return nil, status.Errorf(codes.PermissionDenied, "no: %v", md)
 	}))
-	r := ask(t, "{prober: grpc, grpc: {metadata: {Authorization: [Bearer canary], two: [a, b], raw-bin: [\"a\\nb\"]}}}", at)
+	const text = "{prober: grpc, grpc: {metadata: {Authorization: [Bearer canary], two: [a, b], raw-bin: [\"a\\nb\"]}}}"
+	if shown, err := yaml.Marshal(module(t, text)); err != nil || strings.Contains(string(shown), "canary") {
+		t.Errorf("%s, %v", shown, err)
+	}
+	r := ask(t, text, at)
 	wantReason(t, r, probe.Status)
 	if strings.Contains(fmt.Sprintf("%+v %s", r, r.Body), "canary") {
 		t.Errorf("%+v", r)
