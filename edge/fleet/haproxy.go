@@ -24,8 +24,9 @@ type HAProxy struct {
 	// TLSConfig is for an https address, and for a TCP address with something in
 	// front that ends TLS: HAProxy's own CLI has none.
 	TLSConfig *promconfig.TLSConfig `yaml:"tls_config,omitempty"`
-	// BasicAuth is for an address by HTTP.
+	// BasicAuth is for an address by HTTP, PinSHA256 for one by https, as [HTTP] has it.
 	BasicAuth *promconfig.BasicAuth `yaml:"basic_auth,omitempty"`
+	PinSHA256 string                `yaml:"pin_sha256,omitempty"`
 }
 
 // overHTTP says that the address is that of a statistics page.
@@ -33,7 +34,7 @@ func overHTTP(network string) bool { return network == "http" || network == "htt
 
 // web are the settings for a statistics page.
 func (h *HAProxy) web() *HTTP {
-	w := &HTTP{Client: promconfig.DefaultHTTPClientConfig}
+	w := &HTTP{PinSHA256: h.PinSHA256, Client: promconfig.DefaultHTTPClientConfig}
 	w.Client.BasicAuth = h.BasicAuth
 	if h.TLSConfig != nil {
 		w.Client.TLSConfig = *h.TLSConfig
@@ -55,6 +56,17 @@ func (h *HAProxy) validate() (m edge.Mistakes) {
 		m.Add("basic_auth", "is for an http or https address: a stats socket has no password")
 	default:
 		m.Under("basic_auth", (&HTTP{Client: promconfig.HTTPClientConfig{BasicAuth: h.BasicAuth}}).validate())
+	}
+	switch {
+	case h.PinSHA256 == "":
+	case err == nil && network != "https":
+		m.Add("pin_sha256", "is for an https address: leave it out")
+	default:
+		pinned := &HTTP{PinSHA256: h.PinSHA256}
+		if h.TLSConfig != nil {
+			pinned.Client.TLSConfig = *h.TLSConfig
+		}
+		m.Under("", pinned.validate())
 	}
 	if h.TLSConfig == nil {
 		return m
@@ -81,16 +93,16 @@ func (h *HAProxy) setDirectory(dir string) {
 
 func newHAProxy(c Config, o Options) (client, error) {
 	opts := haproxy.Options{Address: c.HAProxy.Address, Timeout: time.Duration(c.HAProxy.Timeout)}
-	if network, _, err := haproxy.ParseAddress(c.HAProxy.Address); err == nil && overHTTP(network) {
-		web, err := c.HAProxy.web().client(c.Name, o) // tells of its calls by itself
-		if err != nil {
+	network, _, err := haproxy.ParseAddress(c.HAProxy.Address)
+	switch {
+	case err != nil:
+		return nil, err
+	case overHTTP(network):
+		// Its calls are told of as those of a socket are, whole answers included.
+		if opts.HTTP, err = c.HAProxy.web().client(c.Name, Options{}); err != nil {
 			return nil, err
 		}
-		opts.HTTP = web
-		h, err := haproxy.New(opts)
-		return haproxyClient{h}, err
-	}
-	if c.HAProxy.TLSConfig != nil {
+	case c.HAProxy.TLSConfig != nil:
 		host, err := haproxy.Host(c.HAProxy.Address)
 		if err != nil {
 			return nil, err
@@ -131,7 +143,7 @@ func dialTLS(c *promconfig.TLSConfig, host string) func(ctx context.Context, net
 }
 
 func transport(h *HAProxy, network string) string {
-	if h.TLSConfig != nil {
+	if h.TLSConfig != nil && !overHTTP(network) {
 		return "tls"
 	}
 	return network

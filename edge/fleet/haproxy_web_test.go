@@ -1,8 +1,12 @@
 package fleet_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -67,12 +71,12 @@ func TestAStatisticsPageIsReadWithItsPasswordFile(t *testing.T) {
 	}
 	var got []string
 	for _, c := range calls {
-		got = append(got, fmt.Sprint(c.Device, " ", c.Transport, " ", c.Command, " ", c.Code))
+		got = append(got, fmt.Sprint(c.Device, " ", c.Operation, " ", c.Transport, " ", c.Command, " ", c.Method, c.Err == nil))
 		if c.Write || strings.Contains(fmt.Sprint(c), "-password") {
 			t.Errorf("%+v", c)
 		}
 	}
-	if diff := cmp.Diff([]string{"waf1 http GET /stats;csv 0", "waf1 http GET /stats;csv 401", "waf1 http GET /stats;csv 200"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"waf1 read http GET /stats;csv false", "waf1 read http GET /stats;csv false", "waf1 read http GET /stats;csv true"}, got); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -105,6 +109,12 @@ func TestMistakesOfAStatisticsPage(t *testing.T) {
 		{"http with a password", pageAt("http://192.0.2.1:8404/stats;csv", basic), nil},
 		{"https with TLS settings", pageAt("https://192.0.2.1:8404/stats;csv", withTLS), nil},
 		{"a socket with a password", pageAt("/run/h.sock", basic), []string{"[0].haproxy.basic_auth: is for an http or https address: a stats socket has no password"}},
+		{"https with a pin", pageAt("https://192.0.2.1/stats;csv", func(h *fleet.HAProxy) { h.PinSHA256 = strings.Repeat("ab", 32) }), nil},
+		{"http with a pin", pageAt("http://192.0.2.1/stats;csv", func(h *fleet.HAProxy) { h.PinSHA256 = strings.Repeat("ab", 32) }), []string{"[0].haproxy.pin_sha256: is for an https address: leave it out"}},
+		{"half a pin", pageAt("https://192.0.2.1/stats;csv", func(h *fleet.HAProxy) { h.PinSHA256 = "ab" }), []string{"[0].haproxy.pin_sha256: want 64 hex digits, as \"openssl x509 -noout -fingerprint -sha256\" prints them"}},
+		{"a pin and no look at the certificate", pageAt("https://192.0.2.1/stats;csv", func(h *fleet.HAProxy) {
+			h.PinSHA256, h.TLSConfig = strings.Repeat("ab", 32), &promconfig.TLSConfig{InsecureSkipVerify: true}
+		}), []string{"[0].haproxy.tls_config.insecure_skip_verify: leave it out: pin_sha256 says which certificate is right"}},
 		{"http with TLS settings", pageAt("http://192.0.2.1/stats;csv", withTLS), []string{"[0].haproxy.tls_config: an http address has no TLS: write https, or leave it out"}},
 		{"a password twice", pageAt("http://192.0.2.1/stats;csv", func(h *fleet.HAProxy) {
 			h.BasicAuth = &promconfig.BasicAuth{Username: "u", Password: "not-a-secret", PasswordFile: "f"}
@@ -134,5 +144,31 @@ func TestThePasswordOfAPageIsNotShown(t *testing.T) {
 	}))
 	if err != nil || strings.Contains(string(out), "not-a-secret") || !strings.Contains(string(out), "username: u") {
 		t.Errorf("%s, %v", out, err)
+	}
+}
+
+func TestAStatisticsPageOverTLSWithCAOrPin(t *testing.T) {
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "# pxname,svname,type,status,\nshop,s1,2,UP,\n") // the client's error says it
+	}))
+	defer srv.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	put(t, ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}))
+	pin := sha256.Sum256(srv.Certificate().Raw)
+	for name, c := range map[string]struct {
+		with func(*fleet.HAProxy)
+		want string
+	}{
+		"neither":       {nil, "give it as tls_config.ca_file, or its SHA-256 as pin_sha256"},
+		"its CA":        {func(h *fleet.HAProxy) { h.TLSConfig = &promconfig.TLSConfig{CAFile: ca} }, ""},
+		"its sum":       {func(h *fleet.HAProxy) { h.PinSHA256 = hex.EncodeToString(pin[:]) }, ""},
+		"another's sum": {func(h *fleet.HAProxy) { h.PinSHA256 = strings.Repeat("ab", 32) }, "not the pinned one"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			snap, err := build(t, pageAt(srv.URL+"/stats;csv", c.with), nil).Look(t.Context())
+			if c.want == "" && (err != nil || len(snap.States) != 1) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("%+v, %v", snap.States, err)
+			}
+		})
 	}
 }
