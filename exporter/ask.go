@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -83,7 +84,7 @@ func (e *Exporter) serveProbe(w http.ResponseWriter, r *http.Request) {
 
 func refuse(w http.ResponseWriter, err error) {
 	code := http.StatusBadRequest
-	if r, ok := err.(*refusalError); ok { //nolint:errorlint // nobody wraps it
+	if r := (*refusalError)(nil); errors.As(err, &r) {
 		code = r.code
 	}
 	http.Error(w, err.Error(), code)

@@ -16,7 +16,7 @@ import (
 	"github.com/sluice-project/sluice/exporter/probe"
 )
 
-// Figures are the series of one probe, all of them gauges.
+// figures are the series of one probe, all of them gauges.
 type figures []prometheus.Metric
 
 // Describe says nothing: which series there are is known when the probe is over.
@@ -169,6 +169,6 @@ func ipHash(ip string) float64 {
 		return 0
 	}
 	h := fnv.New32a()
-	h.Write(a.Unmap().AsSlice()) //nolint:errcheck // a hash takes everything
+	h.Write(a.Unmap().AsSlice())
 	return float64(h.Sum32())
 }

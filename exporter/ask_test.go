@@ -182,9 +182,11 @@ modules:
 
 func TestProbeIsOffUnlessConfigured(t *testing.T) {
 	e, _, _ := newExporter(t, modules, nil, nil)
-	code, text := get(t, e.Probe(), "/probe?module=health&target=192.0.2.1")
-	if code != http.StatusForbidden || !strings.Contains(text, "probe_endpoint: {allow: ") || strings.Count(text[strings.Index(text, "\r\n/probe"):], "\n") != 2 {
-		t.Errorf("got %d %q, want 403 and one line that says how to turn it on", code, text)
+	w := httptest.NewRecorder()
+	e.Probe().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/probe?module=health&target=192.0.2.1", nil))
+	const want = "/probe is off: to turn it on, write into the configuration what it may probe, as in probe_endpoint: {allow: ['*.example.com']}\n"
+	if w.Code != http.StatusForbidden || w.Body.String() != want {
+		t.Errorf("got %d %q, want 403 %q", w.Code, w.Body, want)
 	}
 }
 

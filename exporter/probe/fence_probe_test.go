@@ -49,7 +49,7 @@ func TestEveryProberAsksTheFenceBeforeItsFirstPacket(t *testing.T) {
 				return
 			}
 			arrived.Add(1)
-			conn.Close() //nolint:errcheck // it should not be there
+			conn.Close()
 		}
 	}()
 	packets, err := net.ListenPacket("udp4", ln.Addr().String())
@@ -244,7 +244,7 @@ func TestANameThatTurnsElsewhereIsJudgedByTheAddressThatIsDialled(t *testing.T) 
 	go func() {
 		if conn, err := ln.Accept(); err == nil {
 			arrived.Add(1)
-			conn.Close() //nolint:errcheck // it should not be there
+			conn.Close()
 		}
 	}()
 	_, port, err := net.SplitHostPort(ln.Addr().String())

@@ -39,15 +39,14 @@ func reach(t *testing.T, f *Fence, m Module, target, hostname string) string {
 	if err := p.Refuse(m, target); err != nil {
 		return "refused at once"
 	}
-	network, host, port := "tcp", "", ""
+	network := "tcp"
+	host, port := splitTarget(target)
 	if m.Prober == "http" {
 		u, err := url.Parse(target)
 		if err != nil {
 			t.Fatal(err)
 		}
 		host, port = u.Hostname(), portOf(u)
-	} else {
-		host, port = splitTarget(target)
 	}
 	ip, ok := resolved[strings.ToLower(strings.TrimSuffix(host, "."))]
 	if !ok {

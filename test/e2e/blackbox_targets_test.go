@@ -79,7 +79,7 @@ func pages(hang chan struct{}) http.Handler {
 	mux.HandleFunc("/empty", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("/host", func(w http.ResponseWriter, r *http.Request) {
 		if r.Host != "shop.example" {
-			http.Error(w, "another name", http.StatusMisdirectedRequest)
+			w.WriteHeader(http.StatusMisdirectedRequest)
 		}
 	})
 	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
