@@ -21,7 +21,7 @@ func TestEachMistakeHasItsLineAndWhatToWriteInstead(t *testing.T) {
 			`18: remediation.claims[1].policy: there is no policy "drian"`,
 		}},
 		{"confirm_none_by_webhook.yml", []string{`11: remediation.policies[0].confirm: policy drain: none without alertmanagers would act on a webhook alone: configure alertmanagers, or confirm: probe`}},
-		{"device_address.yml", []string{`3: devices[0].haproxy.address: address "ipv4@192.0.2.1:99999": port is not 1 to 65535: want a socket's path, ipv4@HOST:PORT, ipv6@[HOST]:PORT or HOST:PORT`}},
+		{"device_address.yml", []string{`3: devices[0].haproxy.address: address "ipv4@192.0.2.1:99999": port is not 1 to 65535: want a socket's path, ipv4@HOST:PORT, ipv6@[HOST]:PORT, HOST:PORT or http(s)://HOST/stats;csv`}},
 		{"device_kind.yml", []string{`2: devices[0]: device "edge1" is of no kind: add haproxy: {address: /run/haproxy/admin.sock}, or ptaf, or ptafpro, with its url`}},
 		{"device_name.yml", []string{`2: devices[0].name: "edge 1": want letters, digits, '.', ':', '_' or '-', at most 64`}},
 		{"device_timeout.yml", []string{`5: devices[0].haproxy.timeout: "5 seconds" is not a duration: write one like 500ms, 30s, 1h30m or 90d`}},
@@ -32,7 +32,7 @@ func TestEachMistakeHasItsLineAndWhatToWriteInstead(t *testing.T) {
 		{"many.yml", []string{
 			`3: devices[0].haproxy.timeot: unknown field: write "timeout"`,
 			`4: devices[1].name: "edge1" is devices[0] already: names are used once`,
-			`5: devices[1].haproxy.address: address "": is empty: want a socket's path, ipv4@HOST:PORT, ipv6@[HOST]:PORT or HOST:PORT`,
+			`5: devices[1].haproxy.address: address "": is empty: want a socket's path, ipv4@HOST:PORT, ipv6@[HOST]:PORT, HOST:PORT or http(s)://HOST/stats;csv`,
 			`9: modules.health.timeout: "soon" is not a duration: write one like 500ms, 30s, 1h30m or 90d`,
 			`13: probes[0].fall: "three" is not a whole number: write one like 3`,
 			`14: probes[0].members.device: "edge9" matches no device: write the name of one under devices, or a regular expression that matches some`,

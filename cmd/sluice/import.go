@@ -11,9 +11,17 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 )
 
+// importCommand makes "sluice config import", the parent of its subcommands, once.
+func importCommand(app *kingpin.Application) *kingpin.CmdClause {
+	parent := configCommand(app)
+	if cmd := parent.GetCommand("import"); cmd != nil {
+		return cmd
+	}
+	return parent.Command("import", "Write a configuration from that of another program.")
+}
+
 func addConfigImport(app *kingpin.Application) (string, func(streams) error) {
-	parent := configCommand(app).Command("import", "Write a configuration from that of another program.")
-	cmd := parent.Command("ptaf-script", "From the config.ini of the script that checked PTAF upstreams from cron. What can't be carried over is told on stderr. See docs/migration.md.")
+	cmd := importCommand(app).Command("ptaf-script", "From the config.ini of the script that checked PTAF upstreams from cron. What can't be carried over is told on stderr. See docs/migration.md.")
 	file := cmd.Arg("FILE", "The script's config.ini.").Required().String()
 	output := cmd.Flag("output", "Where to write it; the password goes into a file beside it. Nothing is overwritten. Left out: to stdout, without the password.").PlaceHolder("sluice.yml").String()
 	return cmd.FullCommand(), func(std streams) error { return importScript(std, *file, *output) }
@@ -32,13 +40,9 @@ func importScript(std streams, file, output string) error {
 		return errSaid
 	}
 	s.Beside = output != ""
-	base := strings.TrimSuffix(filepath.Base(output), filepath.Ext(output))
-	if base == "" || base == "." {
-		base = "sluice"
-	}
-	s.PasswordFile = base + ".password"
+	_, s.PasswordFile = besideOf(output)
 	if s.body != "" {
-		s.BodyFile = base + ".body"
+		s.BodyFile = strings.TrimSuffix(s.PasswordFile, ".password") + ".body"
 	}
 	made, err := s.yaml()
 	if err != nil {
@@ -58,19 +62,40 @@ func importScript(std streams, file, output string) error {
 	return nil
 }
 
-// save writes all files or none.
+// besideOf names the configuration, sluice.yml when it goes to stdout, and the
+// file beside it that a password goes into.
+func besideOf(output string) (file, password string) {
+	if output == "" {
+		output = "sluice.yml"
+	}
+	file = filepath.Base(output)
+	base := strings.TrimSuffix(file, filepath.Ext(file))
+	if base == "" || base == "." {
+		base = "sluice"
+	}
+	return file, base + ".password"
+}
+
+// inFolderOf is a file in the folder of output.
+func inFolderOf(output, name string) string { return filepath.Join(filepath.Dir(output), name) }
+
 func (s *script) save(w io.Writer, output string, made []byte) error {
-	beside := func(name string) string { return filepath.Join(filepath.Dir(output), name) }
-	type file struct {
-		path string
-		text []byte
-		what string
-	}
-	files := []file{{beside(s.PasswordFile), []byte(s.password + "\n"), "the password"}}
+	files := []newFile{{inFolderOf(output, s.PasswordFile), []byte(s.password + "\n"), "the password"}}
 	if s.BodyFile != "" {
-		files = append(files, file{beside(s.BodyFile), []byte(s.body), "the body that the probe sends"})
+		files = append(files, newFile{inFolderOf(output, s.BodyFile), []byte(s.body), "the body that the probe sends"})
 	}
-	files = append(files, file{output, made, "the configuration"})
+	return saveNew(w, append(files, newFile{output, made, "the configuration"}))
+}
+
+// A newFile is one that an import writes.
+type newFile struct {
+	path string
+	text []byte
+	what string
+}
+
+// saveNew writes all files or none.
+func saveNew(w io.Writer, files []newFile) error {
 	for i, f := range files {
 		if err := writeNew(f.path, f.text); err != nil {
 			for _, done := range files[:i] {

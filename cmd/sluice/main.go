@@ -38,6 +38,7 @@ func sluice(args []string, stdout, stderr io.Writer) int {
 		addRemediator,
 		addConfigCheck,
 		addConfigImport,
+		addImportHAProxyExporter,
 		addExplain,
 		addJournalShow,
 		addJournalExport,
