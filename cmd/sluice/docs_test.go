@@ -27,7 +27,7 @@ const aroundPolicy = `{name: drain, to: drain, members: {device: edge1, pool: sh
 
 func TestExamplesInTheDocsAreGood(t *testing.T) {
 	docs := filepath.Join("..", "..", "docs")
-	for _, name := range []string{"configuration.md", "replicas.md", "audit.md"} {
+	for _, name := range []string{"configuration.md", "probing.md", "replicas.md", "audit.md"} {
 		text, err := os.ReadFile(filepath.Join(docs, name))
 		if err != nil {
 			t.Fatal(err)
