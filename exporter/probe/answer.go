@@ -472,8 +472,8 @@ func parseHex(b []byte) (n int64, err error) {
 		}
 		n = n<<4 | int64(c)
 	}
-	if n < 0 {
-		n = math.MaxInt64 // there is no end either way
+	if n < 0 || n > math.MaxInt64/4 { // net/http finds most of these too long as well
+		return 0, errChunk
 	}
 	return n, nil
 }

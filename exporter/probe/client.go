@@ -122,7 +122,10 @@ type hops struct {
 	course       *course
 	host         string // the target's, without its port
 	first, other http.RoundTripper
+	bare         bool // no credentials are put before them
 	follows      bool
+
+	had *http.Response // to the first request, when http.Client makes it again
 }
 
 // A redirectError says why a redirect is not followed, without quoting it.
@@ -130,8 +133,32 @@ type redirectError struct{ why string }
 
 func (e *redirectError) Error() string { return "redirect " + e.why }
 
+// do makes the request, and those that it is redirected to, whose number goes to count.
+func (h *hops) do(r *http.Request, count func(int)) (res *http.Response, err error) {
+	// Most answers are none that net/http has to follow: its client is for those,
+	// for credentials, and for the words of its errors about TLS.
+	if h.bare && r.URL.Scheme == "http" && r.URL.User == nil {
+		if res, err = h.RoundTrip(r); err != nil || !h.follows || res.StatusCode < 300 || res.StatusCode > 399 {
+			return res, err
+		}
+		h.had = res
+	}
+	client := &http.Client{Transport: h, CheckRedirect: func(next *http.Request, via []*http.Request) error {
+		err := h.check(next, via)
+		if err == nil {
+			count(len(via))
+		}
+		return err
+	}}
+	return client.Do(r)
+}
+
 // RoundTrip makes one request.
 func (h *hops) RoundTrip(r *http.Request) (*http.Response, error) {
+	if res := h.had; res != nil {
+		h.had = nil
+		return res, nil
+	}
 	h.course.begin("") // until it dials
 	rt := h.other
 	if r.URL.Hostname() == h.host {

@@ -136,7 +136,10 @@ func (d dialer) connect(ctx context.Context, c *course, network, address string)
 	if err != nil {
 		return nil, err
 	}
-	if err := allowed(ctx, network, host, net.JoinHostPort(ip, port)); err != nil {
+	if ip != host {
+		address = net.JoinHostPort(ip, port)
+	}
+	if err := allowed(ctx, network, host, address); err != nil {
 		return nil, err
 	}
 	c.at(ip)
@@ -148,7 +151,7 @@ func (d dialer) connect(ctx context.Context, c *course, network, address string)
 			n.LocalAddr = &net.UDPAddr{IP: d.source}
 		}
 	}
-	return n.DialContext(ctx, network, net.JoinHostPort(ip, port))
+	return n.DialContext(ctx, network, address)
 }
 
 func (d dialer) resolve(ctx context.Context, host string) (string, error) {

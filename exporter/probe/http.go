@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -37,6 +38,7 @@ type httpProber struct {
 	// configuration names a Host header, the certificate must carry that name. Both
 	// would be wrong for another host that a redirect leads to: other is for those.
 	first, other http.RoundTripper
+	bare         bool  // no credentials are put before them
 	kept         *kept // nil: a new connection for each request
 
 	matches, notMatches             []*regexp.Regexp
@@ -95,6 +97,7 @@ func newHTTP(m Module) (Prober, error) {
 		}
 	}
 	p.first, err = newTransport(own, d, p.kept)
+	_, p.bare = p.first.(*transport)
 	return p, err
 }
 
@@ -129,15 +132,8 @@ func (p *httpProber) Probe(ctx context.Context, target string) (r Result) {
 		return r
 	}
 	r.HTTP = &HTTPResult{ContentLength: -1}
-	h := &hops{c, req.URL.Hostname(), p.first, p.other, p.follows()}
-	client := &http.Client{Transport: h, CheckRedirect: func(next *http.Request, via []*http.Request) error {
-		err := h.check(next, via)
-		if err == nil {
-			r.HTTP.Redirects = len(via)
-		}
-		return err
-	}}
-	res, err := client.Do(req)
+	h := &hops{course: c, host: req.URL.Hostname(), first: p.first, other: p.other, bare: p.bare, follows: p.follows()}
+	res, err := h.do(req, func(n int) { r.HTTP.Redirects = n })
 	if err != nil {
 		r.Reason, r.Detail = p.noAnswer(ctx, c.stage(), err)
 		return r
@@ -146,11 +142,15 @@ func (p *httpProber) Probe(ctx context.Context, target string) (r Result) {
 	r.HTTP.Status, r.HTTP.ContentLength = res.StatusCode, res.ContentLength
 	r.HTTP.Version = float64(res.ProtoMajor) + float64(res.ProtoMinor)/10
 	r.TLS = tlsResult(res.TLS)
-	if t, err := http.ParseTime(res.Header.Get("Last-Modified")); err == nil {
-		r.HTTP.LastModified = t
+	if s := res.Header.Get("Last-Modified"); s != "" {
+		if t, err := http.ParseTime(s); err == nil {
+			r.HTTP.LastModified = t
+		}
 	}
 	c.begin(StageTransfer)
-	body, whole, err := p.read(res)
+	room := bodies.Get().(*[]byte)
+	defer giveBack(room)
+	body, whole, err := p.read(res, room)
 	r.HTTP.BodyLength = int64(len(body))
 	r.Body = bytes.Clone(body[:min(len(body), bodyKept)])
 	// The status is judged first: a wrong page that also breaks off is a wrong page.
@@ -177,28 +177,32 @@ func (p *httpProber) Probe(ctx context.Context, target string) (r Result) {
 
 // request builds the first request.
 func (p *httpProber) request(ctx context.Context, target string) (*http.Request, error) {
-	if err := checkURL(target); err != nil {
+	u, err := parseTarget(target)
+	if err != nil {
 		return nil, err
 	}
+	u.Host = strings.TrimSuffix(u.Host, ":") // without a port
 	method := p.module.HTTP.Method
 	if method == "" {
 		method = http.MethodGet
 	}
-	var body io.Reader
+	req := (&http.Request{
+		Method: method, URL: u, Host: p.host,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: p.headers,
+	}).WithContext(ctx)
+	if !p.bare {
+		req.Header = p.headers.Clone() // what adds credentials doesn't always take a copy
+	}
+	if req.Host == "" {
+		req.Host = u.Host
+	}
 	if len(p.body) > 0 {
-		body = bytes.NewReader(p.body)
+		req.ContentLength = int64(len(p.body))
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(p.body)), nil }
+		req.Body, err = req.GetBody()
 	}
-	req, err := http.NewRequestWithContext(ctx, method, target, body)
-	if err != nil {
-		return nil, err
-	}
-	for name, values := range p.headers {
-		req.Header[name] = slices.Clone(values)
-	}
-	if p.host != "" {
-		req.Host = p.host
-	}
-	return req, nil
+	return req, err
 }
 
 // noAnswer says why there is no answer to judge.
@@ -227,8 +231,18 @@ func (p *httpProber) noAnswer(ctx context.Context, stage string, err error) (Rea
 	return reason, detail
 }
 
+// bodies is the room that bodies are read into.
+var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+func giveBack(room *[]byte) {
+	if cap(*room) <= 64<<10 {
+		bodies.Put(room)
+	}
+}
+
 // read reads the body up to the limit; whole is false when there is more of it.
-func (p *httpProber) read(res *http.Response) (body []byte, whole bool, err error) {
+// It is in room, until that is given back.
+func (p *httpProber) read(res *http.Response, room *[]byte) (body []byte, whole bool, err error) {
 	limit := int64(p.module.HTTP.BodyLimit)
 	if limit == 0 {
 		limit = defaultBodyLimit
@@ -239,11 +253,29 @@ func (p *httpProber) read(res *http.Response) (body []byte, whole bool, err erro
 			return nil, false, fmt.Errorf("%s: %w", coding, err)
 		}
 	}
-	body, err = io.ReadAll(io.LimitReader(from, limit+1))
+	body, err = fill((*room)[:0], from, limit+1)
+	*room = body
 	if int64(len(body)) > limit {
 		return body[:limit], false, nil
 	}
 	return body, true, err
+}
+
+// fill appends what from has, up to limit bytes in all.
+func fill(b []byte, from io.Reader, limit int64) ([]byte, error) {
+	for int64(len(b)) < limit {
+		if len(b) == cap(b) {
+			b = slices.Grow(b, cap(b))
+		}
+		n, err := from.Read(b[len(b):min(int64(cap(b)), limit)])
+		b = b[:len(b)+n]
+		if err == io.EOF { //nolint:errorlint // as io.Reader has it
+			return b, nil
+		} else if err != nil {
+			return b, err
+		}
+	}
+	return b, nil
 }
 
 // unpacked undoes a coding of the content.

@@ -210,18 +210,23 @@ func headerMatches(key string, ms []HeaderMatch) (all edge.Mistakes) {
 }
 
 func checkURL(target string) error {
+	_, err := parseTarget(target)
+	return err
+}
+
+func parseTarget(target string) (*url.URL, error) {
 	u, err := url.Parse(target)
 	switch {
 	case err != nil:
-		return errors.New("is no URL: write http://HOST or https://HOST")
+		return nil, errors.New("is no URL: write http://HOST or https://HOST")
 	case u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Errorf("%q begins with neither http:// nor https://", Redact(target))
+		return nil, fmt.Errorf("%q begins with neither http:// nor https://", Redact(target))
 	case u.Hostname() == "":
-		return fmt.Errorf("%q has no host: write http://HOST or https://HOST", Redact(target))
+		return nil, fmt.Errorf("%q has no host: write http://HOST or https://HOST", Redact(target))
 	case u.Port() != "" && !isPort(u.Port()):
-		return fmt.Errorf("%q: write a port from 1 to 65535", Redact(target))
+		return nil, fmt.Errorf("%q: write a port from 1 to 65535", Redact(target))
 	}
-	return nil
+	return u, nil
 }
 
 func checkHostPort(target string) error {
