@@ -10,10 +10,10 @@ import "time"
 // keep the others waiting.
 //
 // A probe is young from its start until it has ended or has waited for a while;
-// then another may begin beside it. It stays young, and keeps others from
-// beginning, while the exporter itself is late or good answers take much longer
-// than they used to: then it is us who are too slow, or what all targets have in
-// common, and more probes at once would make it worse.
+// then another may begin beside it. How many have waited grows with the need,
+// and shrinks while the exporter itself is late or good answers take a large part
+// of the time that they have: then it is us who are too slow, or what all targets
+// have in common, and more probes at once would make it worse.
 //
 // Each lane has its own young ones, so that a target is kept waiting only by
 // targets like itself.
@@ -38,12 +38,16 @@ func laneOf(took time.Duration, timedOut bool) uint8 {
 
 // patience is how long a probe is young at most. A tick is enough for targets
 // of which it is known that they let us wait.
-var patience = [lanes]time.Duration{quick: 25 * time.Millisecond, slow: tick, hanging: tick, urgent: tick}
+var patience = [lanes]time.Duration{
+	quick: 25 * time.Millisecond, slow: tick, hanging: tick, urgent: tick,
+}
 
 const (
 	tooLate  = 50 * time.Millisecond  // own lag above it: no more probes at once
-	tooMuch  = 100 * time.Millisecond // mean excess above it: the same
-	settling = 64                     // over so many results the excess is averaged
+	tooMuch  = 0.25                   // share of its timeout that a good answer takes, above it: the same
+	settling = 64                     // over so many results that is averaged
+	fewest   = 16                     // probes that may wait for an answer, however bad it looks
+	doubling = 150 * time.Millisecond // the window grows by e in this time at the fastest
 )
 
 // gates keeps count of what waits to begin and of what is under way.
@@ -51,8 +55,11 @@ type gates struct {
 	workers  int // under way at most
 	starting int // young at most, in each lane
 	under    int
+	window   int           // how many may have waited for a while, of targets that mostly answer
+	changed  time.Duration // when the window last was
 	lanes    [lanes]lane
-	excess   time.Duration // by how much good results take longer than their targets' best, on average
+	took     time.Duration // by good results, on average
+	share    float64       // of their timeouts, the same
 }
 
 type lane struct {
@@ -101,18 +108,42 @@ func (g *gates) next(now time.Duration) *task {
 	return best
 }
 
-// age lets probes grow old that have waited for a while, unless it is us who
-// are late.
+// age lets probes grow old that have waited for a while.
 func (g *gates) age(now, lag time.Duration) {
-	if lag > tooLate || g.excess > tooMuch {
-		return
-	}
-	for i := range g.lanes {
+	old, full := 0, false
+	for i := range lanes {
 		l := &g.lanes[i]
+		if i == quick || i == slow {
+			old += l.under - l.young.n
+		}
+	}
+	for i := range lanes {
+		l := &g.lanes[i]
+		bound := i == quick || i == slow
 		for l.young.head != nil && now-l.young.head.began >= patience[i] {
+			if bound && old >= g.window {
+				full = true
+				break
+			}
+			if bound {
+				old++
+			}
 			l.young.remove(l.young.head)
 		}
 	}
+	if now-g.changed < tick {
+		return
+	}
+	g.changed = now
+	switch {
+	case lag > tooLate || g.share > tooMuch:
+		g.window -= g.window / 32
+	case full: // no faster than answers tell that it is too much
+		g.window += max(int(time.Duration(g.window)*tick/max(doubling, 2*g.took)), 1)
+	case old < g.window/4:
+		g.window -= g.window / 128
+	}
+	g.window = min(max(g.window, fewest), g.workers)
 }
 
 // wake is when somebody grows old for whom others wait.
@@ -145,13 +176,11 @@ func (g *gates) learn(t *task, took time.Duration, up, timedOut bool) {
 	if t.lane != urgent {
 		t.lane = laneOf(took, timedOut)
 	}
-	if !up { // says nothing of how fast answers are, but lets an old impression fade
-		g.excess -= g.excess / settling
+	if !up {
 		return
 	}
-	if t.best == 0 {
-		t.best = took
+	g.took += (took - g.took) / settling
+	if t.Timeout > 0 {
+		g.share += (min(float64(took)/float64(t.Timeout), 1) - g.share) / settling
 	}
-	t.best = min(took, t.best+t.best/settling)                      // rises slowly: ways get longer for good
-	g.excess += (min(took-t.best, 4*tooMuch) - g.excess) / settling // one answer of minutes is no trend
 }

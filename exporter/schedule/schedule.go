@@ -26,18 +26,18 @@ const (
 	DefaultMaxLag = 250 * time.Millisecond
 
 	mostWorkers     = 4096
-	fewestWorkers   = 64
+	leastWorkers    = 64
 	filesPerProbe   = 4 // two connections that race for the first answer, and two questions to the DNS
-	defaultStarting = 64
+	defaultStarting = 32
 )
 
 // defaultWorkers is as many probes as the limit of open files has room for.
 func defaultWorkers() int {
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		return fewestWorkers
+		return leastWorkers
 	}
-	return int(min(max(files.Cur/filesPerProbe, fewestWorkers), mostWorkers)) // at most mostWorkers
+	return int(min(max(files.Cur/filesPerProbe, leastWorkers), mostWorkers)) // at most mostWorkers
 }
 
 // A Key is the identity of what one check asks, and of its series.
@@ -135,7 +135,6 @@ type task struct {
 	due   time.Duration
 	phase time.Duration // turns are at phase + n * interval
 	began time.Duration // of the run under way
-	best  time.Duration // how fast good answers come
 	lane  uint8
 
 	under  bool          // under way
@@ -230,6 +229,9 @@ func (s *Scheduler) Set(checks []Check) {
 		slices.SortFunc(s.order, func(a, b *task) int { return a.compare(b.Key) })
 	}
 	s.given = given
+	if len(s.self.tasks) == 0 {
+		s.self.held, s.self.any = nil, false
+	}
 	s.self.review(s, now)
 	s.poke()
 }
@@ -246,7 +248,7 @@ func (s *Scheduler) find(i int, k *Key) *task {
 func (t *task) begin(now time.Duration) {
 	t.epoch++
 	t.verdict, t.history, t.since, t.heard = Verdict{}, history{}, now, 0
-	t.best, t.held = 0, false // it changes lanes when its next run has ended
+	t.held = false // its lane changes when its next run has ended
 }
 
 // start puts a check into a task that had none.
@@ -361,9 +363,15 @@ func (s *Scheduler) Histories() []Status { return s.status(true) }
 
 func (s *Scheduler) status(histories bool) []Status {
 	s.mu.Lock()
-	now := s.now()
-	out := make([]Status, len(s.order))
+	n := len(s.order)
+	s.mu.Unlock()
+	out := make([]Status, n) // without the lock: it is megabytes
 	var kept []history
+	s.mu.Lock()
+	now := s.now()
+	if len(s.order) != n {
+		out = make([]Status, len(s.order))
+	}
 	for i, t := range s.order {
 		st := &out[i]
 		st.Key, st.Failures, st.Runs, st.Late = t.Key, t.failures, t.runs, t.late

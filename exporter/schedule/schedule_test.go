@@ -22,11 +22,13 @@ func run(t *testing.T, o Options, f func(*Scheduler)) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- s.Run(ctx) }()
+		defer func() { // also after a Fatal: nothing may be left in the bubble
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}()
 		f(s)
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
 	})
 }
 
