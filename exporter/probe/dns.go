@@ -197,8 +197,7 @@ func (p *dnsProber) Probe(ctx context.Context, target string) (r Result) {
 		r.Reason, r.Detail = p.noAnswer(ctx, err)
 		return r
 	}
-	text := answer.String()
-	r.Body = []byte(text[:min(len(text), bodyKept)])
+	r.Body = evidence(answer)
 	r.Reason, r.Detail = p.judge(answer)
 	return r
 }

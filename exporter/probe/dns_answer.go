@@ -109,6 +109,21 @@ func parseAnswer(raw []byte, query *dns.Msg) (*dns.Msg, error) {
 	return a, nil
 }
 
+// evidence is the beginning of an answer as text. All of it might be a thousand
+// times as long: names in a message may be pointers to long ones.
+func evidence(a *dns.Msg) []byte {
+	text := a.MsgHdr.String() + "\n"
+	for _, rrs := range [][]dns.RR{a.Answer, a.Ns, a.Extra} {
+		for _, rr := range rrs {
+			if len(text) >= bodyKept {
+				break
+			}
+			text += rr.String() + "\n"
+		}
+	}
+	return []byte(text[:min(len(text), bodyKept)])
+}
+
 func sameQuestion(a, b dns.Question) bool {
 	return a.Qtype == b.Qtype && a.Qclass == b.Qclass && strings.EqualFold(a.Name, b.Name)
 }

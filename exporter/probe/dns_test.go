@@ -8,15 +8,13 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/exporter/probe"
@@ -306,6 +304,20 @@ func TestWhatIsNoAnswerOfDNS(t *testing.T) {
 			binary.BigEndian.PutUint16(whole[6:], 3)
 			return [][]byte{whole}
 		}, probe.Status, probe.Status, "the answer breaks off"},
+		{"names that unfold to a thousand times their length", func(q []byte) [][]byte {
+			whole := replyTo(t, q, func(a *dns.Msg) {
+				long := strings.Repeat(strings.Repeat("\\001", 63)+".", 3)
+				a.Answer = []dns.RR{&dns.CNAME{Hdr: dns.RR_Header{Name: long, Rrtype: dns.TypeCNAME, Class: dns.ClassINET}, Target: "."}}
+			})
+			at := uint16(len(q))            // where the long name begins
+			n := (60_000 - len(whole)) / 14 // as much as UDP carries
+			for range n {
+				whole = binary.BigEndian.AppendUint16(whole, 0xc000|at)
+				whole = append(whole, 0, 5, 0, 1, 0, 0, 0, 0, 0, 2, 0xc0|byte(at>>8), byte(at))
+			}
+			binary.BigEndian.PutUint16(whole[6:], uint16(1+n))
+			return [][]byte{whole}
+		}, probe.Status, "", "longer than the 512 bytes"},
 		{"an answer that is too long for UDP", func(q []byte) [][]byte {
 			return [][]byte{replyTo(t, q, func(a *dns.Msg) {
 				for range 40 {
@@ -342,6 +354,9 @@ func TestWhatIsNoAnswerOfDNS(t *testing.T) {
 				}
 				r := ask(t, m, at)
 				wantReason(t, r, want)
+				if len(r.Body) > 1<<10 || want == "" && len(r.Body) == 0 {
+					t.Errorf("kept %d bytes", len(r.Body))
+				}
 				if want == probe.Status && !strings.Contains(r.Detail, c.detail) {
 					t.Errorf("%s; want %q in it", r.Detail, c.detail)
 				}
@@ -406,6 +421,30 @@ func TestANameServerThatIsNotThere(t *testing.T) {
 			wantFigures(t, r, map[string]float64{"probe_dns_query_succeeded": 0})
 		})
 	}
+	t.Run("no file is left", func(t *testing.T) {
+		for _, m := range []string{
+			"{prober: dns, dns: {query_name: two.example}}",
+			"{prober: dns, dns: {transport_protocol: tcp, query_name: two.example}}",
+			"{prober: grpc}",
+		} {
+			p, err := probe.New(module(t, m))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var was syscall.Rlimit
+			if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 3, Max: was.Max}); err != nil {
+				t.Fatal(err)
+			}
+			r := p.Probe(t.Context(), plain)
+			if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
+				t.Fatal(err)
+			}
+			wantReason(t, r, probe.Unmade)
+		}
+	})
 	t.Run("it was interrupted", func(t *testing.T) {
 		p, err := probe.New(module(t, "{prober: dns, timeout: 1m, dns: {query_name: silent.example}}"))
 		if err != nil {
@@ -420,94 +459,6 @@ func TestANameServerThatIsNotThere(t *testing.T) {
 		}
 		wantReason(t, p.Probe(ctx, plain), probe.Unmade) // no time was left
 	})
-}
-
-func TestMistakesOfDNSAndGRPCSayWhatToWrite(t *testing.T) {
-	empty := filepath.Join(t.TempDir(), "empty.pem")
-	if err := os.WriteFile(empty, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		module string
-		paths  []string
-	}{
-		{"{prober: dns}", []string{"dns.query_name"}},
-		{"{prober: dns, dns: {query_name: a..b}}", []string{"dns.query_name"}},
-		{
-			"{prober: dns, dns: {query_name: a, query_type: X, query_class: Y, transport_protocol: quic, preferred_ip_protocol: v6, source_ip_address: here}}",
-			[]string{"dns.query_type", "dns.query_class", "dns.transport_protocol", "dns.source_ip_address", "dns.preferred_ip_protocol"},
-		},
-		{"{prober: dns, dns: {query_name: a, valid_rcodes: [NOERROR, NONE]}}", []string{"dns.valid_rcodes[1]"}},
-		{"{prober: dns, dns: {query_name: a, dns_over_tls: true}}", []string{"dns.transport_protocol"}},
-		{"{prober: dns, dns: {query_name: a, tls_config: {ca_file: " + empty + "}}}", []string{"dns.tls_config"}},
-		{
-			"{prober: dns, dns: {query_name: a, validate_answer_rrs: {fail_if_matches_regexp: ['(']}, validate_authority_rrs: {fail_if_all_match_regexp: [a, '(']}, validate_additional_rrs: {fail_if_not_matches_regexp: ['('], fail_if_none_matches_regexp: ['(']}}}",
-			[]string{
-				"dns.validate_answer_rrs.fail_if_matches_regexp[0]", "dns.validate_authority_rrs.fail_if_all_match_regexp[1]",
-				"dns.validate_additional_rrs.fail_if_not_matches_regexp[0]", "dns.validate_additional_rrs.fail_if_none_matches_regexp[0]",
-			},
-		},
-		{"{prober: grpc, grpc: {preferred_ip_protocol: v6, metadata: {'a b': [c]}}}", []string{"grpc.metadata", "grpc.preferred_ip_protocol"}},
-		{"{prober: grpc, grpc: {metadata: {grpc-timeout: [1S]}}}", []string{"grpc.metadata"}},
-		{"{prober: grpc, grpc: {metadata: {key: [a, \"b\\nc\"]}}}", []string{"grpc.metadata.key[1]"}},
-		{"{prober: grpc, grpc: {metadata: {key-bin: [\"b\\nc\"]}}}", nil},
-		{"{prober: grpc, grpc: {tls_config: {ca_file: " + empty + "}}}", []string{"grpc.tls_config"}},
-		{"{prober: grpc}", nil},
-	} {
-		var m probe.Module
-		if err := yaml.Unmarshal([]byte(c.module), &m); err != nil {
-			t.Fatal(err)
-		}
-		var paths []string
-		for _, mistake := range m.Validate() {
-			paths = append(paths, mistake.Path)
-			if mistake.Text == "" || strings.Contains(mistake.Text, "\n") {
-				t.Errorf("%s: %q", c.module, mistake.Text)
-			}
-		}
-		slices.Sort(paths)
-		slices.Sort(c.paths)
-		if !slices.Equal(paths, c.paths) {
-			t.Errorf("%s: mistakes at %v, want %v", c.module, paths, c.paths)
-		}
-	}
-}
-
-func TestTargetsOfDNSAndGRPC(t *testing.T) {
-	d, g := module(t, "{prober: dns, dns: {query_name: a}}"), module(t, "{prober: grpc}")
-	for _, c := range []struct {
-		target    string
-		dns, grpc bool
-	}{
-		{"ns.example.com", true, true},
-		{"ns.example.com:5353", true, true},
-		{"192.0.2.1", true, true},
-		{"2001:db8::1", true, true},
-		{"[2001:db8::1]", true, true},
-		{"[2001:db8::1]:53", true, true},
-		{"http://ns.example.com:53", false, true},
-		{"https://ns.example.com:53/", false, true},
-		{"https://user:canary@ns.example.com", false, false},
-		{"http://ns.example.com/canary", false, false},
-		{"ns.example.com:", false, false},
-		{"ns.example.com:0", false, false},
-		{"user:canary@ns.example.com", false, false},
-		{":53", false, false},
-		{"", false, false},
-		{"a b", false, false},
-	} {
-		if err := d.CheckTarget(c.target); (err == nil) != c.dns || err != nil && strings.Contains(err.Error(), "user:") {
-			t.Errorf("dns, %s: %v", c.target, err)
-		}
-		if err := g.CheckTarget(c.target); (err == nil) != c.grpc || err != nil && strings.Contains(err.Error(), "user:") {
-			t.Errorf("grpc, %s: %v", c.target, err)
-		}
-	}
-	for _, m := range []probe.Module{d, g} {
-		if got, err := m.MemberTarget("https", "2001:db8::1", 53); got != "[2001:db8::1]:53" || err != nil {
-			t.Errorf("%s: %s, %v", m.Prober, got, err)
-		}
-	}
 }
 
 // Whatever comes in place of an answer, the result is whole and bounded.

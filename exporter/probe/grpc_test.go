@@ -370,3 +370,26 @@ func TestAProbeOfDNSOrGRPCIsOneConnectionAndLeavesNoneOpen(t *testing.T) {
 		})
 	}
 }
+
+// Whatever comes in place of an answer, the result is whole and quotes nothing.
+func FuzzAnswersOfGRPC(f *testing.F) {
+	const settings = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	f.Add([]byte(settings))
+	f.Add([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+	// HEADERS with ":status: 200" (RFC 7541, appendix A, index 8), which ends the stream.
+	f.Add([]byte(settings + "\x00\x00\x01\x01\x05\x00\x00\x00\x01\x88"))
+	f.Add([]byte(settings + "\x00\x00\x04\x03\x00\x00\x00\x00\x01\x00\x00\x00\x07"))
+	answer := make(chan []byte, 1)
+	at := raw(f, func(c net.Conn) { _, _ = c.Write(<-answer) })
+	p, err := probe.New(module(f, "{prober: grpc, timeout: 1s, grpc: {metadata: {key: [canary]}}}"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		answer <- in
+		r := p.Probe(t.Context(), at)
+		if r.Up != (r.Reason == "") || r.Up != (r.Detail == "") || strings.ContainsAny(r.Detail, "\r\n\x00") || len(r.Detail) > 400 || strings.Contains(r.Detail, "canary") {
+			t.Errorf("%+v", r)
+		}
+	})
+}
