@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"strconv"
@@ -39,6 +40,7 @@ type asked struct {
 	name             string // of the module
 	module           probe.Module
 	prober           probe.Prober
+	own              bool // prober was made for this question
 	target, hostname string
 	debug            bool
 	limit            time.Duration // how long it may take
@@ -60,14 +62,11 @@ func (e *Exporter) serveProbe(w http.ResponseWriter, r *http.Request) {
 		refuse(w, &refusalError{http.StatusForbidden, err.Error() + ": see probe_endpoint.allow"})
 		return
 	}
-	if most := int64(g.config.Endpoint.Most); e.asking.Add(1) > most {
-		e.asking.Add(-1)
-		// An answer with probe_success 0 would say that the target is down.
-		refuse(w, &refusalError{http.StatusServiceUnavailable, fmt.Sprintf("%d probes are under way already: see probe_endpoint.max_probes", most)})
+	result, err := e.ask(ctx, a, g.config.Endpoint.Most)
+	if err != nil {
+		refuse(w, err)
 		return
 	}
-	result := a.prober.Probe(ctx, a.target)
-	e.asking.Add(-1)
 	passage.Judge(&result)
 	if result.Reason == probe.Forbidden {
 		level.Warn(e.logger).Log("msg", "probe refused", "module", a.name, "target", probe.Redact(a.target), "from", r.RemoteAddr, "err", result.Detail)
@@ -80,6 +79,19 @@ func (e *Exporter) serveProbe(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(w, r)
+}
+
+// ask makes the probe, unless most of them are under way.
+func (e *Exporter) ask(ctx context.Context, a *asked, most int) (probe.Result, error) {
+	defer e.asking.Add(-1)
+	if e.asking.Add(1) > int64(most) {
+		// An answer with probe_success 0 would say that the target is down.
+		return probe.Result{}, &refusalError{http.StatusServiceUnavailable, fmt.Sprintf("%d probes are under way already: see probe_endpoint.max_probes", most)}
+	}
+	if closer, ok := a.prober.(io.Closer); ok && a.own {
+		defer closer.Close() //nolint:errcheck // connections that it keeps; nobody will use them again
+	}
+	return a.prober.Probe(ctx, a.target), nil
 }
 
 func refuse(w http.ResponseWriter, err error) {
@@ -125,6 +137,7 @@ func (g *generation) asked(r *http.Request) (*asked, error) {
 	if own, err := a.module.As(a.hostname); err != nil {
 		return nil, bad("parameter hostname: %v", err)
 	} else if a.hostname != "" || a.prober == nil { // a file that it wants may have come since the configuration was read
+		a.own = true
 		if a.prober, err = probe.New(own); err != nil {
 			return nil, bad("module %q can't be used: %v", a.name, err)
 		}

@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-kit/log"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-project/sluice/test/loopback"
@@ -187,6 +189,83 @@ func TestProbeIsOffUnlessConfigured(t *testing.T) {
 	const want = "/probe is off: to turn it on, write into the configuration what it may probe, as in probe_endpoint: {allow: ['*.example.com']}\n"
 	if w.Code != http.StatusForbidden || w.Body.String() != want {
 		t.Errorf("got %d %q, want 403 %q", w.Code, w.Body, want)
+	}
+}
+
+func TestWhatShowsOnlyOnTheWayIsAFailedProbe(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the other host was asked") }))
+	defer other.Close()
+	good := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusFound))
+	defer good.Close()
+	said := new(lines)
+	e, _, _ := newExporter(t, fmt.Sprintf(`
+probe_endpoint: {allow: ['%s/*']}
+modules: {http_2xx: {prober: http}}
+`, good.URL), nil, log.NewLogfmtLogger(said))
+	code, text := get(t, e.Probe(), "/probe?debug=true&target="+good.URL+"/?token=canary")
+	if code != http.StatusOK {
+		t.Errorf("status %d, want 200", code)
+	}
+	for _, part := range []string{
+		"Logs for the probe:\n", "\nMetrics that would have been returned:\n", "\nModule configuration:\n",
+		"\nprobe_success 0\n", "\nprobe_failure_info{reason=\"forbidden\"} 1\n", `err="127.0.0.1 is not on the list of allowed targets"`,
+	} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q in\n%s", part, text)
+		}
+	}
+	if all := text + said.String(); strings.Contains(all, "canary") || !strings.Contains(said.String(), `msg="probe refused" module=http_2xx target=`+good.URL+"/ from=192.0.2.1:1234") {
+		t.Errorf("log and answer:\n%s", all)
+	}
+}
+
+func TestHostnameIsAskedForAtTheTarget(t *testing.T) {
+	names := make(chan string, 10)
+	secure := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { names <- r.Host }))
+	secure.TLS = &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		names <- h.ServerName
+		return nil, nil
+	}}
+	secure.StartTLS()
+	defer secure.Close()
+	e, _, _ := newExporter(t, `
+probe_endpoint: {allow: [127.0.0.1]}
+modules:
+  http_2xx: {prober: http, http: {keep_connections: true, tls_config: {insecure_skip_verify: true}}}
+  tls: {prober: tcp, tcp: {tls: true, tls_config: {insecure_skip_verify: true}}}
+  named: {prober: tcp, tcp: {tls: true, tls_config: {insecure_skip_verify: true, server_name: own.example}}}
+`, nil, nil)
+	at := strings.TrimPrefix(secure.URL, "https://")
+	for _, tt := range []struct {
+		query string
+		want  []string
+	}{
+		{"target=" + secure.URL + "&hostname=shop.example", []string{"shop.example", "shop.example"}},
+		{"target=" + secure.URL + "&hostname=shop.example:8443", []string{"shop.example", "shop.example:8443"}},
+		{"target=" + secure.URL, []string{"", at}},
+		{"module=tls&target=" + at + "&hostname=shop.example", []string{"shop.example"}},
+		{"module=named&target=" + at + "&hostname=shop.example", []string{"own.example"}},
+	} {
+		if _, text := get(t, e.Probe(), "/probe?"+tt.query); !strings.Contains(text, "\nprobe_success 1\n") {
+			t.Errorf("%s:\n%s", tt.query, text)
+			continue
+		}
+		for _, want := range tt.want {
+			if got := <-names; got != want {
+				t.Errorf("%s: asked for %q, want %q", tt.query, got, want)
+			}
+		}
+	}
+}
+
+func TestWhoDoesNotSayHowLongHeWaitsHasTheModulesTime(t *testing.T) {
+	for header, want := range map[string]time.Duration{
+		"": 119500 * time.Millisecond, "soon": 119500 * time.Millisecond, "0": 119500 * time.Millisecond,
+		"10": 9500 * time.Millisecond, "1": 900 * time.Millisecond, "1e300": 119500 * time.Millisecond,
+	} {
+		if got := askedTime(http.Header{timeoutHeader: {header}}); got != want {
+			t.Errorf("%q: %s, want %s", header, got, want)
+		}
 	}
 }
 
