@@ -63,6 +63,22 @@ func TestMistakesOfDNSAndGRPCSayWhatToWrite(t *testing.T) {
 	}
 }
 
+func TestFilesOfDNSAndGRPCAreWantedWhenTheyAreUsed(t *testing.T) {
+	for _, c := range []struct{ module, want string }{
+		{"{prober: dns, dns: {query_name: a, tls_config: {ca_file: nowhere.pem}}}", "dns.tls_config.ca_file: "},
+		{"{prober: grpc, grpc: {tls_config: {cert_file: nowhere.pem, key_file: nowhere.key}}}", "grpc.tls_config.cert_file: "},
+	} {
+		m := module(t, c.module)
+		m.SetDirectory("/etc/sluice")
+		if why := m.Unserved(); !strings.HasPrefix(why, c.want) || !strings.Contains(why, "/etc/sluice/nowhere.pem") {
+			t.Errorf("%s: %q", c.module, why)
+		}
+		if _, err := probe.New(m); err == nil {
+			t.Errorf("%s: it can be built", c.module)
+		}
+	}
+}
+
 func TestTargetsOfDNSAndGRPC(t *testing.T) {
 	d, g := module(t, "{prober: dns, dns: {query_name: a}}"), module(t, "{prober: grpc}")
 	for _, c := range []struct {
