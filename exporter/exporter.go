@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 
@@ -95,16 +96,30 @@ func (e *Exporter) Apply(c *Config, f *fleet.Fleet) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.current != nil {
-		next.inherit(e.current)
+	last := e.current
+	if last != nil {
+		next.inherit(last)
 	}
 	e.current = next
 	e.scheduler.Set(e.checks(next))
+	if last != nil {
+		last.letGo()
+	}
 	select {
 	case e.renewed <- struct{}{}:
 	default: // Run hasn't taken up the last one yet
 	}
 	return nil
+}
+
+// letGo closes the connections that probers keep. Probes that are under way
+// have their answers all the same.
+func (g *generation) letGo() {
+	for _, p := range g.probers {
+		if c, ok := p.(io.Closer); ok {
+			_ = c.Close() // nothing was sent that could be lost
+		}
+	}
 }
 
 func (e *Exporter) generation() *generation {
@@ -121,7 +136,9 @@ func (e *Exporter) Run(ctx context.Context) error {
 	defer func() {
 		cancel()
 		parts.Wait()
-		for _, s := range e.generation().devices {
+		last := e.generation()
+		last.letGo()
+		for _, s := range last.devices {
 			s.Close() // older ones have no more than a read that ends by itself
 		}
 	}()
