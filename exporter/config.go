@@ -31,6 +31,8 @@ type Config struct {
 	Modules map[string]probe.Module `yaml:"modules,omitempty"` // how to probe
 	Probes  []Probe                 `yaml:"probes,omitempty"`  // what to probe, how often, and when to believe it
 
+	SelfCheck *SelfCheck `yaml:"self_check,omitempty"` // when not to believe what we see; nil: own lag only
+
 	Endpoint *Endpoint `yaml:"probe_endpoint,omitempty"` // what /probe does for others; nil: nothing
 
 	// Shown is the whole file, fit to be shown: /probe?debug=true quotes modules
@@ -77,6 +79,12 @@ func (c *Config) Validate(devices []string) edge.Mistakes {
 	for _, name := range slices.Sorted(maps.Keys(c.Modules)) {
 		all.Under("modules."+name, c.Modules[name].Validate())
 	}
+	if c.SelfCheck != nil {
+		all.Under("self_check", c.SelfCheck.validate(c.Modules))
+		if i := slices.IndexFunc(c.Probes, func(p Probe) bool { return p.Name == selfCheckName }); i >= 0 {
+			all.Add(fmt.Sprintf("probes[%d].name", i), "%q is the name of the self-check's series: write another", selfCheckName)
+		}
+	}
 	if c.Endpoint != nil {
 		all.Under("probe_endpoint", c.Endpoint.validate(c.Modules))
 	}
@@ -96,7 +104,8 @@ func (c *Config) Validate(devices []string) edge.Mistakes {
 
 // uses says whether something is probed by a module.
 func (c *Config) uses(module string) bool {
-	return slices.ContainsFunc(c.Probes, func(p Probe) bool { return p.Module == module })
+	return c.SelfCheck != nil && c.SelfCheck.Module == module ||
+		slices.ContainsFunc(c.Probes, func(p Probe) bool { return p.Module == module })
 }
 
 // wantName keeps a probe's name usable as a label, on a command line and in a path.

@@ -144,8 +144,9 @@ func (e *Exporter) checks(g *generation) []schedule.Check {
 	for i := range g.config.Probes {
 		p := &g.config.Probes[i]
 		module := g.config.Modules[p.Module]
+		asks := question(module)
 		ask := func(m edge.Member, target string) {
-			all = append(all, newCheck(p, module, g.probers[p.Module], m, target))
+			all = append(all, newCheck(p, module, g.probers[p.Module], m, target, asks))
 		}
 		for _, target := range p.Targets {
 			ask(edge.Member{}, target)
@@ -162,6 +163,14 @@ func (e *Exporter) checks(g *generation) []schedule.Check {
 				}
 				ask(m.Member, target)
 			}
+		}
+	}
+	if s := g.config.SelfCheck; s != nil {
+		p, module := s.probe(), g.config.Modules[s.Module]
+		for _, target := range s.Targets {
+			c := newCheck(p, module, g.probers[s.Module], edge.Member{}, target, question(module))
+			c.Self = true
+			all = append(all, c)
 		}
 	}
 	return all
@@ -183,7 +192,7 @@ func (e *Exporter) tell(s *source, err error) {
 	}
 }
 
-func newCheck(p *Probe, m probe.Module, prober probe.Prober, member edge.Member, target string) schedule.Check {
+func newCheck(p *Probe, m probe.Module, prober probe.Prober, member edge.Member, target string, asks []byte) schedule.Check {
 	return schedule.Check{
 		Key:         schedule.Key{Probe: p.Name, Target: probe.Redact(target), Member: member},
 		Interval:    time.Duration(p.Interval),
@@ -192,7 +201,7 @@ func newCheck(p *Probe, m probe.Module, prober probe.Prober, member edge.Member,
 		Fall:        p.Fall,
 		Rise:        p.Rise,
 		Run:         func(ctx context.Context) probe.Result { return prober.Probe(ctx, target) },
-		Fingerprint: fingerprint(m, target),
+		Fingerprint: fingerprint(asks, target),
 	}
 }
 
@@ -203,12 +212,20 @@ func timeout(m probe.Module) time.Duration {
 	return time.Duration(m.Timeout)
 }
 
-// fingerprint changes with the question that is asked. Secrets are written as
-// "<secret>" here: a new password is the same question.
-func fingerprint(m probe.Module, target string) string {
-	text, err := yaml.Marshal(m)
+// question is what a module asks. Secrets are written as "<secret>" here: a new
+// password is the same question.
+func question(m probe.Module) []byte {
+	out, err := yaml.Marshal(m)
 	if err != nil { // it came from YAML
-		text = fmt.Appendf(nil, "%+v", m)
+		return fmt.Appendf(nil, "%+v", m)
 	}
-	return fmt.Sprintf("%x", sha256.Sum256(append(text, target...)))
+	return out
+}
+
+// fingerprint changes with the question that is asked of a target.
+func fingerprint(asks []byte, target string) string {
+	h := sha256.New()
+	_, _ = h.Write(asks) // a hash takes everything
+	_, _ = h.Write([]byte(target))
+	return string(h.Sum(nil)[:16]) // of 10,000 targets none is another's
 }

@@ -202,13 +202,13 @@ func TestAReloadKeepsWhatItCan(t *testing.T) {
 func TestAFingerprintChangesWithTheQuestion(t *testing.T) {
 	c := decode(t, modules)
 	m := c.Modules["health"]
-	first := fingerprint(m, "http://192.0.2.1/")
-	want(t, "the same question", fingerprint(decode(t, modules).Modules["health"], "http://192.0.2.1/"), first)
-	if fingerprint(m, "http://192.0.2.1/?id=2") == first {
+	first := fingerprint(question(m), "http://192.0.2.1/")
+	want(t, "the same question", fingerprint(question(decode(t, modules).Modules["health"]), "http://192.0.2.1/"), first)
+	if fingerprint(question(m), "http://192.0.2.1/?id=2") == first {
 		t.Error("another query is the same question")
 	}
 	m.HTTP.Method = "HEAD"
-	if fingerprint(m, "http://192.0.2.1/") == first {
+	if fingerprint(question(m), "http://192.0.2.1/") == first {
 		t.Error("another method is the same question")
 	}
 }
