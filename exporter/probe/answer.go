@@ -88,7 +88,8 @@ func (x *exchange) head(c *course, most int) (string, error) {
 		// What isn't HTTP is known by its first line; there may be no other.
 		if i := bytes.IndexByte(have, '\n'); i >= 0 && !known {
 			known = true
-			if _, err := parseStatus(string(bytes.TrimSuffix(have[:i], []byte("\r")))); err != nil {
+			line, _ := cutLine(string(have[:i+1]))
+			if err := parseStatus(new(http.Response), line); err != nil {
 				return "", err
 			}
 		}
@@ -132,22 +133,22 @@ func cutLine(s string) (line, rest string) {
 
 // parseStatus reads the first line. It takes what net/http takes, but for a sign
 // before the status code.
-func parseStatus(line string) (*http.Response, error) {
+func parseStatus(res *http.Response, line string) error {
 	proto, status, ok := strings.Cut(line, " ")
 	if !ok {
-		return nil, errNoHTTP
+		return errNoHTTP
 	}
 	status = strings.TrimLeft(status, " ")
 	code, _, _ := strings.Cut(status, " ")
 	if len(code) != 3 || !isDigit(code[0]) || !isDigit(code[1]) || !isDigit(code[2]) {
-		return nil, errNoHTTP
+		return errNoHTTP
 	}
-	res := &http.Response{Proto: proto, Status: status}
+	res.Proto, res.Status = proto, status
 	if res.ProtoMajor, res.ProtoMinor, ok = http.ParseHTTPVersion(proto); !ok {
-		return nil, errNoHTTP
+		return errNoHTTP
 	}
 	res.StatusCode = int(code[0]-'0')*100 + int(code[1]-'0')*10 + int(code[2]-'0')
-	return res, nil
+	return nil
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
@@ -155,7 +156,8 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 // parseHead reads a whole head.
 func parseHead(head string) (*http.Response, error) {
 	line, rest := cutLine(head)
-	res, err := parseStatus(line)
+	res := new(http.Response)
+	err := parseStatus(res, line)
 	if err != nil {
 		return nil, err
 	}

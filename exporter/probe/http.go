@@ -269,7 +269,7 @@ func fill(b []byte, from io.Reader, limit int64) ([]byte, error) {
 		}
 		n, err := from.Read(b[len(b):min(int64(cap(b)), limit)])
 		b = b[:len(b)+n]
-		if err == io.EOF { //nolint:errorlint // as io.Reader has it
+		if err == io.EOF {
 			return b, nil
 		} else if err != nil {
 			return b, err

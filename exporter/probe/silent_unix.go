@@ -22,7 +22,7 @@ func silent(conn net.Conn) bool {
 	err = raw.Control(func(fd uintptr) {
 		var b [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		quiet = err == syscall.EAGAIN || err == syscall.EINTR //nolint:errorlint // a bare errno
+		quiet = err == syscall.EAGAIN || err == syscall.EINTR
 	})
 	return err == nil && quiet
 }
