@@ -42,6 +42,7 @@ type task struct {
 	hang     int // of them, every so manyth hangs; 0: none
 	interval time.Duration
 	watch    time.Duration
+	passes   int // of all probers in turn; 0: one
 }
 
 func (t task) String() string {
@@ -70,7 +71,7 @@ type result struct {
 
 	verdicts, hangVerdicts *Verdicts // Sluice's
 	lag                    float64   // p99 by Sluice's own count, seconds; 0: not known
-	late, skipped          float64
+	late, skipped, ignored float64
 	goroutines             float64
 	scraped                *Scraped // blackbox_exporter's
 }
@@ -239,8 +240,9 @@ func (b *bench) sluice(ctx context.Context, t task) (r *result, err error) {
 	}
 	r.verdicts, r.hangVerdicts = &healthy, &hanging
 	r.lag, _ = lag(before, after)
-	const late, skipped = "sluice_probe_late_total", "sluice_probe_skipped_total"
-	r.late, r.skipped = after.value(late)-before.value(late), after.value(skipped)-before.value(skipped)
+	during := func(name string) float64 { return after.value(name) - before.value(name) }
+	r.late, r.skipped = during("sluice_probe_late_total"), during("sluice_probe_skipped_total")
+	r.ignored = during("sluice_probe_ignored_total")
 	r.goroutines = after.value("go_goroutines")
 	return r, nil
 }

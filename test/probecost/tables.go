@@ -89,16 +89,18 @@ func measured(all []*result) *figures.Table {
 		Title: "HTTP probes: all that was measured",
 		Head: []string{
 			"who", "targets", "probes/s", "CPU of a probe", "lag p50", "lag p99", "own lag p99", "peak memory",
-			"late", "skipped", "goroutines", "verdicts on those that answer", "on those that hang",
+			"late", "skipped", "ignored", "goroutines", "verdicts on those that answer", "on those that hang",
 		},
 	}
 	for _, r := range all {
-		own, late, skipped, goroutines, answer, hang := figures.Unknown, figures.Unknown, figures.Unknown, figures.Unknown, figures.Unknown, figures.Unknown
+		own, late, skipped, ignored := figures.Unknown, figures.Unknown, figures.Unknown, figures.Unknown
+		goroutines, answer, hang := figures.Unknown, figures.Unknown, figures.Unknown
 		if r.lag > 0 {
 			own = fmt.Sprintf("%.0f ms", 1000*r.lag)
 		}
 		if v := r.verdicts; v != nil {
-			late, skipped, goroutines = fmt.Sprintf("%.0f", r.late), fmt.Sprintf("%.0f", r.skipped), fmt.Sprintf("%.0f", r.goroutines)
+			late, skipped, ignored = fmt.Sprintf("%.0f", r.late), fmt.Sprintf("%.0f", r.skipped), fmt.Sprintf("%.0f", r.ignored)
+			goroutines = fmt.Sprintf("%.0f", r.goroutines)
 			answer = v.String()
 			if r.task.hang > 0 {
 				hang = r.hangVerdicts.String()
@@ -113,7 +115,7 @@ func measured(all []*result) *figures.Table {
 		}
 		t.Add(r.who, r.task.String(), fmt.Sprintf("%.0f", r.rate()), fmt.Sprintf("%.3f ms", r.perProbe().Seconds()*1000),
 			fmt.Sprintf("%.1f ms", 1000*r.seen.LagP50), fmt.Sprintf("%.0f ms", 1000*r.seen.LagP99), own,
-			fmt.Sprintf("%.0f MiB", mib(r.memory)), late, skipped, goroutines, answer, hang)
+			fmt.Sprintf("%.0f MiB", mib(r.memory)), late, skipped, ignored, goroutines, answer, hang)
 	}
 	return t
 }
