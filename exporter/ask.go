@@ -89,7 +89,7 @@ func (e *Exporter) ask(ctx context.Context, a *asked, most int) (probe.Result, e
 		return probe.Result{}, &refusalError{http.StatusServiceUnavailable, fmt.Sprintf("%d probes are under way already: see probe_endpoint.max_probes", most)}
 	}
 	if closer, ok := a.prober.(io.Closer); ok && a.own {
-		defer closer.Close() //nolint:errcheck // connections that it keeps; nobody will use them again
+		defer closer.Close() // connections that it keeps, and nobody will use again
 	}
 	return a.prober.Probe(ctx, a.target), nil
 }
