@@ -2,11 +2,50 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
+
+func TestImportedExportersAreAsExpected(t *testing.T) {
+	for name, flags := range map[string][]string{
+		"exporter_default": nil,
+		"exporter_unix":    {"/usr/bin/haproxy_exporter", "--haproxy.scrape-uri=unix:/run/haproxy/admin.sock", "--haproxy.timeout", "1m30s", "--web.listen-address=127.0.0.1:9101", "--log.level=debug", "--haproxy.server-exclude-states=MAINT"},
+		"exporter_https": {
+			"--haproxy.scrape-uri=https://stats:not-a-real-password@192.0.2.1:8404/stats;csv", "--no-haproxy.ssl-verify", "--http.proxy-from-env",
+			"--haproxy.server-metric-fields=2,17,39,99", "--haproxy.server-exclude-states=DOWN,MAINT (via lead/a)", "--haproxy.pid-file=/run/haproxy.pid",
+			"--web.listen-address=:9102", "--web.listen-address=[2001:db8::1]:9101", "--web.telemetry-path=/m", "--web.config.file=web file.yml", "--web.systemd-socket", "--log.format=json",
+		},
+		"exporter_old": {"-haproxy.scrape-uri", "tcp://192.0.2.1:9999", "-haproxy.ssl-verify=false", "-haproxy.server-metric-fields=", "-log.format=logger:stderr", "-log.level=fatal"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			output := filepath.Join(t.TempDir(), "sluice.yml")
+			var out, notes bytes.Buffer
+			if err := importHAProxyExporter(streams{&out, &notes}, "edge1", flags, output); err != nil {
+				t.Fatalf("%v\n%s", err, notes.String())
+			}
+			made := readFile(t, output)
+			golden(t, name+".yml", made)
+			golden(t, name+".notes", notes.String())
+			if said := out.String() + notes.String() + made; strings.Contains(said, "not-a-real") {
+				t.Error("the password is told")
+			}
+			password := filepath.Join(filepath.Dir(output), "sluice.password")
+			if name != "exporter_https" {
+				if _, err := os.Stat(password); err == nil {
+					t.Error("there is a password file")
+				}
+				return
+			}
+			if got := readFile(t, password); got != "not-a-real-password\n" {
+				t.Errorf("the password file holds %q", got)
+			}
+		})
+	}
+}
 
 func TestWithoutOutputTheExportersPasswordIsAskedFor(t *testing.T) {
 	var out, notes bytes.Buffer
