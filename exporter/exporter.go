@@ -29,7 +29,7 @@ type Options struct {
 	// ExternalPath stands before the links of the landing page: the path under
 	// which users reach the server, without a slash at the end.
 	ExternalPath string
-	Workers      int // probes under way at once; 0: the scheduler's default
+	Workers      int // probes under way at most; 0: the scheduler's default
 }
 
 // An Exporter probes, collects and serves. Make it with [New]; it probes while
@@ -101,6 +101,7 @@ func (e *Exporter) Apply(c *Config, f *fleet.Fleet) error {
 		next.inherit(last)
 	}
 	e.current = next
+	e.scheduler.SetMaxLag(c.maxLag())
 	e.scheduler.Set(e.checks(next))
 	if last != nil {
 		last.letGo()
