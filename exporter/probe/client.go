@@ -33,15 +33,11 @@ func userAgent() string {
 // all of the program shares. Connections are kept in k; nil keeps none.
 func newTransport(c promconfig.HTTPClientConfig, d dialer, k *kept) (http.RoundTripper, error) {
 	build := func(t *tls.Config) (http.RoundTripper, error) {
-		var w *wire
-		proxy := c.Proxy()
-		if proxy == nil {
-			w = &wire{d, t, k}
-		}
 		var protocols http.Protocols
 		protocols.SetHTTP1(true)
 		protocols.SetHTTP2(c.EnableHTTP2)
-		return authenticated(c, d, &transport{w, &http.Transport{
+		proxy := c.Proxy()
+		others := &traced{&http.Transport{
 			DialContext:            d.dial,
 			TLSClientConfig:        t,
 			Proxy:                  fenced(proxy),
@@ -51,7 +47,16 @@ func newTransport(c promconfig.HTTPClientConfig, d dialer, k *kept) (http.RoundT
 			DisableKeepAlives:      true, // a probe shows what a new client meets
 			DisableCompression:     true, // where it is wanted it is in the configuration
 			MaxResponseHeaderBytes: maxHead,
-		}, !c.EnableHTTP2})
+		}}
+		if proxy != nil {
+			return authenticated(c, d, &transport{nil, others})
+		}
+		w := &wire{d, t.Clone(), k, others}
+		if w.tls.NextProtos = []string{"http/1.1"}; c.EnableHTTP2 {
+			w.tls.NextProtos = []string{"h2", "http/1.1"}
+		}
+		others.DialTLSContext = w.dialTLS
+		return authenticated(c, d, &transport{w, others})
 	}
 	t, err := promconfig.NewTLSConfig(&c.TLSConfig)
 	if err != nil {

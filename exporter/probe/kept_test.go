@@ -143,7 +143,7 @@ func TestClosingLetsGoOfWhatIsKept(t *testing.T) {
 		}
 	}
 	s.StartTLS()
-	p, err := probe.New(module(t, "{prober: http, http: {keep_connections: true, enable_http2: false, tls_config: {insecure_skip_verify: true}}}"))
+	p, err := probe.New(module(t, "{prober: http, http: {keep_connections: true, tls_config: {insecure_skip_verify: true}}}"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -25,26 +26,34 @@ import (
 // goroutines for each connection.
 type wire struct {
 	dialer dialer
-	tls    *tls.Config
-	kept   *kept // nil: a connection for each request
+	tls    *tls.Config // with the protocols that are offered
+	kept   *kept       // nil: a connection for each request
+	others http.RoundTripper
 }
 
 // A transport speaks HTTP/1.1 by wire, and leaves to net/http what the wire doesn't
 // speak: HTTP/2, proxies, names beyond ASCII, large requests.
 type transport struct {
 	wire   *wire // nil: never
-	others *http.Transport
-	secure bool // https goes by wire as well, as HTTP/2 is not wanted
+	others *traced
 }
 
 // RoundTrip makes one request.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if t.wire != nil && (t.secure || r.URL.Scheme == "http") && speakable(r) {
-		if err := allowedURL(r.Context(), r.URL, nil); err != nil {
-			return nil, err
-		}
-		return t.wire.RoundTrip(r)
+	if t.wire == nil || !speakable(r) {
+		return t.others.RoundTrip(r)
 	}
+	if err := allowedURL(r.Context(), r.URL, nil); err != nil {
+		return nil, err
+	}
+	return t.wire.RoundTrip(r)
+}
+
+// A traced tells the course of a probe how far net/http is.
+type traced struct{ *http.Transport }
+
+// RoundTrip makes one request.
+func (t *traced) RoundTrip(r *http.Request) (*http.Response, error) {
 	if at, ok := r.Context().Value(courseKey{}).(*course); ok {
 		r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
 			TLSHandshakeStart:    func() { at.begin(StageTLS) },
@@ -52,7 +61,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			GotFirstResponseByte: func() { at.begin(StageTransfer) },
 		}))
 	}
-	return t.others.RoundTrip(r)
+	return t.Transport.RoundTrip(r)
 }
 
 // CloseIdleConnections is called when a file of the TLS configuration was renewed.
@@ -143,6 +152,8 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if err != nil {
 		x.release()
+	} else if _, ok := res.Body.(*answerBody); !ok {
+		x.release() // net/http has no use for it
 	}
 	return res, err
 }
@@ -176,6 +187,14 @@ func (w *wire) anew(ctx context.Context, c *course, x *exchange, req *http.Reque
 	if err != nil {
 		return nil, err
 	}
+	if l.tls != nil && l.tls.NegotiatedProtocol == "h2" {
+		context.AfterFunc(c.ctx, l.close) // net/http might not get as far as to use it
+		r := req.WithContext(context.WithValue(ctx, lineKey{}, l))
+		if req.Body != nil { // it was read
+			r.Body = io.NopCloser(bytes.NewReader(bytes.Clone(x.out[len(x.out)-int(req.ContentLength):])))
+		}
+		return w.others.RoundTrip(r)
+	}
 	return w.ask(ctx, c, x, l, req, to, keep)
 }
 
@@ -196,19 +215,53 @@ func (w *wire) dial(ctx context.Context, c *course, to place, host string) (*lin
 		return l, nil
 	}
 	c.begin(StageTLS)
-	t := w.tls.Clone()
-	if t.ServerName == "" {
-		t.ServerName = host
-	}
-	t.NextProtos = []string{"http/1.1"}
-	conn := tls.Client(tcp, t)
-	if err := conn.HandshakeContext(ctx); err != nil {
-		l.close()
+	conn, err := w.secure(ctx, tcp, host)
+	if err != nil {
 		return nil, err
 	}
 	state := conn.ConnectionState()
 	l.conn, l.tls = conn, &state
 	return l, nil
+}
+
+// secure shakes hands; conn is closed where that fails.
+func (w *wire) secure(ctx context.Context, conn net.Conn, host string) (*tls.Conn, error) {
+	config := w.tls.Clone()
+	if config.ServerName == "" {
+		config.ServerName = host
+	}
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close() // that it failed is said
+		return nil, err
+	}
+	return secure, nil
+}
+
+// lineKey carries a connection on which HTTP/2 was agreed on to net/http's dial.
+type lineKey struct{}
+
+// dialTLS is how net/http comes to connections with TLS.
+func (w *wire) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
+	if l, ok := ctx.Value(lineKey{}).(*line); ok {
+		return l.conn, nil
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := w.dialer.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if c, ok := ctx.Value(courseKey{}).(*course); ok {
+		c.begin(StageTLS)
+	}
+	secure, err := w.secure(ctx, conn, host)
+	if err != nil {
+		return nil, err
+	}
+	return secure, nil
 }
 
 // aLongTimeAgo is a deadline that ends what is under way.
