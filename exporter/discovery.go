@@ -193,8 +193,12 @@ func (e *Exporter) tell(s *source, err error) {
 }
 
 func newCheck(p *Probe, m probe.Module, prober probe.Prober, member edge.Member, target string, asks []byte) schedule.Check {
+	shown := probe.Redact(target)
+	if shown == target {
+		shown = target // one text in memory, not two
+	}
 	return schedule.Check{
-		Key:         schedule.Key{Probe: p.Name, Target: probe.Redact(target), Member: member},
+		Key:         schedule.Key{Probe: p.Name, Target: shown, Member: member},
 		Interval:    time.Duration(p.Interval),
 		FastRetry:   time.Duration(p.FastRetry),
 		Timeout:     timeout(m),

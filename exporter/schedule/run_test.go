@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -298,6 +300,37 @@ func TestKeptResultsAreSmall(t *testing.T) {
 		}
 		if s.Status()[0].History != nil {
 			t.Error("who doesn't ask for the history gets it")
+		}
+	})
+}
+
+func TestThereIsRoomForEveryReason(t *testing.T) {
+	var f Failures
+	for i, r := range probe.Reasons {
+		f.Count(r, uint32(i)+1)
+	}
+	for i, r := range probe.Reasons {
+		if got := f.Of(r); got != uint64(i)+1 {
+			t.Errorf("%s: %d", r, got)
+		}
+	}
+}
+
+// A hundred probes begin at once and a hundred end; goroutines are used again
+// and don't grow in number.
+func TestFewGoroutinesServeManyTargets(t *testing.T) {
+	run(t, Options{}, func(s *Scheduler) {
+		var good atomic.Bool
+		good.Store(true)
+		var all []Check
+		for i := range 1000 {
+			all = append(all, check(fmt.Sprint(i), time.Millisecond, &good))
+		}
+		before := runtime.NumGoroutine()
+		s.Set(all)
+		wait(10 * time.Second)
+		if n := runtime.NumGoroutine() - before; n > 2*defaultStarting {
+			t.Errorf("%d goroutines more", n)
 		}
 	})
 }
