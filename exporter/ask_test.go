@@ -338,14 +338,3 @@ func TestScrapeTime(t *testing.T) {
 		})
 	}
 }
-
-func TestTakesGzip(t *testing.T) {
-	for header, want := range map[string]bool{
-		"": false, "gzip": true, "deflate, GZIP": true, "gzip;q=0": false, "gzip; q=0.0": false,
-		"gzip;q=0.5, br": true, "br, identity": false, "xgzip": false, "gzip;q=x": true,
-	} {
-		if got := takesGzip(header); got != want {
-			t.Errorf("takesGzip(%q) = %v, want %v", header, got, want)
-		}
-	}
-}

@@ -54,6 +54,7 @@ func (g *generation) inherit(old *generation) {
 		i := slices.IndexFunc(old.devices, func(o *source) bool { return o.Device().Name() == s.Device().Name() })
 		if i >= 0 {
 			s.members, s.said = old.devices[i].left()
+			s.Succeed(old.devices[i].Collector)
 		}
 	}
 }
@@ -114,7 +115,10 @@ func (e *Exporter) follow(ctx context.Context, g *generation, s *source) {
 		if ctx.Err() != nil {
 			return
 		}
-		e.note(s, look, err, false)
+		if err != nil {
+			look = new(collect.Look)
+		}
+		e.note(s, look.Refused, err, false)
 		switch {
 		case err != nil:
 			wait = discoverAgain

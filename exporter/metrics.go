@@ -1,17 +1,17 @@
 package exporter
 
 import (
-	"compress/gzip"
 	"context"
-	"io"
+	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-kit/log/level"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/sluice-project/sluice/exporter/collect"
 	"github.com/sluice-project/sluice/exporter/promtext"
@@ -42,62 +42,89 @@ func scrapeTime(h http.Header) time.Duration {
 
 // Metrics serves all metrics: of the program, of the probes, and of the devices,
 // which are asked now, all at once. A device that doesn't answer in time costs
-// its own series and sluice_device_up 0.
-func (e *Exporter) Metrics() http.Handler { return http.HandlerFunc(e.serveMetrics) }
+// its own series and sluice_device_up 0. The URL's parameters cut what devices
+// say; see [collect.ParseCut].
+func (e *Exporter) Metrics() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cut, err := collect.ParseCut(r.URL.Query())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		own, err := e.registry.Gather()
+		if err != nil { // what could be gathered is served all the same
+			level.Error(e.logger).Log("msg", "own metrics", "err", err)
+		}
+		probes := promtext.NewSheet()
+		writeProbes(probes, e.scheduler.Status())
+		e.scrape(w, r, promtext.Page{Gathered: own, Sheets: []*promtext.Sheet{probes}}, e.generation().devices, cut)
+	})
+}
 
-func (e *Exporter) serveMetrics(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), scrapeTime(r.Header))
-	defer cancel()
-	devices := e.generation().devices
-	var collectors []*collect.Collector
-	for _, s := range devices {
-		collectors = append(collectors, s.Collector)
-	}
-	outcomes := collect.All(ctx, collectors)
-	for i, o := range outcomes {
-		e.note(devices[i], o.Look, o.Err, true)
-	}
-	own, err := e.registry.Gather()
-	if err != nil { // what could be gathered is served all the same
-		level.Error(e.logger).Log("msg", "own metrics", "err", err)
-	}
+// Scrape serves /scrape?device=NAME: what one device says, without the label
+// device, for jobs of Prometheus in which each device is a target of its own.
+func (e *Exporter) Scrape() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cut, err := collect.ParseCut(r.URL.Query())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		name := r.URL.Query().Get("device")
+		devices := e.generation().devices
+		i := slices.IndexFunc(devices, func(s *source) bool { return s.Device().Name() == name })
+		switch {
+		case name == "":
+			http.Error(w, "parameter device is missing: want /scrape?device=NAME", http.StatusBadRequest)
+			return
+		case i < 0:
+			http.Error(w, fmt.Sprintf("there is no device %.64q", name), http.StatusNotFound)
+			return
+		}
+		cut.Bare = true
+		e.scrape(w, r, promtext.Page{}, devices[i:i+1], cut)
+	})
+}
 
-	w.Header().Set("Content-Type", promtext.ContentType)
-	w.Header().Set("Vary", "Accept-Encoding")
-	out := io.Writer(w)
-	if takesGzip(r.Header.Get("Accept-Encoding")) {
-		w.Header().Set("Content-Encoding", "gzip")
-		z, _ := gzips.Get().(*gzip.Writer)
-		z.Reset(w)
-		defer gzips.Put(z)
-		defer z.Close() // its error says that the reader went away: nobody is left to tell
-		out = z
+// scrape asks the devices and answers with page and what they said.
+func (e *Exporter) scrape(w http.ResponseWriter, r *http.Request, page promtext.Page, devices []*source, cut collect.Cut) {
+	for _, o := range e.askDevices(r.Context(), scrapeTime(r.Header), devices, cut) {
+		page.Sheets = append(page.Sheets, o.Sheet)
 	}
-	text := promtext.New(out)
-	text.Gathered(own)
-	writeProbes(text, e.scheduler.Status())
-	collect.Write(text, outcomes)
-	if err := text.Flush(); err != nil {
+	if err := page.Answer(w, r); err != nil {
 		level.Debug(e.logger).Log("msg", "scrape was not read to its end", "err", err)
 	}
 }
 
-// gzips are used again: each has a megabyte of tables.
-var gzips = sync.Pool{New: func() any {
-	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the only error is a wrong level
-	return z
-}}
-
-// takesGzip reads Accept-Encoding, where "gzip;q=0" is a refusal.
-func takesGzip(header string) bool {
-	for part := range strings.SplitSeq(header, ",") {
-		name, params, _ := strings.Cut(strings.TrimSpace(part), ";")
-		if !strings.EqualFold(strings.TrimSpace(name), "gzip") {
-			continue
-		}
-		q, found := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q=")
-		weight, err := strconv.ParseFloat(q, 64)
-		return !found || err != nil || weight > 0
+// askDevices asks devices, all at once, and notes how that went.
+func (e *Exporter) askDevices(ctx context.Context, limit time.Duration, devices []*source, cut collect.Cut) []collect.Outcome {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	collectors := make([]*collect.Collector, len(devices))
+	for i, s := range devices {
+		collectors[i] = s.Collector
 	}
-	return false
+	outcomes := collect.All(ctx, collectors, cut)
+	for i, o := range outcomes {
+		e.note(devices[i], o.Refused, o.Err, true)
+	}
+	return outcomes
+}
+
+// Gatherer is all that /metrics serves as objects, for embedding and for tests.
+// It costs many times what the text does.
+func (e *Exporter) Gatherer() prometheus.Gatherer {
+	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		own, err := e.registry.Gather()
+		if err != nil {
+			return nil, err
+		}
+		probes := promtext.NewSheet()
+		writeProbes(probes, e.scheduler.Status())
+		page := promtext.Page{Gathered: own, Sheets: []*promtext.Sheet{probes}}
+		for _, o := range e.askDevices(context.Background(), defaultScrape, e.generation().devices, collect.Cut{}) {
+			page.Sheets = append(page.Sheets, o.Sheet)
+		}
+		return page.Families()
+	})
 }

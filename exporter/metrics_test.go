@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/prometheus/common/expfmt"
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/exporter/probe"
@@ -33,14 +34,14 @@ func TestProbesAsMetrics(t *testing.T) {
 		return schedule.Key{Probe: "shop", Target: "http://192.0.2.1/", Member: edge.Member{Device: "edge1", Pool: "shop", Name: name}}
 	}
 	var out strings.Builder
-	w := promtext.New(&out)
+	w := promtext.NewSheet()
 	writeProbes(w, []schedule.Status{
 		{Key: member("app1"), Known: true, Last: good, Up: edge.Yes, Runs: 7},
 		{Key: member("app2"), Known: true, Last: bad, Up: edge.No, Runs: 3, Late: 1, Failures: failures},
 		{Key: member("app3")},
 		{Key: schedule.Key{Probe: "site", Target: `http://192.0.2.1/"x"`}, Known: true, Last: bad, Up: edge.Yes, Runs: 1},
 	})
-	if err := w.Flush(); err != nil {
+	if err := (promtext.Page{Sheets: []*promtext.Sheet{w}}).WriteText(&out, expfmt.NewFormat(expfmt.TypeTextPlain)); err != nil {
 		t.Fatal(err)
 	}
 	want, err := os.ReadFile(filepath.Join("testdata", "probes.prom"))

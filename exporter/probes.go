@@ -19,7 +19,7 @@ var reasonLabels = func() map[probe.Reason]string {
 
 // writeProbes writes what the schedule found. Targets that are no members have
 // these labels, too, but empty.
-func writeProbes(w *promtext.Writer, all []schedule.Status) {
+func writeProbes(w *promtext.Sheet, all []schedule.Status) {
 	labels := make([]string, len(all))
 	for i := range all {
 		s := &all[i]

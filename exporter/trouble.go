@@ -30,7 +30,7 @@ func (s said) clone() said {
 
 // note remembers how asking a device went, for the landing page, and logs what
 // is new about it.
-func (e *Exporter) note(s *source, look *collect.Look, err error, scrape bool) {
+func (e *Exporter) note(s *source, refused map[string]string, err error, scrape bool) {
 	if errors.Is(err, context.Canceled) {
 		return // whoever asked went away: no word on the device
 	}
@@ -43,7 +43,7 @@ func (e *Exporter) note(s *source, look *collect.Look, err error, scrape bool) {
 		s.said.unread(e.logger, device, strings.TrimPrefix(err.Error(), "device "+device+": "), errors.Is(err, collect.ErrNoAnswerYet))
 	default:
 		s.said.well(e.logger, device, scrape)
-		s.said.refusals(e.logger, device, look.Refused)
+		s.said.refusals(e.logger, device, refused)
 	}
 }
 

@@ -73,11 +73,7 @@ func TestADevicesTroubleIsSaidWhenItIsNew(t *testing.T) {
 			var text bytes.Buffer
 			e, config, f := newExporter(t, shop, map[string]string{"edge1": "/nowhere"}, log.NewLogfmtLogger(&text))
 			for _, a := range c.asked {
-				look := &collect.Look{Refused: a.refused}
-				if a.err != nil {
-					look = nil
-				}
-				e.note(e.generation().devices[0], look, a.err, a.scrape)
+				e.note(e.generation().devices[0], a.refused, a.err, a.scrape)
 				if err := e.Apply(config, f); err != nil { // a reload says nothing anew
 					t.Fatal(err)
 				}

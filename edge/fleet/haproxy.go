@@ -27,6 +27,7 @@ type HAProxy struct {
 	// BasicAuth is for an address by HTTP, PinSHA256 for one by https, as [HTTP] has it.
 	BasicAuth *promconfig.BasicAuth `yaml:"basic_auth,omitempty"`
 	PinSHA256 string                `yaml:"pin_sha256,omitempty"`
+	Metrics   HAProxyMetrics        `yaml:"metrics,omitempty"`
 }
 
 // overHTTP says that the address is that of a statistics page.
@@ -68,6 +69,7 @@ func (h *HAProxy) validate() (m edge.Mistakes) {
 		}
 		m.Under("", pinned.validate())
 	}
+	m.Under("metrics", h.Metrics.validate())
 	if h.TLSConfig == nil {
 		return m
 	}
@@ -118,7 +120,7 @@ func newHAProxy(c Config, o Options) (client, error) {
 		}
 	}
 	h, err := haproxy.New(opts)
-	return haproxyClient{h}, err
+	return haproxyClient{h, c.HAProxy.Metrics}, err
 }
 
 // dialTLS reads the files anew for each connection, so that certificates may be
@@ -159,7 +161,16 @@ func (d *Device) HAProxy() *haproxy.Client {
 	return h.Client
 }
 
-type haproxyClient struct{ *haproxy.Client }
+// HAProxyMetrics says what is wanted of the device's metrics; all of it for other kinds.
+func (d *Device) HAProxyMetrics() HAProxyMetrics {
+	h, _ := d.client.(haproxyClient)
+	return h.metrics
+}
+
+type haproxyClient struct {
+	*haproxy.Client
+	metrics HAProxyMetrics
+}
 
 func (h haproxyClient) look(ctx context.Context, device string) (edge.Snapshot, error) {
 	r, err := h.Read(ctx)

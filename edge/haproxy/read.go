@@ -129,9 +129,8 @@ func (r Reading) Snapshot(device string) edge.Snapshot {
 			continue // a server that came between the two commands: the next look has both
 		}
 		m := edge.Member{Device: device, Pool: row.Proxy, Name: row.Service}
-		word, _, _ := strings.Cut(row.At(status), " ")
 		st := edge.State{
-			Member: m, Address: srv.Address, Admin: srv.Admin.admin(), Marks: srv.Admin.String(),
+			Member: m, Address: srv.Address, Admin: srv.Admin.State(), Marks: srv.Admin.String(),
 			Settled:  srv.Admin&ResolveMaint != 0 || srv.Admin&ConfigMaint != 0 && srv.Admin.Maint(),
 			Backup:   row.At(backup) == "1",
 			Weight:   int(number(row.At(weight))), // 0 to 256; 0 while it drains
@@ -155,8 +154,7 @@ func (r Reading) Snapshot(device string) edge.Snapshot {
 			st.Answers += number(row.At(n))
 		}
 		rows[m] = row
-		up := srv.Op == Starting || srv.Op == Running
-		st.Serving = up && st.Admin == edge.Ready && st.Weight > 0 && !st.Backup && word != "MAINT" && word != "DOWN"
+		st.Serving = Serves(srv.Op, srv.Admin, st.Weight, st.Backup, row.At(status))
 		snap.States[m] = st
 	}
 	snap.Along = followers(snap.States)
@@ -203,7 +201,8 @@ func followers(states map[edge.Member]edge.State) map[edge.Member][]edge.Member 
 	return all
 }
 
-func (f Flags) admin() edge.Admin {
+// State is the strongest restriction in force, whoever set it.
+func (f Flags) State() edge.Admin {
 	switch {
 	case f.Maint():
 		return edge.Maint

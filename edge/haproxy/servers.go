@@ -6,6 +6,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+
+	"github.com/sluice-project/sluice/edge"
 )
 
 // Flags is srv_admin_state: who took a server out, as bits. HAProxy writes it as
@@ -72,6 +74,9 @@ const (
 	Stopping // up, takes no new traffic (404)
 )
 
+// Up says that checks, if there are any, found the server well.
+func (o OpState) Up() bool { return o == Starting || o == Running }
+
 // A Server is one line of "show servers state".
 type Server struct {
 	Backend, Name string
@@ -85,6 +90,12 @@ type Server struct {
 	CheckState    uint32
 }
 
+// Serves says whether a server takes new traffic now; weight, backup and
+// status are those of its row in "show stat".
+func Serves(op OpState, admin Flags, weight int, backup bool, status string) bool {
+	return op.Up() && admin.State() == edge.Ready && weight > 0 && !backup && !strings.HasPrefix(status, "MAINT") && !strings.HasPrefix(status, "DOWN")
+}
+
 // HasAgent says that an enabled agent check may change the server's state.
 func (s Server) HasAgent() bool { return s.AgentState&0x04 != 0 }
 
@@ -92,22 +103,9 @@ func (s Server) HasAgent() bool { return s.AgentState&0x04 != 0 }
 // line with the fields' names, one line for each server. Fields go by name: 20
 // of them in 2.0, 25 from 2.4.
 func ParseServers(b []byte) ([]Server, error) {
-	version, rest, _ := bytes.Cut(b, []byte("\n"))
-	if v := strings.TrimSpace(string(version)); v != "1" {
-		return nil, fmt.Errorf("show servers state: format %q, want 1: %w", oneLine(string(head(version))), ErrAnswer)
-	}
-	header, rest, _ := bytes.Cut(rest, []byte("\n"))
-	if !bytes.HasPrefix(header, []byte("# ")) {
-		return nil, fmt.Errorf("show servers state: no header: %w", ErrAnswer)
-	}
-	col := map[string]int{}
-	for i, n := range strings.Fields(string(header[2:])) {
-		col[n] = i
-	}
-	for _, want := range []string{"be_name", "srv_name", "srv_op_state", "srv_admin_state"} {
-		if _, ok := col[want]; !ok {
-			return nil, fmt.Errorf("show servers state: no field %s: %w", want, ErrAnswer)
-		}
+	rest, col, err := serversHeader(b)
+	if err != nil {
+		return nil, err
 	}
 	var out []Server
 	for n := 3; len(rest) > 0; n++ {

@@ -33,8 +33,8 @@ type Query struct {
 type Taker interface {
 	TakeInfo(i Info) error
 	TakeTables(tables []Table) error
-	// TakeServers is told of the servers' states all at once.
-	TakeServers(servers []Server) error
+	// TakeServers is given the servers' states, in the order of their rows.
+	TakeServers(lines *ServerLines) error
 	// TakeColumns is told the columns' names before the first row.
 	TakeColumns(names []string) error
 	// TakeRow is given one row after the other; r is overwritten by the next one.
@@ -65,10 +65,16 @@ func (r *Record) At(column int) []byte {
 	return r.text[r.ends[column-1]+1 : r.ends[column]]
 }
 
+// Int returns a field as a whole number; 0 where there is none.
+func (r *Record) Int(column int) int { return int(number(text(r.At(column)))) }
+
 // Stream asks for what q wants over one connection, and hands it over while
 // HAProxy is still answering: a row takes it 4 to 5 µs, which leaves time to do
 // something with the one before. Source: facts 1.6.
 func (c *Client) Stream(ctx context.Context, q Query, t Taker) error {
+	if c.web != nil {
+		return c.streamWeb(ctx, q, t)
+	}
 	commands, parts := q.parts(t)
 	call := Call{Operation: "read", Transport: c.transport, Command: strings.Join(commands, ";"), Start: time.Now()}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
@@ -127,7 +133,7 @@ func (q Query) parts(t Taker) (commands []string, parts []func(*lines) error) {
 			if err != nil {
 				return err
 			}
-			servers, err := ParseServers(text)
+			servers, err := readServerLines(text)
 			if err != nil {
 				return err
 			}

@@ -187,6 +187,48 @@ func (c *Client) readWeb(ctx context.Context, op string) (r Reading, err error) 
 	return r, nil
 }
 
+// streamWeb hands over the rows that are wanted: the page has them all, and
+// nothing else.
+func (c *Client) streamWeb(ctx context.Context, q Query, t Taker) error {
+	call := Call{Operation: "read", Transport: c.transport, Command: "GET " + c.web.url.Path, Start: time.Now()}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	body, err := c.openWeb(ctx)
+	if err == nil {
+		in := newLines(body)
+		if err = records(in, &chosen{Taker: t, q: q}); err == nil {
+			err = in.end()
+		}
+		err = errors.Join(err, body.Close())
+	}
+	if err := c.done(call, err); err != nil {
+		return fmt.Errorf("%s: %w", call.Command, err)
+	}
+	return nil
+}
+
+// chosen leaves out the rows that a query doesn't want.
+type chosen struct {
+	Taker
+	q      Query
+	status int
+}
+
+func (c *chosen) TakeColumns(names []string) error {
+	c.status = indexOf(names).of("status")
+	return c.Taker.TakeColumns(names)
+}
+
+func (c *chosen) TakeRow(r *Record) error {
+	if !c.q.Rows.Has(r.Type) || c.q.NoMaint && r.Type == ServerRow && bytes.HasPrefix(r.At(c.status), []byte("MAINT")) {
+		return nil
+	}
+	return c.Taker.TakeRow(r)
+}
+
+// ReadOnly says that HAProxy is read over HTTP: of its answers there are the rows alone.
+func (c *Client) ReadOnly() bool { return c.web != nil }
+
 // servers are the servers as far as their rows of "show stat" tell. Column addr
 // is there only with "stats show-legends" (seen on 2.6).
 func (s Stats) servers() []Server {
@@ -201,7 +243,7 @@ func (s Stats) servers() []Server {
 			continue
 		}
 		srv := Server{Backend: row.Proxy, Name: row.Service, Address: row.At(address), UserWeight: int(number(row.At(weight)))} // 0 to 256
-		srv.Op, srv.Admin = statusOf(row.At(status))
+		srv.Op, srv.Admin = StatusOf(row.At(status))
 		if slow := row.At(throttle); srv.Op == Running && slow != "" && slow != "100" {
 			srv.Op = Starting
 		}
@@ -213,10 +255,10 @@ func (s Stats) servers() []Server {
 	return out
 }
 
-// statusOf reads the words of column status. They don't tell a server that is
+// StatusOf reads the words of column status. They don't tell a server that is
 // drained and down from one that is down, nor who ordered a maintenance: it
 // counts as ordered by somebody. Source: facts 2.1.
-func statusOf(status string) (OpState, Flags) {
+func StatusOf(status string) (OpState, Flags) {
 	word, more, _ := strings.Cut(status, " ")
 	switch word {
 	case "MAINT":

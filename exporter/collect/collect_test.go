@@ -22,12 +22,16 @@ import (
 type socket struct {
 	*fleet.Device
 	asked  atomic.Int64
-	answer atomic.Pointer[string] // nil: it hangs
+	answer atomic.Pointer[speech] // nil: it hangs
 }
+
+// A speech has what is said to each command; the text of the empty one is all
+// that is said, whatever is asked.
+type speech map[string]string
 
 // listen starts a device named name; its timeout is a minute, so that no test
 // passes by it.
-func listen(t *testing.T, name, answer string) *socket {
+func listen(t *testing.T, name string, answer speech) *socket {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sl") // t.TempDir is too long a path for a socket
 	if err != nil {
@@ -40,7 +44,7 @@ func listen(t *testing.T, name, answer string) *socket {
 	}
 	t.Cleanup(func() { _ = ln.Close(); _ = os.RemoveAll(dir) })
 	s := new(socket)
-	if answer != "" {
+	if answer != nil {
 		s.answer.Store(&answer)
 	}
 	go func() {
@@ -63,30 +67,35 @@ func listen(t *testing.T, name, answer string) *socket {
 
 func (s *socket) serve(conn net.Conn) {
 	defer conn.Close()
-	if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
 		return
 	}
 	s.asked.Add(1)
 	if a := s.answer.Load(); a != nil {
-		_, _ = io.WriteString(conn, *a) // a client that went away is its own business
+		text := (*a)[""]
+		for command := range strings.SplitSeq(strings.TrimSpace(line), ";") {
+			text += (*a)[command]
+		}
+		_, _ = io.WriteString(conn, text) // a client that went away is its own business
 		return
 	}
 	_, _ = io.Copy(io.Discard, conn) // until the client gives up
 }
 
-// said is one whole answer to "show info;show stat;show servers state".
-func said(members ...string) string {
-	var b strings.Builder
-	b.WriteString("Name: HAProxy\nVersion: 2.6.12\nPid: 7\nStart_time_sec: 1800000000\n\n")
-	b.WriteString("# pxname,svname,qcur,scur,status,weight,act,bck,type,check_status,\n")
-	for _, m := range members {
-		fmt.Fprintf(&b, "shop,%s,0,3,UP,1,1,0,2,L7OK,\n", m)
-	}
-	b.WriteString("\n1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_agent_state srv_check_state srv_port\n")
+// said is what a HAProxy with these servers says.
+func said(members ...string) speech {
+	var stat, state strings.Builder
+	stat.WriteString("# pxname,svname,qcur,scur,status,weight,act,bck,type,check_status,\n")
+	state.WriteString("1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_agent_state srv_check_state srv_port\n")
 	for i, m := range members {
-		fmt.Fprintf(&b, "3 shop %d %s 192.0.2.%d 2 0 1 1 0 6 8080\n", i+1, m, i+1)
+		fmt.Fprintf(&stat, "shop,%s,0,3,UP,1,1,0,2,L7OK,\n", m)
+		fmt.Fprintf(&state, "3 shop %d %s 192.0.2.%d 2 0 1 1 0 6 8080\n", i+1, m, i+1)
 	}
-	return b.String() + "\n"
+	return speech{
+		"show info":  "Name: HAProxy\nVersion: 2.6.12\nPid: 7\nStart_time_sec: 1800000000\n\n",
+		"show table": "\n", "show servers state": state.String() + "\n", "show stat": stat.String() + "\n",
+	}
 }
 
 func collector(t *testing.T, s *socket) *Collector {
@@ -120,12 +129,12 @@ func TestOneAnswerServesAllWhoAskTogether(t *testing.T) {
 }
 
 func TestAHangingDeviceCostsItsOwnSeriesOnly(t *testing.T) {
-	good, hanging, broken := listen(t, "edge1", said("app1")), listen(t, "edge2", ""), listen(t, "edge3", "Name: HAPr")
+	good, hanging, broken := listen(t, "edge1", said("app1")), listen(t, "edge2", nil), listen(t, "edge3", speech{"": "Name: HAPr"})
 	all := []*Collector{collector(t, good), collector(t, hanging), collector(t, broken)}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	text := written(t, All(ctx, all))
+	text := written(t, All(ctx, all, Cut{}))
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("the scrape took %s", took)
 	}
@@ -148,7 +157,7 @@ func TestAHangingDeviceCostsItsOwnSeriesOnly(t *testing.T) {
 }
 
 func TestAHangingDeviceIsAskedOnce(t *testing.T) {
-	s := listen(t, "edge1", "")
+	s := listen(t, "edge1", nil)
 	c := collector(t, s)
 	for range 5 {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -163,13 +172,13 @@ func TestAHangingDeviceIsAskedOnce(t *testing.T) {
 }
 
 func TestCloseEndsAHangingRead(t *testing.T) {
-	c := collector(t, listen(t, "edge1", ""))
+	c := collector(t, listen(t, "edge1", nil))
 	ended := make(chan error, 1)
 	go func() { _, err := c.Look(context.Background()); ended <- err }()
 	poll(t, "the read is under way", func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.current != nil
+		c.looks.mu.Lock()
+		defer c.looks.mu.Unlock()
+		return len(c.looks.current) > 0
 	})
 	c.Close()
 	if err := <-ended; err == nil {
@@ -182,7 +191,7 @@ func TestCloseEndsAHangingRead(t *testing.T) {
 
 func TestDevicesShareTheirFamilies(t *testing.T) {
 	a, b := listen(t, "edge1", said("app2", "app1")), listen(t, "edge2", said("app1"))
-	text := written(t, All(t.Context(), []*Collector{collector(t, a), collector(t, b)}))
+	text := written(t, All(t.Context(), []*Collector{collector(t, a), collector(t, b)}, Cut{}))
 	want := `# HELP haproxy_server_current_sessions Sessions that are open now.
 # TYPE haproxy_server_current_sessions gauge
 haproxy_server_current_sessions{device="edge1",proxy="shop",server="app2"} 3

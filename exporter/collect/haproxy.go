@@ -2,8 +2,9 @@ package collect
 
 import (
 	"context"
-	"slices"
-	"strconv"
+	"errors"
+	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/sluice-project/sluice/edge"
@@ -21,23 +22,40 @@ import (
 //   - While a server is in maintenance its check is paused, and "show stat" tells
 //     neither the last result nor its duration. There, they stay in
 //     haproxy_backend_agg_check_status and haproxy_server_check_duration_seconds.
-//   - haproxy_sticktable_* come from another command and are not here.
+//   - haproxy_backend_agg_* count servers, so that a scope without servers leaves
+//     them out, unless they are asked for by name.
 
 // haproxyObjects are the four things that "show stat" has rows of, in the order
 // of HAProxy's own exporter.
 var haproxyObjects = []haproxyObject{
-	{haproxy.Frontend, "F", "frontend", "", []string{"DOWN", "UP"}},
-	{haproxy.Listener, "L", "listener", "listener", []string{"OPEN", "FULL", "WAITING"}},
-	{haproxy.Backend, "B", "backend", "", []string{"DOWN", "UP"}},
-	{haproxy.ServerRow, "S", "server", "server", serverStates},
+	{haproxy.Frontend, frontend, "F", "frontend", "", []string{"DOWN", "UP"}},
+	{haproxy.Listener, listener, "L", "listener", "listener", []string{"OPEN", "FULL", "WAITING"}},
+	{haproxy.Backend, backend, "B", "backend", "", []string{"DOWN", "UP"}},
+	{haproxy.ServerRow, server, "S", "server", "server", serverStates},
 }
 
 type haproxyObject struct {
 	row    haproxy.Type
+	scope  scopes
 	letter string
 	name   string // in the metrics' names
-	label  string // of the row's own name, beside proxy; "" for none
+	label  string // of the row's own name, beside the proxy's; "" for none
 	states []string
+}
+
+// proxyLabels are the names of the label that has the proxy's name.
+func (o haproxyObject) proxyLabels(profile string) []string {
+	old := "backend" // haproxy_exporter's; it has none for listeners
+	if o.row == haproxy.Frontend || o.row == haproxy.Listener {
+		old = "frontend"
+	}
+	switch profile {
+	case fleet.ProfileExporter:
+		return []string{old}
+	case fleet.ProfileBoth:
+		return []string{"proxy", old}
+	}
+	return []string{"proxy"}
 }
 
 var serverStates = []string{"DOWN", "UP", "MAINT", "DRAIN", "NOLB"}
@@ -47,165 +65,6 @@ var serverStates = []string{"DOWN", "UP", "MAINT", "DRAIN", "NOLB"}
 var checkStates = []string{
 	"HANA", "SOCKERR", "L4OK", "L4TOUT", "L4CON", "L6OK", "L6TOUT", "L6RSP",
 	"L7TOUT", "L7RSP", "L7OK", "L7OKC", "L7STS", "PROCERR", "PROCTOUT", "PROCOK",
-}
-
-// stateLabels has the label of each state, made once.
-var stateLabels = func() map[string]string {
-	labels := make(map[string]string)
-	for _, list := range [][]string{{"OPEN", "FULL", "WAITING"}, serverStates, checkStates} {
-		for _, s := range list {
-			labels[s] = promtext.Labels("state", s)
-		}
-	}
-	return labels
-}()
-
-// A haproxySeries says where the series of one family come from: of the process
-// when object is negative, or else of all rows of one object.
-type haproxySeries struct {
-	object int
-	field  field
-	column column
-}
-
-// haproxyFamilies and haproxySources are made from the tables, in step.
-var haproxyFamilies, haproxySources = haproxyMetrics()
-
-func haproxyMetrics() (families []family, sources []haproxySeries) {
-	for _, f := range fields {
-		families = append(families, family{"haproxy_process_" + f.name, f.kind, f.help})
-		sources = append(sources, haproxySeries{object: -1, field: f})
-	}
-	families = append(families, family{"haproxy_process_build_info", promtext.Gauge, "Version of HAProxy; the value is 1."})
-	sources = append(sources, haproxySeries{object: -1})
-	for i, o := range haproxyObjects {
-		for _, c := range columns {
-			if strings.Contains(c.on, o.letter) {
-				families = append(families, family{"haproxy_" + o.name + "_" + c.name, c.kind, c.help})
-				sources = append(sources, haproxySeries{object: i, column: c})
-			}
-		}
-	}
-	return families, sources
-}
-
-// haproxyAnswer is what one HAProxy said.
-type haproxyAnswer struct {
-	device string
-	info   haproxy.Info
-	stats  haproxy.Stats
-	rows   [][]haproxyRow // by object
-	// Counted over the servers of each backend: HAProxy has columns of these
-	// names, but "show stat" leaves them at 0 (seen on 2.6.12).
-	states, checks map[string][]int
-}
-
-type haproxyRow struct {
-	haproxy.Row
-	labels string
-}
-
-func readHAProxy(ctx context.Context, d *fleet.Device) (edge.Snapshot, answer, error) {
-	r, err := d.HAProxy().Read(ctx)
-	if err != nil {
-		return edge.Snapshot{}, nil, err
-	}
-	return r.Snapshot(d.Name()), newHAProxyAnswer(d.Name(), r), nil
-}
-
-func newHAProxyAnswer(device string, r haproxy.Reading) *haproxyAnswer {
-	a := &haproxyAnswer{
-		device: device, info: r.Info, stats: r.Stats,
-		rows:   make([][]haproxyRow, len(haproxyObjects)),
-		states: make(map[string][]int), checks: make(map[string][]int),
-	}
-	statusAt, checkAt := r.Stats.Column("status"), r.Stats.Column("check_status")
-	for _, row := range r.Stats.Rows {
-		i := slices.IndexFunc(haproxyObjects, func(o haproxyObject) bool { return o.row == row.Type })
-		pairs := []string{"device", device, "proxy", row.Proxy}
-		if label := haproxyObjects[i].label; label != "" {
-			pairs = append(pairs, label, row.Service)
-		}
-		a.rows[i] = append(a.rows[i], haproxyRow{row, promtext.Labels(pairs...)})
-		if row.Type == haproxy.ServerRow {
-			count(a.states, row.Proxy, serverStates, serverState(row.At(statusAt)))
-			count(a.checks, row.Proxy, checkStates, checkState(row.At(checkAt)))
-		}
-	}
-	return a
-}
-
-func count(counts map[string][]int, proxy string, states []string, state string) {
-	if counts[proxy] == nil {
-		counts[proxy] = make([]int, len(states))
-	}
-	if i := slices.Index(states, state); i >= 0 {
-		counts[proxy][i]++
-	}
-}
-
-func (a *haproxyAnswer) series(w *promtext.Writer, family int) {
-	s := haproxySources[family]
-	switch {
-	case s.object >= 0:
-		a.objects(w, s.object, s.column)
-	case s.field.name == "":
-		w.Flag(promtext.Labels("device", a.device, "version", a.info.Version), "", true)
-	default:
-		w.Number(promtext.Labels("device", a.device), "", s.field.of(a.info))
-	}
-}
-
-func (a *haproxyAnswer) objects(w *promtext.Writer, object int, c column) {
-	at := a.stats.Column(c.from)
-	if at < 0 && c.form != aggregate {
-		return // this HAProxy is too old to have it
-	}
-	rows := a.rows[object]
-	switch c.form {
-	case plain:
-		for i := range rows {
-			w.Number(rows[i].labels, c.more, rows[i].At(at))
-		}
-	case web:
-		mode := a.stats.Column("mode")
-		for i := range rows {
-			if rows[i].At(mode) == "http" {
-				w.Number(rows[i].labels, "", rows[i].At(at))
-			}
-		}
-	case milli:
-		for i := range rows {
-			w.Number(rows[i].labels, "", seconds(rows[i].At(at)))
-		}
-	case status:
-		o := haproxyObjects[object]
-		for i := range rows {
-			writeStates(w, rows[i].labels, o.states, objectState(o.row, rows[i].At(at)))
-		}
-	case check:
-		for i := range rows {
-			if text := rows[i].At(at); text != "" {
-				writeStates(w, rows[i].labels, checkStates, checkState(text))
-			}
-		}
-	case aggregate:
-		states, counts := serverStates, a.states
-		if c.from == "check_status" {
-			states, counts = checkStates, a.checks
-		}
-		for i := range rows {
-			for j, n := range counts[rows[i].Proxy] {
-				w.Value(rows[i].labels, stateLabels[states[j]], float64(n))
-			}
-		}
-	}
-}
-
-func writeStates(w *promtext.Writer, labels string, states []string, now string) {
-	for _, s := range states {
-		w.Flag(labels, stateLabels[s], s == now)
-	}
 }
 
 // objectState turns the column status into the state that HAProxy's own exporter
@@ -238,14 +97,88 @@ func serverState(text string) string {
 // result of the one before.
 func checkState(text string) string { return strings.TrimPrefix(text, "* ") }
 
-// seconds turns milliseconds into seconds; "" when they are no whole number.
-func seconds(ms string) string {
-	if ms == "0" {
-		return ms
+// lookHAProxy asks for what discovery wants, a fifth of what a scrape reads:
+// which servers there are, and where.
+func lookHAProxy(ctx context.Context, d *fleet.Device) (edge.Snapshot, answer, error) {
+	h := d.HAProxy()
+	if h.ReadOnly() {
+		r, err := h.Read(ctx)
+		if err != nil {
+			return edge.Snapshot{}, answer{}, err
+		}
+		return r.Snapshot(d.Name()), answer{}, nil
 	}
-	n, err := strconv.ParseInt(ms, 10, 64)
+	servers, err := h.Servers(ctx, "")
 	if err != nil {
-		return ""
+		return edge.Snapshot{}, answer{}, err
 	}
-	return strconv.FormatFloat(float64(n)/1000, 'f', -1, 64)
+	snapshot := edge.Snapshot{Device: d.Name(), States: make(map[edge.Member]edge.State, len(servers))}
+	for _, s := range servers {
+		m := edge.Member{Device: d.Name(), Pool: s.Backend, Name: s.Name}
+		snapshot.States[m] = edge.State{Member: m, Address: s.Address, Admin: s.Admin.State()}
+	}
+	return snapshot, answer{}, nil
+}
+
+// A selection is what one scrape wants, by the configuration and by its own cut.
+type selection struct {
+	device      string // label; empty for none
+	profile     string
+	scopes      scopes
+	names, more names // both must have a name
+	noMaint     bool
+	extra       bool
+	proxies     *regexp.Regexp // nil: all
+	except      *regexp.Regexp // nil: none
+}
+
+func selectionOf(c *Collector, cut Cut) selection {
+	m := c.device.HAProxyMetrics()
+	s := selection{
+		device: c.label(cut), profile: m.Profile, scopes: scopesOf(m.Scope), names: namesOf(m.Names), more: cut.wanted(),
+		noMaint: m.NoMaint || cut.NoMaint, extra: m.ExtraCounters || cut.Extra,
+	}
+	if s.scopes == 0 {
+		s.scopes = everyScope
+	}
+	if cut.scopes != 0 {
+		s.scopes &= cut.scopes
+	}
+	anchored := func(text string) *regexp.Regexp {
+		if text == "" {
+			return nil
+		}
+		return regexp.MustCompile("^(?:" + text + ")$") // Validate compiled it
+	}
+	s.proxies, s.except = anchored(m.Proxies), anchored(m.ExceptProxies)
+	return s
+}
+
+func (s selection) has(name string) bool { return s.names.has(name) && s.more.has(name) }
+
+func (s selection) byName(name string) bool {
+	return s.has(name) && (s.names.byName(name) || s.more.byName(name))
+}
+
+func (s selection) hasProxy(name []byte) bool {
+	return (s.proxies == nil || s.proxies.Match(name)) && (s.except == nil || !s.except.Match(name))
+}
+
+func scrapeHAProxy(ctx context.Context, c *Collector, sheet *promtext.Sheet, cut Cut) error {
+	p := newPage(selectionOf(c, cut), sheet, c.counts, c.device.HAProxy().ReadOnly())
+	if p.web { // where nobody says which process it is
+		p.own(true)
+	}
+	if err := c.device.HAProxy().Stream(ctx, p.query(), p); err != nil {
+		if errors.Is(err, haproxy.ErrAnswer) || errors.Is(err, haproxy.ErrTruncated) {
+			c.counts.nonsense.Add(1)
+		}
+		return fmt.Errorf("read: %w", err)
+	}
+	p.finish()
+	return nil
+}
+
+func downHAProxy(c *Collector, sheet *promtext.Sheet, cut Cut) {
+	newPage(selectionOf(c, cut), sheet, c.counts, c.device.HAProxy().ReadOnly()).own(false)
 }

@@ -21,15 +21,21 @@ import (
 type line[A any] struct {
 	from string
 	family
-	write func(a A, w *promtext.Writer)
+	write func(a A, w *promtext.Sheet)
 }
 
-func familiesOf[A any](lines []line[A]) []family {
-	out := make([]family, len(lines))
-	for i, l := range lines {
-		out[i] = l.family
-	}
-	return out
+// answerOf is what a device said, to be written line by line; with gives it the
+// labels of its series.
+func answerOf[A any](lines []line[A], refused map[string]string, with func(device string) A) answer {
+	return answer{refused: refused, write: func(s *promtext.Sheet, device string, wanted names) {
+		a := with(device)
+		for _, l := range lines {
+			if wanted.has(l.name) {
+				s.Family(l.name, l.kind, l.help)
+				l.write(a, s)
+			}
+		}
+	}}
 }
 
 func ptafGauge(name, help string) family { return family{"ptaf_" + name, promtext.Gauge, help} }
@@ -51,7 +57,7 @@ var (
 // ptafLines are the metrics of a PTAF 3.x. Fields are those of API v2.
 // Source: facts A1.3 and A1.6.
 var ptafLines = []line[*ptafAnswer]{
-	{"", ptafGauge("actionable", "Whether steps can be taken on this device, as far as reading tells."), func(a *ptafAnswer, w *promtext.Writer) {
+	{"", ptafGauge("actionable", "Whether steps can be taken on this device, as far as reading tells."), func(a *ptafAnswer, w *promtext.Sheet) {
 		w.Flag(a.device, "", a.ReadOnly == "")
 	}},
 	{"", ptafGauge("node_up", "Whether this node of the cluster gave its upstreams."), ofNodes(func(n ptaf.Node) (float64, bool) { return bit(n.Up), true })},
@@ -59,7 +65,7 @@ var ptafLines = []line[*ptafAnswer]{
 	{"gateways.active", ptafGauge("gateway_active", "Whether the WAF node is active, by the device's own list of nodes."), (*ptafAnswer).gateways},
 	{"", ptafGauge("nodes_diverge", "Whether nodes of the cluster show the upstream differently. Absent while fewer than two answer."), (*ptafAnswer).diverging},
 
-	{"upstreams.id", upstreamInfo, func(a *ptafAnswer, w *promtext.Writer) {
+	{"upstreams.id", upstreamInfo, func(a *ptafAnswer, w *promtext.Sheet) {
 		for _, u := range a.upstreams {
 			w.Flag(u.labels, promtext.Labels("id", u.ID), true)
 		}
@@ -80,7 +86,7 @@ var ptafLines = []line[*ptafAnswer]{
 	{"upstreams.keepalive", ptafGauge("upstream_keepalive_connections", "Idle connections to the backends that each worker keeps (keepalive). Absent where none are."), ofUpstreams(func(u ptaf.Upstream) (float64, bool) { return float64(u.Keepalive), u.Keepalive > 0 })},
 	{"upstreams.read_timeout", ptafGauge("upstream_read_timeout_seconds", "How long a backend may keep silent while it answers (read_timeout)."), ofUpstreams(func(u ptaf.Upstream) (float64, bool) { return u.ReadTimeout.Seconds(), u.ReadTimeout > 0 })},
 	{"upstreams.last_modified", ptafGauge("upstream_last_modified_timestamp_seconds", "When the upstream was changed last, in Unix time, by the device's clock."), ofUpstreams(func(u ptaf.Upstream) (float64, bool) { return timestamp(u.LastModified) })},
-	{"", upstreamRefused, func(a *ptafAnswer, w *promtext.Writer) { writeRefused(w, a.name, a.Refused) }},
+	{"", upstreamRefused, func(a *ptafAnswer, w *promtext.Sheet) { writeRefused(w, a.name, a.Refused) }},
 
 	{"upstreams.backends.down", backendDown, ofBackends(func(b ptaf.Backend) (float64, bool) { return bit(b.Down), true })},
 	{"upstreams.backends.backup", ptafGauge("backend_backup", "Whether the backend gets traffic only when all others are out."), ofBackends(func(b ptaf.Backend) (float64, bool) { return bit(b.Backup), true })},
@@ -106,42 +112,38 @@ type ptafUpstream struct {
 func readPTAF(ctx context.Context, d *fleet.Device) (edge.Snapshot, answer, error) {
 	r, err := d.PTAF().Read(ctx)
 	if err != nil {
-		return edge.Snapshot{}, nil, err
+		return edge.Snapshot{}, answer{}, err
 	}
-	return r.Snapshot(d.Name()), newPTAFAnswer(d.Name(), r), nil
+	return r.Snapshot(d.Name()), answerOf(ptafLines, r.Refused, func(device string) *ptafAnswer { return newPTAFAnswer(device, r) }), nil
 }
 
 func newPTAFAnswer(device string, r ptaf.Reading) *ptafAnswer {
-	a := &ptafAnswer{Reading: r, name: device, device: promtext.Labels("device", device)}
+	a := &ptafAnswer{Reading: r, name: device, device: labelsOf(device)}
 	names := make(namer)
 	for _, n := range r.Nodes {
-		a.nodes = append(a.nodes, promtext.Labels("device", device, "node", names.of(host(n.URL))))
+		a.nodes = append(a.nodes, labelsOf(device, "node", names.of(host(n.URL))))
 	}
 	for _, u := range r.Upstreams {
-		up := ptafUpstream{Upstream: u, labels: promtext.Labels("device", device, "upstream", u.Name)}
+		up := ptafUpstream{Upstream: u, labels: labelsOf(device, "upstream", u.Name)}
 		for _, b := range u.Backends {
-			up.backends = append(up.backends, promtext.Labels("device", device, "upstream", u.Name, "backend", b.Name))
+			up.backends = append(up.backends, labelsOf(device, "upstream", u.Name, "backend", b.Name))
 		}
 		a.upstreams = append(a.upstreams, up)
 	}
 	return a
 }
 
-func (a *ptafAnswer) refused() map[string]string { return a.Refused }
-
-func (a *ptafAnswer) series(w *promtext.Writer, family int) { ptafLines[family].write(a, w) }
-
-func (a *ptafAnswer) gateways(w *promtext.Writer) {
+func (a *ptafAnswer) gateways(w *promtext.Sheet) {
 	names := make(namer)
 	for _, g := range a.Gateways {
-		labels := promtext.Labels("device", a.name, "gateway", names.of(cmp.Or(g.Name, g.ID)))
+		labels := labelsOf(a.name, "gateway", names.of(cmp.Or(g.Name, g.ID)))
 		if v, ok := answered(g.Active); ok {
 			w.Value(labels, "", v)
 		}
 	}
 }
 
-func (a *ptafAnswer) diverging(w *promtext.Writer) {
+func (a *ptafAnswer) diverging(w *promtext.Sheet) {
 	up := 0
 	for _, n := range a.Nodes {
 		if n.Up {
@@ -157,12 +159,12 @@ func (a *ptafAnswer) diverging(w *promtext.Writer) {
 	}
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
-		w.Flag(promtext.Labels("device", a.name, "upstream", name), "", slices.Contains(a.Diverging, name))
+		w.Flag(labelsOf(a.name, "upstream", name), "", slices.Contains(a.Diverging, name))
 	}
 }
 
-func ofNodes(value func(ptaf.Node) (v float64, known bool)) func(*ptafAnswer, *promtext.Writer) {
-	return func(a *ptafAnswer, w *promtext.Writer) {
+func ofNodes(value func(ptaf.Node) (v float64, known bool)) func(*ptafAnswer, *promtext.Sheet) {
+	return func(a *ptafAnswer, w *promtext.Sheet) {
 		for i, n := range a.Nodes {
 			if v, ok := value(n); ok {
 				w.Value(a.nodes[i], "", v)
@@ -171,8 +173,8 @@ func ofNodes(value func(ptaf.Node) (v float64, known bool)) func(*ptafAnswer, *p
 	}
 }
 
-func ofUpstreams(value func(ptaf.Upstream) (v float64, known bool)) func(*ptafAnswer, *promtext.Writer) {
-	return func(a *ptafAnswer, w *promtext.Writer) {
+func ofUpstreams(value func(ptaf.Upstream) (v float64, known bool)) func(*ptafAnswer, *promtext.Sheet) {
+	return func(a *ptafAnswer, w *promtext.Sheet) {
 		for _, u := range a.upstreams {
 			if v, ok := value(u.Upstream); ok {
 				w.Value(u.labels, "", v)
@@ -181,8 +183,8 @@ func ofUpstreams(value func(ptaf.Upstream) (v float64, known bool)) func(*ptafAn
 	}
 }
 
-func ofBackends(value func(ptaf.Backend) (v float64, known bool)) func(*ptafAnswer, *promtext.Writer) {
-	return func(a *ptafAnswer, w *promtext.Writer) {
+func ofBackends(value func(ptaf.Backend) (v float64, known bool)) func(*ptafAnswer, *promtext.Sheet) {
+	return func(a *ptafAnswer, w *promtext.Sheet) {
 		for _, u := range a.upstreams {
 			for i, b := range u.Backends {
 				if v, ok := value(b); ok {
@@ -195,9 +197,9 @@ func ofBackends(value func(ptaf.Backend) (v float64, known bool)) func(*ptafAnsw
 
 // writeRefused names what isn't served. Why stands in the exporter's log, by
 // [Look.Refused]: as a label it would be a new series for each wording.
-func writeRefused(w *promtext.Writer, device string, refused map[string]string) {
+func writeRefused(w *promtext.Sheet, device string, refused map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(refused)) {
-		w.Flag(promtext.Labels("device", device, "upstream", name), "", true)
+		w.Flag(labelsOf(device, "upstream", name), "", true)
 	}
 }
 

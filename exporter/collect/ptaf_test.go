@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-project/sluice/edge/fleet"
 	"github.com/sluice-project/sluice/edge/ptaf"
 	"github.com/sluice-project/sluice/edge/ptaf/ptaftest"
+	"github.com/sluice-project/sluice/exporter/promtext"
 	"github.com/sluice-project/sluice/test/loopback"
 )
 
@@ -167,8 +168,7 @@ func TestLastModified(t *testing.T) {
 
 // What a device says may be odd; one odd thing must not cost the whole scrape.
 func TestOddPTAFsAreWrittenSoundly(t *testing.T) {
-	d := ptafDevice(t, "waf1", fleet.PTAF{URL: "http://192.0.2.1:8443/api/waf/v2"})
-	written := written(t, []Outcome{{Device: d, Look: &Look{own: newPTAFAnswer("waf1", ptaf.Reading{
+	r := ptaf.Reading{
 		At: time.Unix(1800000000, 0), ReadOnly: "no gateway is active",
 		Nodes: []ptaf.Node{ // one address twice, and one that is none
 			{URL: "http://192.0.2.1:8443/api/waf/v2", Up: true, Active: edge.Yes},
@@ -181,10 +181,12 @@ func TestOddPTAFsAreWrittenSoundly(t *testing.T) {
 			{Name: "gw", Active: edge.Yes}, {Name: "gw", Active: edge.No}, {ID: "7", Active: edge.No}, {Name: "shy"},
 		},
 		Refused: map[string]string{"twin": "its name occurs twice"},
-	})}}})
+	}
+	sheet := promtext.NewSheet()
+	answerOf(ptafLines, nil, func(device string) *ptafAnswer { return newPTAFAnswer(device, r) }).write(sheet, "waf1", names{})
+	written := textOf(t, promtext.Page{Sheets: []*promtext.Sheet{sheet}})
 	wantSound(t, written)
 	for _, line := range []string{
-		`ptaf_up{device="waf1"} 1`,
 		`ptaf_actionable{device="waf1"} 0`,
 		`ptaf_node_up{device="waf1",node="192.0.2.1:8443#2"} 1`,
 		`ptaf_node_up{device="waf1",node="::"} 0`,

@@ -19,18 +19,18 @@ import (
 // There is no ptaf_actionable: whether backends can be switched is found out by a
 // write, and the exporter never writes.
 var ptafProLines = []line[*ptafProAnswer]{
-	{"traffic_profiles.id", upstreamInfo, func(a *ptafProAnswer, w *promtext.Writer) {
+	{"traffic_profiles.id", upstreamInfo, func(a *ptafProAnswer, w *promtext.Sheet) {
 		for _, p := range a.profiles {
 			w.Flag(p.labels, promtext.Labels("id", p.ID), true)
 		}
 	}},
-	{"traffic_profiles.backends", upstreamBackends, func(a *ptafProAnswer, w *promtext.Writer) {
+	{"traffic_profiles.backends", upstreamBackends, func(a *ptafProAnswer, w *promtext.Sheet) {
 		for _, p := range a.profiles {
 			w.Value(p.labels, "", float64(len(p.Backends)))
 		}
 	}},
 	{"backends.enabled", upstreamBackendsDown, (*ptafProAnswer).backendsDown},
-	{"", upstreamRefused, func(a *ptafProAnswer, w *promtext.Writer) {
+	{"", upstreamRefused, func(a *ptafProAnswer, w *promtext.Sheet) {
 		refused := maps.Clone(a.Refused)
 		maps.DeleteFunc(refused, func(name, _ string) bool {
 			return strings.HasPrefix(name, applicationPrefix) || name == allApplications
@@ -42,16 +42,16 @@ var ptafProLines = []line[*ptafProAnswer]{
 	{"traffic_profiles.backends.weight", backendWeight, ofEntries(func(e ptafProEntry) (float64, bool) { return number(e.Weight) })},
 	{"traffic_profiles.backends.max_fails", backendMaxFails, ofEntries(func(e ptafProEntry) (float64, bool) { return number(e.MaxFails) })},
 
-	{"applications.id", ptafGauge("application_info", "The id behind an application's name; the value is 1."), func(a *ptafProAnswer, w *promtext.Writer) {
+	{"applications.id", ptafGauge("application_info", "The id behind an application's name; the value is 1."), func(a *ptafProAnswer, w *promtext.Sheet) {
 		for i, app := range a.Applications {
 			w.Flag(a.applications[i], promtext.Labels("id", app.ID), true)
 		}
 	}},
 	{"applications.protection_mode", ptafGauge("application_protection_mode", "What PTAF does about attacks on the application: 1 for the mode in force."), (*ptafProAnswer).modes},
-	{"", ptafGauge("application_refused", "1 for an application whose protection is not switched: its name occurs twice."), func(a *ptafProAnswer, w *promtext.Writer) {
+	{"", ptafGauge("application_refused", "1 for an application whose protection is not switched: its name occurs twice."), func(a *ptafProAnswer, w *promtext.Sheet) {
 		for _, name := range slices.Sorted(maps.Keys(a.Refused)) {
 			if app, ok := strings.CutPrefix(name, applicationPrefix); ok {
-				w.Flag(promtext.Labels("device", a.name, "application", app), "", true)
+				w.Flag(labelsOf(a.name, "application", app), "", true)
 			}
 		}
 	}},
@@ -91,9 +91,9 @@ type ptafProEntry struct {
 func readPTAFPro(ctx context.Context, d *fleet.Device) (edge.Snapshot, answer, error) {
 	r, err := d.PTAFPro().Read(ctx)
 	if err != nil {
-		return edge.Snapshot{}, nil, err
+		return edge.Snapshot{}, answer{}, err
 	}
-	return r.Snapshot(d.Name()), newPTAFProAnswer(d.Name(), r), nil
+	return r.Snapshot(d.Name()), answerOf(ptafProLines, r.Refused, func(device string) *ptafProAnswer { return newPTAFProAnswer(device, r) }), nil
 }
 
 func newPTAFProAnswer(device string, r ptafpro.Reading) *ptafProAnswer {
@@ -103,32 +103,28 @@ func newPTAFProAnswer(device string, r ptafpro.Reading) *ptafProAnswer {
 		backends[b.ID] = b
 	}
 	for _, p := range r.Profiles {
-		profile := ptafProProfile{Profile: p, labels: promtext.Labels("device", device, "upstream", p.Name)}
+		profile := ptafProProfile{Profile: p, labels: labelsOf(device, "upstream", p.Name)}
 		names := make(namer) // a backend may be listed twice
 		for _, e := range p.Backends {
 			b, listed := backends[e.ID]
 			if !listed {
 				continue // it has no address, so nobody would know it
 			}
-			labels := promtext.Labels("device", device, "upstream", p.Name, "backend", names.of(b.Name))
+			labels := labelsOf(device, "upstream", p.Name, "backend", names.of(b.Name))
 			profile.entries = append(profile.entries, ptafProEntry{e, labels, b.Enabled})
 		}
 		a.profiles = append(a.profiles, profile)
 	}
 	names := make(namer)
 	for _, app := range r.Applications {
-		a.applications = append(a.applications, promtext.Labels("device", device, "application", names.of(cmp.Or(app.Name, app.ID))))
+		a.applications = append(a.applications, labelsOf(device, "application", names.of(cmp.Or(app.Name, app.ID))))
 	}
 	return a
 }
 
-func (a *ptafProAnswer) refused() map[string]string { return a.Refused }
-
-func (a *ptafProAnswer) series(w *promtext.Writer, family int) { ptafProLines[family].write(a, w) }
-
 // backendsDown counts only where the device says of each backend whether it is
 // enabled.
-func (a *ptafProAnswer) backendsDown(w *promtext.Writer) {
+func (a *ptafProAnswer) backendsDown(w *promtext.Sheet) {
 	for _, p := range a.profiles {
 		n, unknown := 0, len(p.Backends)-len(p.entries)
 		for _, e := range p.entries {
@@ -148,7 +144,7 @@ func (a *ptafProAnswer) backendsDown(w *promtext.Writer) {
 
 // modes gives a mode that we have never heard of a series of its own: what is in
 // force must have a 1.
-func (a *ptafProAnswer) modes(w *promtext.Writer) {
+func (a *ptafProAnswer) modes(w *promtext.Sheet) {
 	for i, app := range a.Applications {
 		mode := app.ProtectionMode
 		if mode == "" {
@@ -163,8 +159,8 @@ func (a *ptafProAnswer) modes(w *promtext.Writer) {
 	}
 }
 
-func ofEntries(value func(ptafProEntry) (v float64, known bool)) func(*ptafProAnswer, *promtext.Writer) {
-	return func(a *ptafProAnswer, w *promtext.Writer) {
+func ofEntries(value func(ptafProEntry) (v float64, known bool)) func(*ptafProAnswer, *promtext.Sheet) {
+	return func(a *ptafProAnswer, w *promtext.Sheet) {
 		for _, p := range a.profiles {
 			for _, e := range p.entries {
 				if v, ok := value(e); ok {

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
 
 	"github.com/sluice-project/sluice/exporter/promtext"
 )
@@ -15,10 +16,17 @@ import (
 // written returns outcomes as text.
 func written(tb testing.TB, outcomes []Outcome) string {
 	tb.Helper()
+	var page promtext.Page
+	for _, o := range outcomes {
+		page.Sheets = append(page.Sheets, o.Sheet)
+	}
+	return textOf(tb, page)
+}
+
+func textOf(tb testing.TB, page promtext.Page) string {
+	tb.Helper()
 	var out bytes.Buffer
-	w := promtext.New(&out)
-	Write(w, outcomes)
-	if err := w.Flush(); err != nil {
+	if err := page.WriteText(&out, expfmt.NewFormat(expfmt.TypeTextPlain)); err != nil {
 		tb.Fatal(err)
 	}
 	return out.String()

@@ -200,6 +200,8 @@ func (f *Fake) run(words []string) (text string, level int) {
 	switch {
 	case at(0) == "show" && at(1) == "info":
 		return f.info(), 0
+	case at(0) == "show" && at(1) == "table":
+		return "# table: shop, type: ip, size:1048576, used:12\n", 0
 	case at(0) == "show" && at(1) == "stat":
 		return f.stat(), 0
 	case at(0) == "show" && at(1) == "servers" && at(2) == "state":

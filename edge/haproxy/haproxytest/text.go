@@ -86,19 +86,15 @@ func (f *Fake) stat() string {
 		b.WriteString("\n")
 	}
 	row(map[string]string{"pxname": "web", "svname": "FRONTEND", "status": "OPEN", "type": "0", "scur": "1", "stot": "7"})
-	var backends []string
-	for _, s := range f.servers {
-		if !slices.Contains(backends, s.Backend) {
-			backends = append(backends, s.Backend)
-		}
+	for i, s := range f.servers {
 		row(map[string]string{
 			"pxname": s.Backend, "svname": s.Name, "status": s.status(), "weight": fmt.Sprint(s.Weight), "act": "1", "bck": "0",
 			"type": "2", "scur": fmt.Sprint(s.Sessions), "qcur": "0", "lbtot": "5", "check_status": s.Check,
 			"last_chk": s.LastCheck, "tracked": s.Tracks, "addr": s.Address, "mode": "http", "lastsess": "-1",
 		})
-	}
-	for _, name := range backends {
-		row(map[string]string{"pxname": name, "svname": "BACKEND", "status": "UP", "type": "1", "act": "1", "bck": "0"})
+		if i+1 == len(f.servers) || f.servers[i+1].Backend != s.Backend { // a backend's own row follows its servers
+			row(map[string]string{"pxname": s.Backend, "svname": "BACKEND", "status": "UP", "type": "1", "act": "1", "bck": "0"})
+		}
 	}
 	return b.String()
 }

@@ -1,0 +1,93 @@
+package collect
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// shared lets those who ask the same within a short time have one answer.
+type shared[K comparable, V any] struct {
+	read func(K) (V, error)
+
+	mu      sync.Mutex
+	current map[K]*reading[V]
+	closed  bool
+}
+
+// A reading is under way, or done and kept for a moment.
+type reading[V any] struct {
+	done  chan struct{}
+	value V
+	err   error
+	timer *time.Timer // forgets it
+}
+
+// get returns what the device says now, or said a moment ago to somebody else.
+// Only the wait ends with ctx.
+func (s *shared[K, V]) get(ctx context.Context, c *Collector, key K) (v V, err error) {
+	r, err := s.join(c, key)
+	if err != nil {
+		return v, err
+	}
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return v, fmt.Errorf("%w: %w", ErrNoAnswerYet, context.Cause(ctx))
+	}
+	return r.value, r.err
+}
+
+func (s *shared[K, V]) join(c *Collector, key K) (*reading[V], error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.current[key]; r != nil {
+		return r, nil
+	}
+	if err := c.ctx.Err(); err != nil || s.closed {
+		return nil, context.Canceled
+	}
+	r := &reading[V]{done: make(chan struct{})}
+	if s.current == nil {
+		s.current = make(map[K]*reading[V])
+	}
+	s.current[key] = r
+	c.reads.Go(func() {
+		r.value, r.err = s.read(key)
+		close(r.done)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.closed {
+			s.drop(key, r)
+			return
+		}
+		r.timer = time.AfterFunc(share, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.drop(key, r)
+		})
+	})
+	return r, nil
+}
+
+// drop lets the next one ask anew. The answer of a large device is large, so it
+// isn't kept longer than it is of use.
+func (s *shared[K, V]) drop(key K, r *reading[V]) {
+	if s.current[key] == r {
+		delete(s.current, key)
+	}
+}
+
+// close forgets what was read; what is under way is forgotten when it ends.
+func (s *shared[K, V]) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for key, r := range s.current {
+		if r.timer != nil {
+			r.timer.Stop()
+			s.drop(key, r)
+		}
+	}
+}
