@@ -68,6 +68,7 @@ type result struct {
 	seen   Seen
 	cpu    time.Duration // while it was watched
 	memory int64         // peak, from its start on, bytes
+	file   int64         // of it, what the program's own file takes
 
 	verdicts, hangVerdicts *Verdicts // Sluice's
 	lag                    float64   // p99 by Sluice's own count, seconds; 0: not known
@@ -179,7 +180,10 @@ func (b *bench) watch(ctx context.Context, p *rig.Process, r *result, first, las
 	if err := last(); err != nil {
 		return err
 	}
-	r.memory, err = p.PeakMemory()
+	if r.memory, err = p.PeakMemory(); err != nil {
+		return err
+	}
+	r.file, err = p.FileMemory()
 	return err
 }
 

@@ -88,7 +88,7 @@ func measured(all []*result) *figures.Table {
 		Name:  "probe-measured",
 		Title: "HTTP probes: all that was measured",
 		Head: []string{
-			"who", "targets", "probes/s", "CPU of a probe", "lag p50", "lag p99", "own lag p99", "peak memory",
+			"who", "targets", "probes/s", "CPU of a probe", "lag p50", "lag p99", "own lag p99", "peak memory (program file)",
 			"late", "skipped", "ignored", "goroutines", "verdicts on those that answer", "on those that hang",
 		},
 	}
@@ -115,7 +115,7 @@ func measured(all []*result) *figures.Table {
 		}
 		t.Add(r.who, r.task.String(), fmt.Sprintf("%.0f", r.rate()), fmt.Sprintf("%.3f ms", r.perProbe().Seconds()*1000),
 			fmt.Sprintf("%.1f ms", 1000*r.seen.LagP50), fmt.Sprintf("%.0f ms", 1000*r.seen.LagP99), own,
-			fmt.Sprintf("%.0f MiB", mib(r.memory)), late, skipped, ignored, goroutines, answer, hang)
+			fmt.Sprintf("%.0f MiB (%.0f)", mib(r.memory), mib(r.file)), late, skipped, ignored, goroutines, answer, hang)
 	}
 	return t
 }

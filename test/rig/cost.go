@@ -39,15 +39,22 @@ func (p *Process) CPU() (time.Duration, error) {
 
 // PeakMemory returns the most memory that the program has had resident, in
 // bytes. Linux only. Source: proc(5), /proc/pid/status, VmHWM.
-func (p *Process) PeakMemory() (int64, error) {
+func (p *Process) PeakMemory() (int64, error) { return p.memory("VmHWM:") }
+
+// FileMemory returns how much of the program's own file and of others is
+// resident now, in bytes: memory that the kernel takes back when it needs it.
+// Linux only. Source: proc(5), /proc/pid/status, RssFile.
+func (p *Process) FileMemory() (int64, error) { return p.memory("RssFile:") }
+
+func (p *Process) memory(field string) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid()))
 	if err != nil {
 		return 0, err
 	}
-	_, rest, ok := strings.Cut(string(text), "VmHWM:")
+	_, rest, ok := strings.Cut(string(text), "\n"+field)
 	fields := strings.Fields(rest)
 	if !ok || len(fields) < 2 || fields[1] != "kB" {
-		return 0, fmt.Errorf("/proc/%d/status: no VmHWM in kB", p.Pid())
+		return 0, fmt.Errorf("/proc/%d/status: no %s in kB", p.Pid(), strings.TrimSuffix(field, ":"))
 	}
 	kB, err := strconv.ParseInt(fields[0], 10, 64)
 	return kB * 1024, err
