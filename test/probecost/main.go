@@ -123,9 +123,9 @@ func measure(ctx context.Context, binary string, module, parts []string, quick b
 		task task
 		who  []prober
 	}{
-		{task{part: partProbes, targets: 1000, interval: time.Second, watch: 8 * time.Second, passes: 2}, []prober{b.sluice, b.loop, b.blackbox}},
-		{task{part: partProbes, targets: 10000, interval: 5 * time.Second, watch: 10 * time.Second, passes: 2}, []prober{b.sluice, b.loop, b.blackbox}},
-		{task{part: partKept, targets: 10000, interval: time.Second, watch: 20 * time.Second}, []prober{b.sluice, b.loop}},
+		{task{part: partProbes, targets: 1000, interval: time.Second, watch: 6 * time.Second, passes: 2}, []prober{b.sluice, b.loop, b.blackbox}},
+		{task{part: partProbes, targets: 10000, interval: 5 * time.Second, watch: 8 * time.Second, passes: 2}, []prober{b.sluice, b.loop, b.blackbox}},
+		{task{part: partKept, targets: 10000, interval: time.Second, watch: 15 * time.Second}, []prober{b.sluice, b.loop}},
 		{task{part: partHang, targets: 10000, hang: 5, interval: 5 * time.Second, watch: 30 * time.Second}, []prober{b.sluice, b.blackbox}},
 	} {
 		if !slices.Contains(parts, step.task.part) {

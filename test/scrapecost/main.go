@@ -38,7 +38,7 @@ func main() {
 	flag.StringVar(&o.binary, "sluice", "bin/sluice", "The program to measure.")
 	flag.StringVar(&o.cut, "cut", defaultCut(), "Query of the scrape that is cut down to what haproxy_exporter has.")
 	flag.DurationVar(&o.pause, "pause", 1200*time.Millisecond, "Time between two scrapes of Sluice: longer than it shares a read among scrapes.")
-	flag.IntVar(&o.rounds, "rounds", 0, "Rounds for each number of servers; 0: 11, or 7 above 20,000 servers.")
+	flag.IntVar(&o.rounds, "rounds", 0, "Rounds for each number of servers; 0: 9, or 7 above 20,000 servers.")
 	flag.BoolVar(&o.quick, "quick", false, "Three rounds, one of the peers: to see that it works.")
 	flag.Func("setting", "A further line for the device's section haproxy. Repeatable.", func(s string) error {
 		o.settings = append(o.settings, s)

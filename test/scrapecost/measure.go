@@ -68,7 +68,7 @@ func measure(ctx context.Context, o options, servers int) (r *result, err error)
 	r = &result{servers: servers}
 	rounds, peers := o.rounds, 3
 	if rounds == 0 {
-		rounds = 11
+		rounds = 9
 		if servers > 20000 {
 			rounds = 7
 		}
