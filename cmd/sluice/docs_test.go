@@ -16,7 +16,7 @@ const aroundExamples = `
 devices:
   - {name: edge1, haproxy: {address: /run/haproxy/admin.sock}}
   - {name: waf1, ptaf: {url: 'https://192.0.2.10:8443/api/waf/v2'}}
-modules: {health: {prober: http}}
+modules: {health: {prober: http}, port: {prober: tcp}}
 probes: [{name: shop, module: health, members: {pool: shop}}]
 remediation:
   mode: auto
