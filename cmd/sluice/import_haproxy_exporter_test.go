@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestImportedExportersAreAsExpected(t *testing.T) {
+func TestImportedExportersAreAsExpectedAndGood(t *testing.T) {
 	for name, flags := range map[string][]string{
 		"exporter_default": nil,
 		"exporter_unix":    {"/usr/bin/haproxy_exporter", "--haproxy.scrape-uri=unix:/run/haproxy/admin.sock", "--haproxy.timeout", "1m30s", "--web.listen-address=127.0.0.1:9101", "--log.level=debug", "--haproxy.server-exclude-states=MAINT"},
@@ -30,6 +30,10 @@ func TestImportedExportersAreAsExpected(t *testing.T) {
 			made := readFile(t, output)
 			golden(t, name+".yml", made)
 			golden(t, name+".notes", notes.String())
+			var checked, wrong bytes.Buffer
+			if err := checkConfig(streams{&checked, &wrong}, output); err != nil {
+				t.Errorf("config check: %v\n%s", err, wrong.String())
+			}
 			if said := out.String() + notes.String() + made; strings.Contains(said, "not-a-real") {
 				t.Error("the password is told")
 			}
@@ -110,4 +114,37 @@ func TestEveryFieldLeavesNothingOut(t *testing.T) {
 	if len(wrong) > 0 || len(x.Names) > 0 || len(x.Scope) != 4 {
 		t.Errorf("%v, %v, %v", wrong, x.Names, x.Scope)
 	}
+}
+
+// Whatever is taken makes a configuration that our own check takes, too, and
+// tells the password to nobody.
+func FuzzImportHAProxyExporter(f *testing.F) {
+	f.Add("--haproxy.scrape-uri=https://u:p@192.0.2.1:8404/stats;csv\n--no-haproxy.ssl-verify\n--haproxy.server-metric-fields=2,3\n--web.listen-address=:9101")
+	f.Add("x\n-haproxy.timeout\n1ms\n-haproxy.scrape-uri\nunix:/a b'#: {\n--web.config.file=#'\"x")
+	f.Add("--haproxy.scrape-uri=tcp://[::1]:1\n--haproxy.server-exclude-states=MAINT,NOLB")
+	f.Fuzz(func(t *testing.T, text string) {
+		x, wrong := readExporterFlags(strings.Split(text, "\n"))
+		if len(wrong) > 0 {
+			return
+		}
+		x.Device = "edge1"
+		x.File, x.PasswordFile = besideOf("")
+		made, err := x.yaml()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var c config
+		root, found := decode(made, &c)
+		if root == nil || len(found) > 0 {
+			t.Fatalf("%v in\n%s", found, made)
+		}
+		c.setDirectory(t.TempDir())
+		if wrong := c.validate(); len(wrong) > 0 {
+			t.Fatalf("%v in\n%s", wrong, made)
+		}
+		h := c.Devices[0].HAProxy
+		if h.BasicAuth != nil && h.BasicAuth.Username != x.Username {
+			t.Errorf("user %q became %q", x.Username, h.BasicAuth.Username)
+		}
+	})
 }
