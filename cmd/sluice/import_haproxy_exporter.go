@@ -291,6 +291,12 @@ var serverFamilies = map[int]string{
 
 const responses = "http_responses_total"
 
+// olderFamilies are names that its earlier versions gave columns; we have both.
+var olderFamilies = map[string]string{
+	"sessions_total":         "connections_total",
+	"check_duration_seconds": "check_duration_milliseconds",
+}
+
 // fields turns the columns that are wanted into the families that aren't.
 func (x *exporterCommand) fields(g *given) {
 	const flag = "--haproxy.server-metric-fields"
@@ -327,6 +333,9 @@ func (x *exporterCommand) fields(g *given) {
 	for _, name := range serverFamilies {
 		if !wanted[name] {
 			x.Names = append(x.Names, "-haproxy_server_"+name)
+			if older, ok := olderFamilies[name]; ok {
+				x.Names = append(x.Names, "-haproxy_server_"+older)
+			}
 		}
 	}
 	slices.Sort(x.Names)
