@@ -63,7 +63,10 @@ func with(ctx context.Context, file string, do func(context.Context, load) error
 	return do(ctx, l)
 }
 
-var errPart = errors.New("there is no such part")
+var (
+	errPart  = errors.New("there is no such part")
+	errQuick = errors.New("-quick and -only are for trying it out: write figures of a whole run into a document")
+)
 
 func run(ctx context.Context) error {
 	binary := flag.String("sluice", "bin/sluice", "The program to measure.")
@@ -77,6 +80,9 @@ func run(ctx context.Context) error {
 		return nil
 	})
 	flag.Parse()
+	if *write != "" && (*quick || *only != "") {
+		return errQuick
+	}
 	parts := []string{partProbes, partKept, partHang}
 	if *only != "" {
 		wanted := strings.Split(*only, ",")

@@ -58,7 +58,12 @@ func exit(err error) {
 	os.Exit(0)
 }
 
+var errQuick = errors.New("-quick is for trying it out: its figures don't belong into a document")
+
 func run(o options, sizes string, markdown bool, write string) error {
+	if o.quick && write != "" {
+		return errQuick
+	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	machine := figures.Machine("scrape-machine",
