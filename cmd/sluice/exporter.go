@@ -48,6 +48,7 @@ func runExporter(logger log.Logger, l *loaded, flags *webFlags) error {
 	s := site{
 		own: map[string]http.Handler{
 			"GET /metrics": x.Metrics(),
+			"GET /scrape":  x.Scrape(),
 			"GET /probe":   x.Probe(),
 			"GET /{$}":     x.Landing(),
 		},

@@ -80,7 +80,9 @@ func (s *ServerLines) Next() (l ServerLine, ok bool, err error) {
 	last := max(s.backend, s.name, s.op, s.admin, s.agent)
 	var op, admin []byte
 	for i := 0; i <= last; i++ {
-		line = bytes.TrimLeft(line, " \t\r")
+		for len(line) > 0 && line[0] <= ' ' {
+			line = line[1:]
+		}
 		field := line
 		if end := bytes.IndexByte(line, ' '); end >= 0 {
 			field, line = line[:end], line[end:]

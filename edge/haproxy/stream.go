@@ -230,7 +230,8 @@ func (r *Record) cut(line []byte) error {
 type lines struct {
 	from io.Reader
 	buf  []byte
-	a, b int // what is read and not yet taken
+	a, b int   // what is read and not yet taken
+	err  error // that came with the last bytes
 }
 
 func newLines(from io.Reader) *lines { return &lines{from: from, buf: make([]byte, 64<<10)} }
@@ -245,10 +246,14 @@ func (l *lines) fill() error {
 		l.buf = append(l.buf, make([]byte, len(l.buf))...)
 	}
 	for range 100 { // a reader that gives nothing again and again is broken
-		n, err := l.from.Read(l.buf[l.b:])
+		n, err := 0, l.err
+		if err == nil {
+			n, err = l.from.Read(l.buf[l.b:])
+		}
 		l.b += n
 		switch {
 		case n > 0:
+			l.err = err
 			return nil
 		case errors.Is(err, io.EOF):
 			return ErrTruncated

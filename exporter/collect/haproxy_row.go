@@ -123,7 +123,7 @@ func (p *page) row(r *haproxy.Record, plan *plan) {
 			}
 			fallthrough
 		case plain:
-			if !promtext.IsNumber(v) {
+			if len(v) != 1 && !promtext.IsNumber(v) || len(v) == 1 && v[0]-'0' > 9 {
 				v = nil // it doesn't apply
 			}
 			s.column.Number(v)

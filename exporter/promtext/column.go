@@ -5,6 +5,7 @@ package promtext
 type Rows struct {
 	labels []byte
 	rows   []row
+	width  int // of the labels of the row that was added last
 	expect int // rows
 }
 
@@ -31,6 +32,7 @@ func (r *Rows) Add(labels []byte) {
 			same++
 		}
 	}
+	r.width = len(labels)
 	r.labels = append(r.labels, labels...)
 	r.rows = append(r.rows, row{len(r.labels), same})
 }
@@ -56,6 +58,7 @@ type Column struct {
 	// values has what each row has: the digits and a line break, or the place of
 	// the state in force, counted from 1, in one byte.
 	values []byte
+	fixed  int // bytes of each line beside labels and value
 	size   int // of the text that will come of it
 }
 
@@ -67,6 +70,7 @@ func (f *Family) Numbers(rows *Rows, more string) *Column {
 		tail = "," + more + tail
 	}
 	c := &Column{family: f, rows: rows, tails: [][]byte{[]byte(tail)}, values: make([]byte, 0, rows.expect*2)} // most have one digit
+	c.fixed = len(f.prefix) + len(tail) + len("\n")
 	f.columns = append(f.columns, c)
 	return c
 }
@@ -90,34 +94,27 @@ func (f *Family) States(rows *Rows, words []string) *Column {
 // Number is the value of the row that was added last; empty for none. It is not
 // checked: see [IsNumber].
 func (c *Column) Number(digits []byte) {
-	if len(digits) > 0 {
-		c.size += len(c.family.prefix) + c.rows.width() + len(c.tails[0]) + len(digits) + 1
-	}
-	if len(digits) == 1 { // most are
-		c.values = append(c.values, digits[0], '\n')
+	switch len(digits) {
+	case 0:
+		c.values = append(c.values, '\n')
 		return
+	case 1: // most are
+		c.values = append(c.values, digits[0], '\n')
+	default:
+		c.values = append(append(c.values, digits...), '\n')
 	}
-	c.values = append(append(c.values, digits...), '\n')
+	c.size += c.fixed + c.rows.width + len(digits)
 }
 
 // State is the state of the row that was added last, by its place in the set.
 func (c *Column) State(place int) {
 	if place != None {
-		c.size += len(c.tails) * (len(c.family.prefix) + c.rows.width() + len("0\n"))
+		c.size += len(c.tails) * (len(c.family.prefix) + c.rows.width + len("0\n"))
 		for _, t := range c.tails {
 			c.size += len(t)
 		}
 	}
 	c.values = append(c.values, byte(place+2)) // place is -2 to 15
-}
-
-// width is how long the last row's labels are.
-func (r *Rows) width() int {
-	n := len(r.rows)
-	if n < 2 {
-		return r.rows[n-1].end
-	}
-	return r.rows[n-1].end - r.rows[n-2].end
 }
 
 // write writes the column's series, as many as there are rows.
