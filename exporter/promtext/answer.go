@@ -2,11 +2,10 @@ package promtext
 
 import (
 	"compress/gzip"
-	"io"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/prometheus/common/expfmt"
 )
@@ -23,32 +22,25 @@ func (p Page) Answer(w http.ResponseWriter, r *http.Request) error {
 	if zip {
 		h.Set("Content-Encoding", "gzip")
 	}
-	out := io.Writer(w)
-	if zip {
-		z, _ := gzips.Get().(*gzip.Writer)
-		z.Reset(w)
-		defer gzips.Put(z)
-		defer z.Close() // its error says that the reader went away: nobody is left to tell
-		out = z
-	}
 	if !isText(format) {
-		return p.Encode(out, format)
+		if !zip {
+			return p.Encode(w, format)
+		}
+		z := gzip.NewWriter(w)
+		return errors.Join(p.Encode(z, format), z.Close())
 	}
 	t, err := p.text(format)
 	if err != nil {
 		return err
 	}
-	if !zip { // its length saves the chunks' framing
-		h.Set("Content-Length", strconv.Itoa(t.size()))
+	if !zip {
+		h.Set("Content-Length", strconv.Itoa(t.size())) // it saves the chunks' framing
+		return writeAll(t, writeTo(w))
 	}
-	return writeAll(out, t)
+	z := newSqueezer(w)
+	defer z.free()
+	return errors.Join(writeAll(t, func(p piece) error { return z.piece(p.text, p.marks) }), z.close())
 }
-
-// gzips are used again: each has a megabyte of tables.
-var gzips = sync.Pool{New: func() any {
-	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the only error is a wrong level
-	return z
-}}
 
 // takesGzip reads Accept-Encoding, where "gzip;q=0" is a refusal.
 func takesGzip(headers []string) bool {

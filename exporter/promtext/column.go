@@ -150,9 +150,11 @@ func (c *Column) write(out *output) {
 			last = -1 // the buffer is another one
 		}
 		if last >= 0 && r.same >= 0 { // most of the line is as the one before
+			out.repeats(at, at-last)
 			copy(b[at:at+head], b[last:])
 			copy(b[at+len(prefix)+r.same:], labels[r.same:])
 		} else {
+			out.repeats(at, 0)
 			i := at + copy(b[at:], prefix)
 			i += copy(b[i:], labels)
 			copy(b[i:], tail)
@@ -194,6 +196,7 @@ func (c *Column) writeStates(out *output) {
 			last = -1
 		}
 		if last >= 0 && r.same >= 0 {
+			out.repeats(at, size) // as long as the one before
 			copy(b[at:at+size], b[last:])
 			line := at
 			for j, t := range c.tails {
@@ -209,6 +212,7 @@ func (c *Column) writeStates(out *output) {
 				}
 			}
 		} else {
+			out.repeats(at, 0)
 			line := at
 			for j, t := range c.tails {
 				line += copy(b[line:], prefix)

@@ -80,7 +80,7 @@ func (p Page) WriteText(w io.Writer, format expfmt.Format) error {
 	if err != nil {
 		return err
 	}
-	return writeAll(w, t)
+	return writeAll(t, writeTo(w))
 }
 
 // families are those with series, in the order of the first sheet that has each.
