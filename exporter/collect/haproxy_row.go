@@ -3,7 +3,6 @@ package collect
 import (
 	"slices"
 	"strconv"
-	"strings"
 	"unsafe"
 
 	"github.com/sluice-project/sluice/edge/haproxy"
@@ -178,36 +177,4 @@ func inService(t haproxy.Type, status string) bool {
 		return true
 	}
 	return false
-}
-
-// extraSteps are the counters of HAProxy's modules (h1_, h2_, ssl_, ...): all
-// columns behind the one that is called "-". Which there are depends on version
-// and build. Source: facts 2.1.
-func (p *page) extraSteps(o haproxyObject, rows *promtext.Rows, names []string) (steps []step) {
-	from := len(names)
-	for i, n := range names {
-		if n == "-" {
-			from = i + 1
-			break
-		}
-	}
-	for i := from; i < len(names); i++ {
-		if names[i] == "" || strings.Trim(names[i], "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
-			continue
-		}
-		name, kind := extraName(o.name, names[i])
-		if p.has(name) {
-			f := p.sheet.Family(name, kind, "Column "+names[i]+" of a module of HAProxy.")
-			steps = append(steps, step{field: i, form: plain, column: f.Numbers(rows, "")})
-		}
-	}
-	return steps
-}
-
-// extraName names a module's counter.
-func extraName(object, column string) (string, promtext.Kind) {
-	if strings.Contains(column, "_open_") {
-		return "haproxy_" + object + "_" + column, promtext.Gauge
-	}
-	return "haproxy_" + object + "_" + column + "_total", promtext.Counter
 }

@@ -32,7 +32,7 @@ func Columns(v Version) (out []string) {
 		}
 	}
 	if v.from(2, 3) {
-		out = append(out, "-", "h2_headers_rcvd", "h1_open_conns")
+		out = append(out, "-", "h2_headers_rcvd", "h1_open_connections")
 	}
 	return out
 }
