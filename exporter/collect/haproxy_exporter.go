@@ -43,18 +43,28 @@ var exporterColumns = slices.Concat(
 // narrow takes columns of these names for some objects alone.
 func narrow(on string, names ...string) (out []column) {
 	for _, name := range names {
-		found := false
+		have := ""
 		for _, c := range columns {
-			if c.name == name {
-				c.on, found = on, true
+			if c.on = common(c.on, on); c.name == name && c.on != "" {
 				out = append(out, c)
+				have += c.on
 			}
 		}
-		if !found {
-			panic("no column of the name " + name)
+		if common(on, have) != on {
+			panic("no column of the name " + name + " for each of " + on)
 		}
 	}
 	return out
+}
+
+// common are the objects that stand in both lists.
+func common(a, b string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune(b, r) {
+			return r
+		}
+		return -1
+	}, a)
 }
 
 // columnsOf are the columns of one object in a profile.
@@ -74,10 +84,11 @@ func columnsOf(profile string, o haproxyObject) (out []column) {
 	}
 	if profile == fleet.ProfileBoth {
 		own := out
+		out = nil
 		of(exporterColumns)
-		out = append(own[:len(own):len(own)], slices.DeleteFunc(slices.Clone(out[len(own):]), func(c column) bool {
+		out = slices.Concat(own, slices.DeleteFunc(out, func(c column) bool {
 			return slices.ContainsFunc(own, func(have column) bool { return have.name == c.name })
-		})...)
+		}))
 	}
 	return out
 }
@@ -85,6 +96,7 @@ func columnsOf(profile string, o haproxyObject) (out []column) {
 // The families of one whole HAProxy, beside those of "show info".
 var (
 	buildInfo  = family{"haproxy_process_build_info", promtext.Gauge, "Version of HAProxy; the value is 1."}
+	nodeInfo   = family{"haproxy_process_node", promtext.Gauge, "Name of the node as HAProxy has it (node, or the host's name); the value is 1."}
 	tableSize  = family{"haproxy_sticktable_size", promtext.Gauge, "Entries that the stick table has room for."}
 	tableUsed  = family{"haproxy_sticktable_used", promtext.Gauge, "Entries that are in the stick table."}
 	processPid = family{"sluice_haproxy_process_pid", promtext.Gauge, "Process id of the HAProxy that answered; with haproxy_process_start_time_seconds it tells one process from the next."}

@@ -96,6 +96,10 @@ func (p *page) TakeInfo(i haproxy.Info) error {
 		begin(p.sheet, buildInfo)
 		p.sheet.Flag(labelsOf(p.device, "version", i.Version), "", true)
 	}
+	if node := i.Fields["node"]; node != "" && p.profile != fleet.ProfileExporter && p.has(nodeInfo.name) {
+		begin(p.sheet, nodeInfo)
+		p.sheet.Flag(labelsOf(p.device, "node", node), "", true)
+	}
 	if p.has(processPid.name) {
 		begin(p.sheet, processPid)
 		p.sheet.Value(labels, "", float64(i.Pid))

@@ -76,6 +76,18 @@ var fields = []field{
 	{"PoolAlloc_bytes", "pool_allocated_bytes", promtext.Gauge, "Memory set aside for pools."},
 	{"PoolUsed_bytes", "pool_used_bytes", promtext.Gauge, "Memory of pools in use."},
 	{"Start_time_sec", "start_time_seconds", promtext.Gauge, "When the process started, in Unix time."},
+
+	// Newer than 2.6.
+	{"TotalWarnings", "total_warnings", promtext.Counter, "Warnings so far."},
+	{"PatternsAdded", "patterns_added_total", promtext.Gauge, "Patterns added to ACLs and maps so far; HAProxy's own exporter calls it a gauge."},
+	{"PatternsFreed", "patterns_freed_total", promtext.Gauge, "Patterns removed from ACLs and maps so far; HAProxy's own exporter calls it a gauge."},
+	{"NbThreadGroups", "nb_thread_groups", promtext.Gauge, "Thread groups."},
+	// In no version of HAProxy's own exporter.
+	{"MaxconnReached", "max_connections_reached_total", promtext.Counter, "Times that a new connection brought the process to its limit."},
+	{"Niced_tasks", "current_niced_tasks", promtext.Gauge, "Tasks with a priority of their own."},
+	{"CurrStreams", "current_streams", promtext.Gauge, "Streams that are open now."},
+	{"CumStreams", "streams_total", promtext.Counter, "Streams so far."},
+	{"BlockedTrafficWarnings", "blocked_traffic_warnings_total", promtext.Counter, "Warnings of traffic that was held up."},
 }
 
 func (f field) of(info haproxy.Info) string {

@@ -29,6 +29,7 @@ type step struct {
 	states  []string
 	counted []*promtext.Column     // of an aggregate, one for each state
 	counts  func(*poolCount) []int // what is counted
+	texts   *texts                 // of an info
 }
 
 // plan finds what is wanted of the rows of one object, and begins its families.
@@ -56,7 +57,7 @@ func (p *page) plan(o haproxyObject, field func(string) int, names []string) pla
 		name := "haproxy_" + o.name + "_" + c.name
 		at := field(c.from)
 		switch {
-		case !p.has(name), at < 0 && c.form != aggregate: // unwanted, or this HAProxy is too old to have it
+		case !p.has(name), at < 0 && c.form != aggregate && c.form != info: // unwanted, or this HAProxy is too old to have it
 			continue
 		case c.form == aggregate && !p.rows.Has(haproxy.ServerRow):
 			continue
@@ -78,6 +79,8 @@ func (p *page) plan(o haproxyObject, field func(string) int, names []string) pla
 			for _, word := range s.states {
 				s.counted = append(s.counted, f.Numbers(out.rows, promtext.Labels("state", word)))
 			}
+		case info:
+			s.texts = textsOf(c.from, f, field)
 		default:
 			s.column = f.Numbers(out.rows, c.more)
 		}
@@ -152,6 +155,8 @@ func (p *page) row(r *haproxy.Record, plan *plan) {
 				}
 				c.Number(p.scratch)
 			}
+		case info:
+			p.scratch = s.texts.write(p.scratch[:0], p.labels, r)
 		}
 	}
 }
