@@ -9,7 +9,7 @@ import (
 )
 
 // columns are those of "show stat" with the version that has them first.
-// Source: HAProxy's management guides 2.0 to 3.4, section 9.1.
+// Source: HAProxy's management guides 2.0 to 3.5, section 9.1.
 var columns = []struct {
 	since Version
 	names string
@@ -21,6 +21,7 @@ var columns = []struct {
 	{Version{2, 5}, "agg_server_status agg_server_check_status agg_check_status"},
 	{Version{2, 8}, "srid sess_other h1sess h2sess h3sess req_other h1req h2req h3req proto"},
 	{Version{3, 3}, "priv_idle_cur reqbin reqbout resbin resbout"},
+	{Version{3, 5}, "cache_hint_hits"},
 }
 
 // Columns are the columns of "show stat" of a version, in its order, with a
