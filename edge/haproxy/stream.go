@@ -13,7 +13,7 @@ import (
 // Types is a set of rows' types, by the numbers of "show stat" itself.
 type Types uint8
 
-// Every type of row.
+// EveryType has every type of row.
 const EveryType = Types(1<<Frontend | 1<<Backend | 1<<ServerRow | 1<<Listener)
 
 // Has says whether t is in the set.

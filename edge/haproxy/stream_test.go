@@ -99,7 +99,7 @@ func TestStreamHandsOverAllParts(t *testing.T) {
 		if err := c.Stream(t.Context(), q, &got); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, got, cmp.AllowUnexported(taken{}), cmp.Comparer(func(a, b error) bool { return errors.Is(a, b) })); diff != "" {
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(taken{}), cmp.Comparer(errors.Is)); diff != "" {
 			t.Errorf("slow %v (-want +got):\n%s", slow, diff)
 		}
 		if want := "show info;show table;show servers state;show stat\n"; *asked != want {

@@ -135,11 +135,11 @@ func (m *memberSeries) write(p *page, r *haproxy.Record, hidden bool) error {
 	if hidden {
 		return nil
 	}
-	b := append(m.labels[:0], m.prefix...)
-	b = promtext.AppendEscaped(b, r.Proxy)
-	b = append(b, `",member="`...)
-	b = promtext.AppendEscaped(b, r.Service)
-	m.labels = append(b, '"')
+	m.labels = append(m.labels[:0], m.prefix...)
+	m.labels = promtext.AppendEscaped(m.labels, r.Proxy)
+	m.labels = append(m.labels, `",member="`...)
+	m.labels = promtext.AppendEscaped(m.labels, r.Service)
+	m.labels = append(m.labels, '"')
 	m.rows.Add(m.labels)
 	if m.admin != nil {
 		m.admin.State(int(s.Admin.State()))
@@ -159,11 +159,7 @@ func (m *memberSeries) write(p *page, r *haproxy.Record, hidden bool) error {
 }
 
 func mark(c *promtext.Column, on bool) {
-	switch {
-	case c == nil:
-	case on:
-		c.Number(one)
-	default:
-		c.Number(zero)
+	if c != nil {
+		c.Flag(on)
 	}
 }

@@ -106,11 +106,6 @@ func (p *plan) label(b []byte, r *haproxy.Record) []byte {
 	return b
 }
 
-var (
-	zero = []byte("0")
-	one  = []byte("1")
-)
-
 // row takes the values of one row.
 func (p *page) row(r *haproxy.Record, plan *plan) {
 	p.labels = plan.label(p.labels[:0], r)
@@ -141,11 +136,7 @@ func (p *page) row(r *haproxy.Record, plan *plan) {
 			}
 			s.column.State(place)
 		case serves:
-			digit := zero
-			if inService(plan.row, text(v)) {
-				digit = one
-			}
-			s.column.Number(digit)
+			s.column.Flag(inService(plan.row, text(v)))
 		case aggregate:
 			counts := s.counts(&p.pool)
 			for j, c := range s.counted {

@@ -13,7 +13,7 @@ import (
 // Answer serves the page in the format and the encoding that the request prefers.
 // The error says that it wasn't read to its end.
 func (p Page) Answer(w http.ResponseWriter, r *http.Request) error {
-	format := expfmt.NegotiateIncludingOpenMetrics(r.Header)
+	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	h := w.Header()
 	h.Set("Content-Type", string(format))
 	h.Add("Vary", "Accept")

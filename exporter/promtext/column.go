@@ -106,6 +106,20 @@ func (c *Column) Number(digits []byte) {
 	c.size += c.fixed + c.rows.width + len(digits)
 }
 
+// Flag is 1 or 0 for the row that was added last.
+func (c *Column) Flag(on bool) {
+	if on {
+		c.Number(one)
+	} else {
+		c.Number(zero)
+	}
+}
+
+var (
+	zero = []byte("0")
+	one  = []byte("1")
+)
+
 // State is the state of the row that was added last, by its place in the set.
 func (c *Column) State(place int) {
 	if place != None {

@@ -8,7 +8,7 @@ import (
 
 // buffered is how much text is written at once: little enough to stay in a
 // processor's cache until it is sent.
-const buffered = 64 << 10
+const buffered = 256 << 10
 
 // An output collects text and hands it on in large pieces.
 type output struct {

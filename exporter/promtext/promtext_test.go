@@ -1,4 +1,4 @@
-package promtext_test
+package promtext
 
 import (
 	"errors"
@@ -14,8 +14,6 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"pgregory.net/rapid"
-
-	. "github.com/sluice-project/sluice/exporter/promtext"
 )
 
 var (
