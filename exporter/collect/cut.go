@@ -32,6 +32,8 @@ func ParseCut(q url.Values) (Cut, error) {
 	var scope []string
 	for _, s := range q["scope"] {
 		switch {
+		case s == "": // as there: nothing of what was said before it
+			scope = nil
 		case s == "*":
 			scope = append(scope, fleet.Scopes...)
 		case slices.Contains(fleet.Scopes, s):
@@ -41,6 +43,9 @@ func ParseCut(q url.Values) (Cut, error) {
 		}
 	}
 	c.scopes = scopesOf(scope)
+	if q.Has("scope") && c.scopes == 0 {
+		c.scopes = noScope
+	}
 	var all []string
 	for _, list := range q["metrics"] {
 		for name := range strings.SplitSeq(list, ",") {
@@ -71,6 +76,7 @@ const (
 	server
 	sticktable
 
+	noScope    // somebody said so
 	everyScope = global | frontend | listener | backend | server | sticktable
 )
 
