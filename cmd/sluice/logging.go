@@ -69,3 +69,11 @@ func (p plain) WithGroup(name string) slog.Handler { return plain{p.Handler.With
 func serverLog(logger log.Logger) *stdlog.Logger {
 	return stdlog.New(log.NewStdlibAdapter(level.Warn(logger), log.MessageKey("err")), "", 0)
 }
+
+// quietLibraries gives what libraries say to the standard logger to ours, where
+// it is worth a look only while one searches: net/http says there that a server
+// which is probed sends what nobody asked for, and quotes it.
+func quietLibraries(logger log.Logger) {
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(log.NewStdlibAdapter(level.Debug(logger), log.MessageKey("library")))
+}

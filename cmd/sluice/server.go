@@ -24,6 +24,7 @@ func addServerFlags(cmd *kingpin.CmdClause, address string) *serverFlags {
 // whoever looks after it will search, one line a reason.
 func (f *serverFlags) start(std streams, name string, body func(logger log.Logger, l *loaded) error) error {
 	logger := newLogger(std.err, f.log)
+	quietLibraries(logger)
 	level.Info(logger).Log("msg", "starting", "server", name, "version", version.Version, "revision", version.GetRevision(), "go", version.GoVersion)
 	l, err := load(f.config)
 	if err == nil {

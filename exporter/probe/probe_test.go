@@ -278,22 +278,31 @@ func TestTheStageThatFailedIsNamed(t *testing.T) {
 
 func TestStagesAddUp(t *testing.T) {
 	s := webTLS(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "fine") }, nil)
-	r := ask(t, "{prober: http, http: {valid_http_versions: [HTTP/2.0], tls_config: {insecure_skip_verify: true}}}", s.URL)
-	wantReason(t, r, "")
-	var names []string
-	var sum time.Duration
-	for _, st := range r.Stages {
-		names = append(names, st.Name)
-		sum += st.Duration
+	explained := false
+	for range 20 { // a machine that is busy elsewhere may take more time than the probe, between two of its stages
+		r := ask(t, "{prober: http, http: {valid_http_versions: [HTTP/2.0], tls_config: {insecure_skip_verify: true}}}", s.URL)
+		wantReason(t, r, "")
+		var names []string
+		var sum time.Duration
+		for _, st := range r.Stages {
+			names = append(names, st.Name)
+			sum += st.Duration
+		}
+		if diff := cmp.Diff([]string{"resolve", "connect", "tls", "processing", "transfer"}, names); diff != "" {
+			t.Error(diff)
+		}
+		if sum > r.Duration {
+			t.Errorf("the stages took %s, all of it %s", sum, r.Duration)
+		}
+		if r.IP != "127.0.0.1" || r.HTTP.Version != 2 || r.HTTP.BodyLength != 4 || r.TLS.Version != "TLS 1.3" {
+			t.Errorf("%+v, %+v, %+v", r, r.HTTP, r.TLS)
+		}
+		if explained = sum >= r.Duration/2; explained {
+			break
+		}
 	}
-	if diff := cmp.Diff([]string{"resolve", "connect", "tls", "processing", "transfer"}, names); diff != "" {
-		t.Error(diff)
-	}
-	if sum > r.Duration || sum < r.Duration/2 {
-		t.Errorf("the stages took %s, all of it %s", sum, r.Duration)
-	}
-	if r.IP != "127.0.0.1" || r.HTTP.Version != 2 || r.HTTP.BodyLength != 4 || r.TLS.Version != "TLS 1.3" {
-		t.Errorf("%+v, %+v, %+v", r, r.HTTP, r.TLS)
+	if !explained {
+		t.Error("the stages are never half of what a probe takes")
 	}
 }
 
