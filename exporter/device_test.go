@@ -20,9 +20,9 @@ type device struct {
 	say  func(command string) string
 
 	mu        sync.Mutex
-	held      chan struct{} // closed: answers are given; nil: at once
-	open      int           // connections that are waiting for their answer
-	most      int           // and as many as there were at once
+	held      chan struct{} // each answer takes one from it; nil: they are given at once
+	open      int           // connections that wait for their answer
+	most      int           // as many as ever waited at once
 	questions []string      // each a line as it came
 }
 
@@ -53,8 +53,10 @@ func listen(t testing.TB, say func(command string) string) *device {
 
 func (d *device) serve(conn net.Conn) {
 	defer conn.Close()
+	// It is counted out before it is answered: whoever has the answer may come again.
 	d.count(1)
-	defer d.count(-1)
+	answered := sync.OnceFunc(func() { d.count(-1) })
+	defer answered()
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	if err != nil {
 		return
@@ -79,6 +81,7 @@ func (d *device) serve(conn net.Conn) {
 	for command := range strings.SplitSeq(strings.TrimSpace(line), ";") {
 		text.WriteString(d.say(command))
 	}
+	answered()
 	_, _ = io.WriteString(conn, text.String()) // a client that went away is its own business
 }
 
@@ -89,31 +92,22 @@ func (d *device) count(n int) {
 	d.most = max(d.most, d.open)
 }
 
-// hold keeps answers back until the function that it returns is called.
-func (d *device) hold() (release func()) {
+// hold keeps each answer back until the channel that it returns is sent
+// something, or is closed.
+func (d *device) hold() (release chan<- struct{}) {
 	held := make(chan struct{})
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.held = held
-	return sync.OnceFunc(func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.held = nil
-		close(held)
-	})
+	return held
 }
 
-// asked returns the questions that came, and the most connections at once.
-func (d *device) asked() (questions []string, most int) {
+// asked returns the questions that came, and how many connections wait and ever
+// waited at once.
+func (d *device) asked() (questions []string, open, most int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.Clone(d.questions), d.most
-}
-
-func (d *device) connections() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.open
+	return slices.Clone(d.questions), d.open, d.most
 }
 
 // haproxy says what a HAProxy of a pool with these servers says.

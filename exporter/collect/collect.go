@@ -135,8 +135,10 @@ func (c *counts) any() bool {
 	return c.process != ""
 }
 
-// Succeed goes on counting where a collector of the same device left off.
-func (c *Collector) Succeed(old *Collector) { c.counts = old.counts }
+// Succeed goes on where a collector of the same device left off: it counts on,
+// and what is still being read by the other takes its places. Call it before c is
+// asked anything.
+func (c *Collector) Succeed(old *Collector) { c.counts, c.places = old.counts, old.places }
 
 // Device returns the device that is asked.
 func (c *Collector) Device() *fleet.Device { return c.device }
