@@ -91,8 +91,8 @@ demo: deps build ## watch it work: a member dies, is drained, comes back (DEMO_A
 	@exec bin/demo -sluice bin/sluice $(DEMO_ARGS)
 
 .PHONY: deps
-deps: ## HAProxy, Prometheus, Alertmanager and etcd from Debian's packages, where they are missing
-	@test/deps.sh haproxy=haproxy prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager etcd=etcd-server prometheus-blackbox-exporter=prometheus-blackbox-exporter
+deps: ## HAProxy, Prometheus, Alertmanager, etcd and the exporters that tests compare with from Debian's packages, where they are missing
+	@test/deps.sh haproxy=haproxy prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager etcd=etcd-server prometheus-blackbox-exporter=prometheus-blackbox-exporter prometheus-haproxy-exporter=prometheus-haproxy-exporter
 
 .PHONY: bench-deps
 bench-deps: deps ## the exporters that ours is measured beside, from Debian's packages

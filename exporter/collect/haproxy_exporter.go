@@ -1,7 +1,6 @@
 package collect
 
 import (
-	"runtime"
 	"slices"
 	"strings"
 
@@ -46,8 +45,11 @@ func narrow(on string, names ...string) (out []column) {
 		have := ""
 		for _, c := range columns {
 			if c.on = common(c.on, on); c.name == name && c.on != "" {
-				out = append(out, c)
 				have += c.on
+				if c.form == web { // there, a number in the column is enough
+					c.form = plain
+				}
+				out = append(out, c)
 			}
 		}
 		if common(on, have) != on {
@@ -140,6 +142,7 @@ func (p *page) own(up bool) {
 	}
 	if p.has(exporterBuild.name) {
 		begin(p.sheet, exporterBuild)
-		p.sheet.Flag(labelsOf(p.device, "branch", version.Branch, "goversion", runtime.Version(), "revision", version.GetRevision(), "version", version.Version), "", true)
+		p.sheet.Flag(labelsOf(p.device, "branch", version.Branch, "goarch", version.GoArch, "goos", version.GoOS,
+			"goversion", version.GoVersion, "revision", version.GetRevision(), "tags", version.GetTags(), "version", version.Version), "", true)
 	}
 }

@@ -39,7 +39,7 @@ func newPage(s selection, sheet *promtext.Sheet, counts *counts, web bool) *page
 // query asks for no more than the selection needs.
 func (p *page) query() haproxy.Query {
 	q := haproxy.Query{Info: true} // the process is a part of every answer
-	q.Tables = p.scopes&sticktable != 0 && (p.has(tableSize.name) || p.has(tableUsed.name))
+	q.Tables = p.scopes&sticktable != 0 && p.profile != fleet.ProfileExporter && (p.has(tableSize.name) || p.has(tableUsed.name))
 	hidden := true // nothing counts the servers that no-maint hides
 	for _, o := range haproxyObjects {
 		if p.scopes&o.scope == 0 {

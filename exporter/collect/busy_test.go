@@ -1,0 +1,180 @@
+package collect
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sluice-project/sluice/edge/fleet"
+	"github.com/sluice-project/sluice/edge/haproxy/haproxytest"
+)
+
+// A busy HAProxy has had traffic and stands still: its checks run once and then
+// not for an hour, but for those of backend pace.
+type busy struct {
+	*haproxytest.Real
+	socket string // of level user
+}
+
+// device reads it under a profile.
+func (b *busy) device(tb testing.TB, profile string) *fleet.Device {
+	tb.Helper()
+	f, err := fleet.New(fleet.Configs{{Name: "edge1", HAProxy: &fleet.HAProxy{
+		Address: b.socket, Metrics: fleet.HAProxyMetrics{Profile: profile},
+	}}}, fleet.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	d, _ := f.Device("edge1")
+	return d
+}
+
+// startBusy starts the real one and sends it requests that end in every way.
+func startBusy(t *testing.T) *busy {
+	t.Helper()
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		code := http.StatusOK
+		switch r.URL.Path {
+		case "/moved":
+			code = http.StatusMovedPermanently
+		case "/missing":
+			code = http.StatusNotFound
+		case "/broken":
+			code = http.StatusInternalServerError
+		}
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(code)
+		fmt.Fprint(w, strings.Repeat("well, ", 500))
+	}))
+	t.Cleanup(site.Close)
+	dir, err := os.MkdirTemp("", "sl") // t.TempDir is too long a path for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	b := &busy{socket: filepath.Join(dir, "user.sock")}
+	web, lines, nobody, agent := address(t), address(t), address(t), silentAgent(t)
+	_, agentPort, err := net.SplitHostPort(agent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Real = haproxytest.StartReal(t, fmt.Sprintf(`global
+  nbthread 1
+  max-spread-checks 50ms
+  stats socket %[1]s level user
+cache pages
+  total-max-size 1
+backend pace
+  server p %[4]s check inter 100ms
+frontend web
+  bind %[2]s
+  option socket-stats
+  maxconn 500
+  rate-limit sessions 1000
+  compression algo gzip
+  compression type text/plain
+  http-request deny if { path /forbidden }
+  http-request redirect location / if { path /elsewhere }
+  http-request cache-use pages
+  use_backend shop
+frontend lines
+  mode tcp
+  bind %[3]s
+  default_backend plain
+backend shop
+  fullconn 200
+  timeout connect 50ms # as long as it waits before it tries again
+  option redispatch 1
+  option httpchk
+  stick-table type ip size 10 store conn_cur
+  http-request track-sc0 src
+  server app1 %[4]s check inter 1h maxconn 50 weight 10
+  server app2 %[5]s check inter 1h fall 1 weight 20
+  server halfway %[4]s check inter 1h fall 2 weight 0
+  server agent %[4]s weight 0 agent-check agent-port %[6]s agent-inter 1h
+  server away %[4]s disabled
+  server spare %[4]s backup
+backend plain
+  mode tcp
+  server line1 %[4]s
+backend failing
+  server app1 %[5]s
+`, b.socket, web, lines, site.Listener.Addr(), nobody, agentPort))
+	for _, path := range []string{"/", "/", "/moved", "/missing", "/broken", "/forbidden", "/elsewhere"} {
+		get(t, web, path)
+	}
+	get(t, lines, "/")
+	return b
+}
+
+// silentAgent is an agent that says a word that changes nothing.
+func silentAgent(t *testing.T) string {
+	t.Helper()
+	return agentThatSays(t, func() string { return "up" })
+}
+
+// agentThatSays answers each agent check with a word.
+func agentThatSays(t *testing.T, word func() string) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprintln(conn, word())
+			_ = conn.Close() // the agent has said its word
+		}
+	}()
+	return ln.Addr().String()
+}
+
+// get asks once, over a connection of its own, and takes whatever comes.
+func get(t *testing.T, address, path string) {
+	t.Helper()
+	client := http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	res, err := client.Get("http://" + address + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := res.Body.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// still waits until everything that the traffic and the first checks change has
+// changed: the text is the same twice, but for what moves.
+func (b *busy) still(t *testing.T) {
+	t.Helper()
+	d := b.device(t, fleet.ProfileBuiltin)
+	var before []string
+	poll(t, "HAProxy stands still", func() bool {
+		var now []string
+		text := write(t, d)
+		for line := range strings.Lines(text) {
+			name, _, _ := strings.Cut(line, "{")
+			if strings.HasPrefix(line, "haproxy_") && !slices.Contains(moving, name) && !strings.Contains(line, `proxy="pace"`) {
+				now = append(now, line)
+			}
+		}
+		same := slices.Equal(before, now)
+		before = now
+		return same && strings.Contains(text, `haproxy_server_status{device="edge1",proxy="shop",server="app2",state="DOWN"} 1`) &&
+			strings.Contains(text, `haproxy_server_check_status{device="edge1",proxy="shop",server="halfway",state="L7OK"} 1`) &&
+			strings.Contains(text, `haproxy_server_agent_status{device="edge1",proxy="shop",server="agent",state="L7OK"} 1`)
+	})
+}
