@@ -185,7 +185,7 @@ func TestASocketThatIsTakenCostsItsDeviceOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		t.Cleanup(func() { _ = conn.Close() }) // mostly it is closed by then
 		// Its prompt says that HAProxy has taken the connection, and keeps it open.
 		if _, err := fmt.Fprintln(conn, "prompt"); err != nil {
 			t.Fatal(err)
