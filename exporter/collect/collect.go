@@ -168,8 +168,8 @@ func (c *Collector) named(err error) error {
 	return fmt.Errorf("device %s: %w", c.device.Name(), err)
 }
 
-func (c *Collector) look(struct{}) (*Look, error) {
-	if err := c.place(); err != nil {
+func (c *Collector) look(_ struct{}, wanted func() bool) (*Look, error) {
+	if err := c.place(wanted); err != nil {
 		return nil, err
 	}
 	defer c.leave()
@@ -181,14 +181,21 @@ func (c *Collector) look(struct{}) (*Look, error) {
 	return &Look{Snapshot: snapshot, Duration: time.Since(start), Refused: own.refused, own: own}, nil
 }
 
-// place waits until a read may begin.
-func (c *Collector) place() error {
+// place waits until a read may begin, if somebody still waits for it then.
+func (c *Collector) place(wanted func() bool) error {
 	select {
 	case c.places <- struct{}{}:
-		return c.ctx.Err()
 	case <-c.ctx.Done():
 		return c.ctx.Err()
 	}
+	err := c.ctx.Err()
+	if err == nil && !wanted() {
+		err = errNobody
+	}
+	if err != nil {
+		c.leave()
+	}
+	return err
 }
 
 func (c *Collector) leave() { <-c.places }
@@ -224,9 +231,9 @@ func (c *Collector) label(cut Cut) string {
 }
 
 // scrape makes a sheet.
-func (c *Collector) scrape(cut Cut) (*scraped, error) {
+func (c *Collector) scrape(cut Cut, wanted func() bool) (*scraped, error) {
 	if c.kind.scrape != nil {
-		if err := c.place(); err != nil {
+		if err := c.place(wanted); err != nil {
 			return nil, err
 		}
 		defer c.leave()

@@ -3,12 +3,15 @@ package collect
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,6 +26,9 @@ type socket struct {
 	*fleet.Device
 	asked  atomic.Int64
 	answer atomic.Pointer[speech] // nil: it hangs
+	// patience is how long it hangs; hangUp ends it.
+	patience context.Context
+	hangUp   context.CancelFunc
 }
 
 // A speech has what is said to each command; the text of the empty one is all
@@ -44,6 +50,7 @@ func listen(t *testing.T, name string, answer speech) *socket {
 	}
 	t.Cleanup(func() { _ = ln.Close(); _ = os.RemoveAll(dir) })
 	s := new(socket)
+	s.patience, s.hangUp = context.WithCancel(t.Context())
 	if answer != nil {
 		s.answer.Store(&answer)
 	}
@@ -80,7 +87,9 @@ func (s *socket) serve(conn net.Conn) {
 		_, _ = io.WriteString(conn, text) // a client that went away is its own business
 		return
 	}
-	_, _ = io.Copy(io.Discard, conn) // until the client gives up
+	over := context.AfterFunc(s.patience, func() { _ = conn.Close() }) // it has nothing to say
+	defer over()
+	_, _ = io.Copy(io.Discard, conn) // until the client gives up, or the device does
 }
 
 // said is what a HAProxy with these servers says.
@@ -202,4 +211,36 @@ haproxy_server_current_sessions{device="edge2",proxy="shop",server="app1"} 3
 		t.Errorf("want\n%sin\n%s", want, text)
 	}
 	wantSound(t, text)
+}
+
+// Whoever makes up ever new parameters gets no further than this, and what nobody
+// waits for any more isn't asked of the device.
+func TestScrapesThatNobodyWaitsForAreNotMade(t *testing.T) {
+	s := listen(t, "edge1", nil)
+	c := collector(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	for i := range most + 10 {
+		all.Go(func() { c.Scrape(ctx, Cut{names: strconv.Itoa(i)}) })
+	}
+	poll(t, "as many as may wait do", func() bool {
+		c.sheets.mu.Lock()
+		defer c.sheets.mu.Unlock()
+		return len(c.sheets.current) == most && s.asked.Load() == atOnce
+	})
+	if o := c.Scrape(ctx, Cut{names: "one more"}); !errors.Is(o.Err, errTooMany) {
+		t.Errorf("one more: %v", o.Err)
+	}
+	cancel()
+	all.Wait()
+	good := said("app1")
+	s.answer.Store(&good)
+	s.hangUp()
+	poll(t, "those that nobody waits for are given up", func() bool {
+		o := c.Scrape(t.Context(), Cut{})
+		return o.Err == nil
+	})
+	if n := s.asked.Load(); n > atOnce+5 {
+		t.Errorf("the device was asked %d times", n)
+	}
 }
