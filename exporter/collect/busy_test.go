@@ -35,6 +35,21 @@ func (b *busy) device(tb testing.TB, profile string) *fleet.Device {
 	return d
 }
 
+// startAt starts the real one with sockets of level user and admin.
+func startAt(t *testing.T, config string) *busy {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "sl") // t.TempDir is too long a path for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "user.sock")
+	return &busy{
+		Real:   haproxytest.StartReal(t, fmt.Sprintf("global\n  nbthread 1\n  max-spread-checks 50ms\n  stats socket %s level user\n", socket)+config),
+		socket: socket,
+	}
+}
+
 // startBusy starts the real one and sends it requests that end in every way.
 func startBusy(t *testing.T) *busy {
 	t.Helper()
@@ -53,27 +68,14 @@ func startBusy(t *testing.T) *busy {
 		fmt.Fprint(w, strings.Repeat("well, ", 500))
 	}))
 	t.Cleanup(site.Close)
-	dir, err := os.MkdirTemp("", "sl") // t.TempDir is too long a path for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	b := &busy{socket: filepath.Join(dir, "user.sock")}
-	web, lines, nobody, agent := address(t), address(t), address(t), silentAgent(t)
-	_, agentPort, err := net.SplitHostPort(agent)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.Real = haproxytest.StartReal(t, fmt.Sprintf(`global
-  nbthread 1
-  max-spread-checks 50ms
-  stats socket %[1]s level user
+	web, lines, nobody := address(t), address(t), address(t)
+	b := startAt(t, fmt.Sprintf(`
 cache pages
   total-max-size 1
 backend pace
-  server p %[4]s check inter 100ms
+  server p %[3]s check inter 100ms
 frontend web
-  bind %[2]s
+  bind %[1]s
   option socket-stats
   maxconn 500
   rate-limit sessions 1000
@@ -85,7 +87,7 @@ frontend web
   use_backend shop
 frontend lines
   mode tcp
-  bind %[3]s
+  bind %[2]s
   default_backend plain
 backend shop
   fullconn 200
@@ -94,18 +96,18 @@ backend shop
   option httpchk
   stick-table type ip size 10 store conn_cur
   http-request track-sc0 src
-  server app1 %[4]s check inter 1h maxconn 50 weight 10
-  server app2 %[5]s check inter 1h fall 1 weight 20
-  server halfway %[4]s check inter 1h fall 2 weight 0
-  server agent %[4]s weight 0 agent-check agent-port %[6]s agent-inter 1h
-  server away %[4]s disabled
-  server spare %[4]s backup
+  server app1 %[3]s check inter 1h maxconn 50 weight 10
+  server app2 %[4]s check inter 1h fall 1 weight 20
+  server halfway %[3]s check inter 1h fall 2 weight 0
+  server agent %[3]s weight 0 agent-check agent-port %[5]s agent-inter 1h
+  server away %[3]s disabled
+  server spare %[3]s backup
 backend plain
   mode tcp
-  server line1 %[4]s
+  server line1 %[3]s
 backend failing
-  server app1 %[5]s
-`, b.socket, web, lines, site.Listener.Addr(), nobody, agentPort))
+  server app1 %[4]s
+`, web, lines, site.Listener.Addr(), nobody, agentPort(t)))
 	for _, path := range []string{"/", "/", "/moved", "/missing", "/broken", "/forbidden", "/elsewhere"} {
 		get(t, web, path)
 	}
@@ -113,14 +115,8 @@ backend failing
 	return b
 }
 
-// silentAgent is an agent that says a word that changes nothing.
-func silentAgent(t *testing.T) string {
-	t.Helper()
-	return agentThatSays(t, func() string { return "up" })
-}
-
-// agentThatSays answers each agent check with a word.
-func agentThatSays(t *testing.T, word func() string) string {
+// agentPort is the port of an agent that says a word that changes nothing.
+func agentPort(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -133,11 +129,15 @@ func agentThatSays(t *testing.T, word func() string) string {
 			if err != nil {
 				return
 			}
-			fmt.Fprintln(conn, word())
+			fmt.Fprintln(conn, "up")
 			_ = conn.Close() // the agent has said its word
 		}
 	}()
-	return ln.Addr().String()
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
 }
 
 // get asks once, over a connection of its own, and takes whatever comes.
