@@ -57,12 +57,11 @@ func newPrometheus(dir, root string, places map[string]string, o Options) (*Prom
 		return nil, err
 	}
 
-	p := &Prometheus{Address: own, URL: "http://" + own}
-	client, err := api.NewClient(api.Config{Address: p.URL})
+	p, err := PrometheusAt("http://" + own)
 	if err != nil {
 		return nil, err
 	}
-	p.API = promv1.NewAPI(client)
+	p.Address = own
 	p.Process, err = newProcess("prometheus", dir, "prometheus",
 		"--config.file="+config,
 		"--storage.tsdb.path="+filepath.Join(dir, "prometheus"),
@@ -70,6 +69,15 @@ func newPrometheus(dir, root string, places map[string]string, o Options) (*Prom
 		"--rules.alert.resend-delay="+model.Duration(o.Resend).String(),
 		"--log.level=warn")
 	return p, err
+}
+
+// PrometheusAt asks one that is no part of a loop, and that its caller starts and ends.
+func PrometheusAt(url string) (*Prometheus, error) {
+	client, err := api.NewClient(api.Config{Address: url})
+	if err != nil {
+		return nil, err
+	}
+	return &Prometheus{URL: url, API: promv1.NewAPI(client)}, nil
 }
 
 // Start starts Prometheus and waits until it is ready. Its first scrape comes
