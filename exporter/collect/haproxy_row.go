@@ -113,6 +113,10 @@ func (p *page) row(r *haproxy.Record, plan *plan) {
 	for i := range plan.steps {
 		s := &plan.steps[i]
 		v := r.At(s.field)
+		if s.form == plain && len(v) == 1 && v[0]-'0' <= 9 { // most are
+			s.column.Digit(v[0])
+			continue
+		}
 		switch s.form {
 		case web:
 			if string(r.At(p.mode)) != "http" {
@@ -120,7 +124,7 @@ func (p *page) row(r *haproxy.Record, plan *plan) {
 			}
 			fallthrough
 		case plain:
-			if len(v) != 1 && !promtext.IsNumber(v) || len(v) == 1 && v[0]-'0' > 9 {
+			if !promtext.IsNumber(v) {
 				v = nil // it doesn't apply
 			}
 			s.column.Number(v)

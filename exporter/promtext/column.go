@@ -94,16 +94,16 @@ func (f *Family) States(rows *Rows, words []string) *Column {
 // Number is the value of the row that was added last; empty for none. It is not
 // checked: see [IsNumber].
 func (c *Column) Number(digits []byte) {
-	switch len(digits) {
-	case 0:
-		c.values = append(c.values, '\n')
-		return
-	case 1: // most are
-		c.values = append(c.values, digits[0], '\n')
-	default:
-		c.values = append(append(c.values, digits...), '\n')
+	c.values = append(append(c.values, digits...), '\n')
+	if len(digits) > 0 {
+		c.size += c.fixed + c.rows.width + len(digits)
 	}
-	c.size += c.fixed + c.rows.width + len(digits)
+}
+
+// Digit is Number for a single digit.
+func (c *Column) Digit(d byte) {
+	c.values = append(c.values, d, '\n')
+	c.size += c.fixed + c.rows.width + 1
 }
 
 // Flag is 1 or 0 for the row that was added last.

@@ -76,6 +76,9 @@ func isFloat(s []byte) bool {
 // AppendSeconds appends a whole number of milliseconds as seconds, or nothing
 // when it is none.
 func AppendSeconds(b, ms []byte) []byte {
+	if len(ms) == 0 {
+		return b
+	}
 	if !IsDigits(ms) {
 		n, err := strconv.ParseInt(string(ms), 10, 64)
 		if err != nil {
