@@ -7,33 +7,43 @@ import (
 	"strconv"
 	"strings"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 )
 
 // Answer serves the page in the format and the encoding that the request prefers.
-// The error says that it wasn't read to its end.
+// The error says that it wasn't read to its end, or that it can't be written; then
+// the answer is an error, too.
 func (p Page) Answer(w http.ResponseWriter, r *http.Request) error {
 	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
+	zip := takesGzip(r.Header.Values("Accept-Encoding"))
+	var t *text
+	var objects []*dto.MetricFamily
+	var err error
+	if isText(format) {
+		t, err = p.text(format)
+	} else {
+		objects, err = p.Families()
+	}
+	if err != nil {
+		// An empty answer would say that there is nothing to tell.
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return err
+	}
 	h := w.Header()
 	h.Set("Content-Type", string(format))
 	h.Add("Vary", "Accept")
 	h.Add("Vary", "Accept-Encoding")
-	zip := takesGzip(r.Header.Values("Accept-Encoding"))
 	if zip {
 		h.Set("Content-Encoding", "gzip")
 	}
-	if !isText(format) {
-		if !zip {
-			return p.Encode(w, format)
-		}
+	switch {
+	case t == nil && !zip:
+		return encode(w, format, objects)
+	case t == nil:
 		z := gzip.NewWriter(w)
-		return errors.Join(p.Encode(z, format), z.Close())
-	}
-	t, err := p.text(format)
-	if err != nil {
-		return err
-	}
-	if !zip {
+		return errors.Join(encode(z, format, objects), z.Close())
+	case !zip:
 		h.Set("Content-Length", strconv.Itoa(t.size())) // it saves the chunks' framing
 		return writeAll(t, writeTo(w))
 	}

@@ -73,8 +73,7 @@ func (t *text) write(out *output) {
 	out.add(t.last)
 }
 
-// WriteText writes the page in one of Prometheus' text formats; every other
-// format is [Page.Encode]'s.
+// WriteText writes the page in one of Prometheus' text formats.
 func (p Page) WriteText(w io.Writer, format expfmt.Format) error {
 	t, err := p.text(format)
 	if err != nil {
@@ -108,7 +107,7 @@ func (p Page) families() [][]*Family {
 // family has no "_total", and what is called otherwise can't be a counter: it is
 // "unknown" there, so that the series keeps its name.
 func header(f *Family, open bool) []byte {
-	name, kind, help := f.name, string(f.kind), helpEscaper.Replace(f.help)
+	name, kind, help := f.name, string(f.kind), helpEscaper.Replace(strings.ToValidUTF8(f.help, "\uFFFD"))
 	if open {
 		help = strings.ReplaceAll(help, `"`, `\"`)
 		if f.kind == Counter {
@@ -139,12 +138,8 @@ func (p Page) Families() ([]*dto.MetricFamily, error) {
 	return all, nil
 }
 
-// Encode writes the page in any format of Prometheus, by way of [Page.Families].
-func (p Page) Encode(w io.Writer, format expfmt.Format) error {
-	all, err := p.Families()
-	if err != nil {
-		return err
-	}
+// encode writes objects in any format of Prometheus.
+func encode(w io.Writer, format expfmt.Format, all []*dto.MetricFamily) error {
 	e := expfmt.NewEncoder(w, format)
 	for _, f := range all {
 		if err := e.Encode(f); err != nil {
