@@ -20,6 +20,7 @@ import (
 type busy struct {
 	*haproxytest.Real
 	socket string // of level user
+	own    string // address of frontend own, where its own exporter is
 }
 
 // device reads it under a profile.
@@ -68,12 +69,15 @@ func startBusy(t *testing.T) *busy {
 		fmt.Fprint(w, strings.Repeat("well, ", 500))
 	}))
 	t.Cleanup(site.Close)
-	web, lines, nobody := address(t), address(t), address(t)
+	web, lines, nobody, own := address(t), address(t), address(t), address(t)
 	b := startAt(t, fmt.Sprintf(`
 cache pages
   total-max-size 1
 backend pace
   server p %[3]s check inter 100ms
+frontend own
+  bind %[6]s
+  http-request use-service prometheus-exporter
 frontend web
   bind %[1]s
   option socket-stats
@@ -107,7 +111,8 @@ backend plain
   server line1 %[3]s
 backend failing
   server app1 %[4]s
-`, web, lines, site.Listener.Addr(), nobody, agentPort(t)))
+`, web, lines, site.Listener.Addr(), nobody, agentPort(t), own))
+	b.own = own
 	for _, path := range []string{"/", "/", "/moved", "/missing", "/broken", "/forbidden", "/elsewhere"} {
 		get(t, web, path)
 	}

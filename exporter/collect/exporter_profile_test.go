@@ -149,6 +149,16 @@ func TestTheProfileBothHasAllSeriesOnce(t *testing.T) {
 			}
 		}
 	}
+	for s := range all[fleet.ProfileBuiltin] {
+		if labelOf(s, "backend")+labelOf(s, "frontend") != "" || strings.HasPrefix(s, "haproxy_server_up") {
+			t.Errorf("%s is of the other profile", s)
+		}
+	}
+	for s := range all[fleet.ProfileExporter] {
+		if labelOf(s, "proxy") != "" || strings.HasPrefix(s, "haproxy_server_status") {
+			t.Errorf("%s is of the other profile", s)
+		}
+	}
 	seen := map[string]string{}
 	for s, v := range all[fleet.ProfileBoth] {
 		for _, old := range []string{"backend", "frontend"} {

@@ -13,17 +13,21 @@ import (
 	"github.com/sluice-project/sluice/exporter/promtext"
 )
 
-// Where we differ from HAProxy's own exporter of 2.6, beside the label device:
+// Where we differ from HAProxy's own exporter (compared with 2.6, 3.0, 3.2 and
+// 3.5-dev5), beside the label device and what is only ours:
 //
 //   - Where a field doesn't apply (no limit, no check) it prints NaN. We leave
 //     the series out, as other exporters do: a NaN spoils every sum.
-//   - haproxy_server_check_code is 0 there for a check that got no code; here it
-//     is left out, too.
+//   - haproxy_server_check_code and _agent_code are 0 there for a check that got
+//     no code; here they are left out, too.
 //   - While a server is in maintenance its check is paused, and "show stat" tells
 //     neither the last result nor its duration. There, they stay in
 //     haproxy_backend_agg_check_status and haproxy_server_check_duration_seconds.
 //   - haproxy_backend_agg_* count servers, so that a scope without servers leaves
 //     them out, unless they are asked for by name.
+//   - Modules' counters of what is open now are gauges; there they are counters.
+//   - haproxy_resolver_* and haproxy_sticktable_local_updates, both of 3.x, are
+//     not there: no command that we send tells them.
 
 // haproxyObjects are the four things that "show stat" has rows of, in the order
 // of HAProxy's own exporter.
