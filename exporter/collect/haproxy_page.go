@@ -26,6 +26,7 @@ type page struct {
 
 	proxy       []byte // of the last row
 	proxyWanted bool
+	listeners   map[string]bool // of that proxy, by name
 	labels      []byte // of the row under way, as all its series begin
 	members     memberSeries
 	pool        poolCount
@@ -156,6 +157,7 @@ func (p *page) TakeRow(r *haproxy.Record) error {
 	if string(p.proxy) != string(r.Proxy) {
 		p.proxy = append(p.proxy[:0], r.Proxy...)
 		p.proxyWanted = p.hasProxy(r.Proxy)
+		clear(p.listeners)
 	}
 	if !p.proxyWanted {
 		return nil
@@ -170,6 +172,10 @@ func (p *page) TakeRow(r *haproxy.Record) error {
 		if string(p.pool.name) != string(r.Proxy) {
 			p.pool.flush(p)
 		}
+	case haproxy.Listener:
+		if p.again(r.Service) {
+			return nil
+		}
 	}
 	if len(plan.steps) > 0 {
 		p.row(r, plan)
@@ -178,6 +184,20 @@ func (p *page) TakeRow(r *haproxy.Record) error {
 		p.pool.flush(p)
 	}
 	return nil
+}
+
+// again says that the proxy has another listener of that name. HAProxy lets any
+// number of "bind" lines have one name (seen on 2.6), but a series is there once:
+// the first one's, as Prometheus keeps it of HAProxy's own exporter.
+func (p *page) again(listener []byte) bool {
+	if p.listeners[string(listener)] {
+		return true
+	}
+	if p.listeners == nil {
+		p.listeners = make(map[string]bool)
+	}
+	p.listeners[string(listener)] = true
+	return false
 }
 
 // finish takes what was counted over the last rows.
