@@ -1,4 +1,4 @@
-package promtext_test
+package promtext
 
 import (
 	"compress/gzip"
@@ -17,8 +17,6 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
 	"pgregory.net/rapid"
-
-	. "github.com/sluice-project/sluice/exporter/promtext"
 )
 
 // answered asks for a page and reads it with Prometheus' own parser.
