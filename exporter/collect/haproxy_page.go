@@ -27,7 +27,7 @@ type page struct {
 	proxy       []byte // of the last row
 	proxyWanted bool
 	listeners   map[string]bool // of that proxy, by name
-	labels      []byte // of the row under way, as all its series begin
+	labels      []byte          // of the row under way, as all its series begin
 	members     memberSeries
 	pool        poolCount
 	scratch     []byte
