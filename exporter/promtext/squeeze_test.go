@@ -100,6 +100,23 @@ func TestCodesOfMatches(t *testing.T) {
 	}
 }
 
+// A code that is longer than deflate allows, or a set of codes that leaves some
+// unused, would be refused by every reader.
+func TestCodesAreWhole(t *testing.T) {
+	for name, codes := range map[string][]symbol{"literals": canned.literals[:], "distances": canned.distances[:]} {
+		for s, c := range codes {
+			if c.n == 0 || c.n > mostCodeBits {
+				t.Errorf("%s: the code of %d has %d bits", name, s, c.n)
+			}
+		}
+	}
+	for length := shortest; length <= longest; length++ {
+		if canned.lengths[length].n == 0 {
+			t.Errorf("a length of %d has no code", length)
+		}
+	}
+}
+
 // table is a page such as a HAProxy with many servers makes.
 func table(servers int) Page {
 	s := NewSheet()
@@ -123,7 +140,8 @@ func table(servers int) Page {
 	return Page{Sheets: []*Sheet{s}}
 }
 
-// What is known of columns is true: they are as short as compress/gzip makes them.
+// What is known of columns is true: they get shorter than compress/gzip makes them
+// at its fastest.
 func TestColumnsAreSqueezedWell(t *testing.T) {
 	page := table(3000)
 	var plain bytes.Buffer
@@ -134,7 +152,7 @@ func TestColumnsAreSqueezedWell(t *testing.T) {
 	if got := unzip(t, zipped); got != plain.String() {
 		t.Error("the text doesn't come back")
 	}
-	if len(zipped) > len(theirs)*5/4 {
+	if len(zipped) > len(theirs) {
 		t.Errorf("%d bytes of %d; compress/gzip makes it %d", len(zipped), plain.Len(), len(theirs))
 	}
 }
