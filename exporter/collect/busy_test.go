@@ -105,7 +105,7 @@ backend shop
   server halfway %[3]s check inter 1h fall 2 weight 0
   server agent %[3]s weight 0 agent-check agent-port %[5]s agent-inter 1h
   server away %[3]s disabled
-  server spare %[3]s backup
+  server spare %[3]s backup check inter 1h observe layer7
 backend plain
   mode tcp
   server line1 %[3]s

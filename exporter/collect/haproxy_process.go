@@ -84,10 +84,10 @@ var fields = []field{
 	{"NbThreadGroups", "nb_thread_groups", promtext.Gauge, "Thread groups."},
 	// In no version of HAProxy's own exporter.
 	{"MaxconnReached", "max_connections_reached_total", promtext.Counter, "Times that a new connection brought the process to its limit."},
-	{"Niced_tasks", "current_niced_tasks", promtext.Gauge, "Tasks with a priority of their own."},
+	{"Niced_tasks", "current_niced_tasks", promtext.Gauge, "Tasks that want to run now and have a priority of their own (nice)."},
 	{"CurrStreams", "current_streams", promtext.Gauge, "Streams that are open now."},
 	{"CumStreams", "streams_total", promtext.Counter, "Streams so far."},
-	{"BlockedTrafficWarnings", "blocked_traffic_warnings_total", promtext.Counter, "Warnings of traffic that was held up."},
+	{"BlockedTrafficWarnings", "blocked_traffic_warnings_total", promtext.Counter, "Warnings of traffic that a slow task held up."},
 }
 
 func (f field) of(info haproxy.Info) string {

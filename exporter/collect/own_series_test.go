@@ -196,6 +196,7 @@ func TestColumnsThatNobodyElseHas(t *testing.T) {
 		`haproxy_server_agent_fall{device="edge1",proxy="shop",server="agent"}`:                      "1",
 		`haproxy_server_active{device="edge1",proxy="shop",server="spare"}`:                          "0",
 		`haproxy_server_backup{device="edge1",proxy="shop",server="spare"}`:                          "1",
+		`haproxy_server_health_analysis_failures_total{device="edge1",proxy="shop",server="spare"}`:  "0",
 		`haproxy_server_health_analysis_failures_total{device="edge1",proxy="shop",server="app1"}`:   "",
 		`haproxy_server_http_requests_total{device="edge1",proxy="plain",server="line1"}`:            "",
 		`haproxy_process_node{device="edge1",node="` + labelOf(user, "node") + `"}`:                  "1",
@@ -207,7 +208,7 @@ func TestColumnsThatNobodyElseHas(t *testing.T) {
 		`haproxy_frontend_protocol_requests_total{device="edge1",proxy="web",protocol="h1"}`:         "", // 2.8
 		`haproxy_server_http_requests_total{device="edge1",proxy="shop",server="away"}`:              "0",
 		`haproxy_server_check_rise{device="edge1",proxy="shop",server="away"}`:                       "",
-		`haproxy_backend_agg_check_status{device="edge1",proxy="shop",state="L7OK"}`:                 "2",
+		`haproxy_backend_agg_check_status{device="edge1",proxy="shop",state="L7OK"}`:                 "3",
 		`haproxy_backend_agg_server_status{device="edge1",proxy="shop",state="MAINT"}`:               "1",
 	} {
 		if got := seriesValue(user, series); got != want && (want != "?" || got == "") {
