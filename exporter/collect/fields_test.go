@@ -145,6 +145,55 @@ resbout LFBS res_bytes_out_total[FBSL]
 cache_hint_hits FB http_cache_hint_hits_total[FB]
 `
 
+// infoMetrics are the lines of "show info" that become a metric of the process,
+// in HAProxy 2.6 to 3.5; a blank in a name is a "_" here.
+const infoMetrics = `
+ActivePeers BlockedTrafficWarnings BusyPolling BytesOutRate CompressBpsIn CompressBpsOut CompressBpsRateLim ConnRate ConnRateLimit
+ConnectedPeers CumConns CumRecvLogs CumReq CumSslConns CumStreams CurrConns CurrSslConns CurrStreams DroppedLogs FailedResolutions
+Hard_maxconn Idle_pct Jobs Listeners MaxConnRate MaxSessRate MaxSslConns MaxSslRate Maxconn MaxconnReached Maxpipes Maxsock Memmax_bytes
+NbThreadGroups Nbproc Nbthread Niced_tasks PatternsAdded PatternsFreed PipesFree PipesUsed PoolAlloc_bytes PoolFailed PoolUsed_bytes
+Process_num Run_queue SessRate SessRateLimit SslBackendKeyRate SslBackendMaxKeyRate SslCacheLookups SslCacheMisses SslFrontendKeyRate
+SslFrontendMaxKeyRate SslFrontendSessionReuse_pct SslRate SslRateLimit Start_time_sec Stopping Tasks TotalBytesOut TotalSplicdedBytesOut
+TotalSplicedBytesOut TotalWarnings Ulimit-n Unstoppable_Jobs Uptime_sec
+`
+
+// infoElse has the others, and why they don't.
+var infoElse = map[string]string{
+	"Name": "always HAProxy", "Version": "haproxy_process_build_info", "Release_date": "haproxy_version_info",
+	"Pid": "sluice_haproxy_process_pid", "node": "haproxy_process_node", "description": "free text",
+	"Uptime": "Uptime_sec for people", "Memmax_MB": "Memmax_bytes", "PoolAlloc_MB": "PoolAlloc_bytes", "PoolUsed_MB": "PoolUsed_bytes",
+	"BootTime_ms": "of the past, and of no use in a graph", "Build_info": "text", "Tainted": "bits for developers", "DebugCommandsIssued": "for developers",
+}
+
+// Every line of "show info" becomes a metric, or there is a reason why not.
+func TestEveryLineOfShowInfoGoesSomewhere(t *testing.T) {
+	b := startBusy(t)
+	listed := strings.Fields(infoMetrics)
+	var written []string
+	for _, f := range fields {
+		for from := range strings.SplitSeq(f.from, "|") {
+			written = append(written, strings.ReplaceAll(from, " ", "_"))
+		}
+	}
+	for _, name := range listed {
+		if !slices.Contains(written, name) {
+			t.Errorf("%s becomes no metric", name)
+		}
+	}
+	n := 0
+	for line := range strings.Lines(command(t, b.socket, "show info")) {
+		name, _, _ := strings.Cut(line, ":")
+		name = strings.ReplaceAll(name, " ", "_")
+		n++
+		if !slices.Contains(listed, name) && infoElse[name] == "" {
+			t.Errorf("nobody says what becomes of %s", name)
+		}
+	}
+	if n < 50 {
+		t.Errorf("HAProxy's \"show info\" has %d lines only", n)
+	}
+}
+
 // words are the columns that aren't numbers; what becomes of them other tests hold.
 var words = []string{"status", "check_status", "agent_status", "tracked", "addr", "mode", "algo", "proto"}
 
