@@ -72,10 +72,11 @@ var deviceEdits = []edit{
 	{ids: "I21", what: "a name that HAProxy doesn't list is sent", dir: "edge/haproxy", texts: one("	if !slices.ContainsFunc(servers,", "	if false && !slices.ContainsFunc(servers,")},
 	{ids: "I10", what: "a refusal of HAProxy is a success", dir: "edge/haproxy", texts: one("		return refusal(raw)\n	}\n	if len(s) < 2", "		return nil\n	}\n	if len(s) < 2")},
 	{ids: "I10", what: "one answer to two commands is a success", dir: "edge/haproxy", texts: one("	if len(s) < 2 {", "	if len(s) < 1 {")},
-	{ids: "I2", what: "what follows the last answer is left aside", dir: "edge/haproxy", texts: one("len(rest) > 0 {", "len(rest) > 1<<30 {")},
-	{ids: "I1", what: "a server that is stopping serves", dir: "edge/haproxy", texts: one("up := srv.Op == Starting || srv.Op == Running", "up := srv.Op != Stopped")},
-	{ids: "I1", what: "a backup server serves", dir: "edge/haproxy", texts: one("st.Weight > 0 && !st.Backup && word", "st.Weight > 0 && word")},
-	{ids: "I1", what: "a server without weight serves", dir: "edge/haproxy", texts: one("st.Admin == edge.Ready && st.Weight > 0 &&", "st.Admin == edge.Ready &&")},
+	{ids: "I2", what: "what follows the last answer is left aside", dir: "edge/haproxy", texts: one("TrimSpace(raw); len(rest) > 0 {", "TrimSpace(raw); len(rest) > 1<<30 {")},
+	{ids: "I2", what: "what follows the last answer that is taken row by row is left aside", dir: "edge/haproxy", texts: one("TrimSpace(l.buf[l.a:l.b]); len(rest) > 0 {", "TrimSpace(l.buf[l.a:l.b]); len(rest) > 1<<30 {")},
+	{ids: "I1", what: "a server that is stopping serves", dir: "edge/haproxy", texts: one("return o == Starting || o == Running", "return o != Stopped")},
+	{ids: "I1", what: "a backup server serves", dir: "edge/haproxy", texts: one("weight > 0 && !backup &&", "weight > 0 &&")},
+	{ids: "I1", what: "a server without weight serves", dir: "edge/haproxy", texts: one("admin.State() == edge.Ready && weight > 0 &&", "admin.State() == edge.Ready &&")},
 	{ids: "I17", what: "a restart isn't seen", dir: "edge/haproxy", texts: one("Process: r.Info.Process(), ", "")},
 	{ids: "I14", what: "a server without a check is well", dir: "edge/haproxy", texts: one(`		return edge.Unknown
 	case op == Stopped:`, `		return edge.Yes
