@@ -218,3 +218,26 @@ func TestASocketThatIsTakenCostsItsDeviceOnly(t *testing.T) {
 			strings.Contains(text, `haproxy_server_status{device="edge1",proxy="shop",server="app1",state="UP"} 1`)
 	})
 }
+
+// What is asked of a device that hangs, each time with another cut, is not asked
+// later when nobody waits for it any more.
+func TestAHangingDevicePilesNothingUp(t *testing.T) {
+	d := listen(t, haproxy("shop", "app1"))
+	release := d.hold()
+	e, _, _ := newExporter(t, "{}", map[string]string{"edge1": d.path}, nil)
+	var all sync.WaitGroup
+	for i := range 50 {
+		all.Go(func() {
+			get(t, e.Metrics(), fmt.Sprintf("/metrics?metrics=haproxy_server_status,haproxy_cut_%d", i), timeoutHeader, "0.3")
+		})
+	}
+	all.Wait()
+	close(release)
+	poll(t, "it answers again", func() bool {
+		_, text := get(t, e.Metrics(), "/metrics?metrics=haproxy_server_status", timeoutHeader, "1")
+		return strings.Contains(text, `server="app1",state="UP"} 1`)
+	})
+	if questions, _, _ := d.asked(); len(questions) > 3 {
+		t.Errorf("%d questions, want the two that hung and one more", len(questions))
+	}
+}
