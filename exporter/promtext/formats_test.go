@@ -86,7 +86,7 @@ func TestPrometheusReadsWhatIsWritten(t *testing.T) {
 		}
 		numbers := 0
 		for i := range rapid.IntRange(0, 40).Draw(t, "rows") {
-			n := fmt.Sprint(i, name.Draw(t, "server")) // each has its own
+			n := fmt.Sprintf("%d-%s", i, name.Draw(t, "server")) // each has its own
 			rows.Add([]byte(Labels("server", n)))
 			for _, c := range []*Column{total, odd} {
 				if d := digits.Draw(t, "number"); IsNumber([]byte(d)) {
