@@ -241,3 +241,15 @@ func TestAHangingDevicePilesNothingUp(t *testing.T) {
 		t.Errorf("%d questions, want the two that hung and one more", len(questions))
 	}
 }
+
+// However many ask for something else each time, a device that answers is up.
+func TestManyCutsOfADeviceThatAnswers(t *testing.T) {
+	d := listen(t, haproxy("shop", "app1"))
+	e, _, _ := newExporter(t, "{}", map[string]string{"edge1": d.path}, nil)
+	for i := range 100 {
+		_, text := get(t, e.Metrics(), fmt.Sprintf("/metrics?metrics=haproxy_server_status,haproxy_cut_%d", i))
+		if !strings.Contains(text, `server="app1",state="UP"} 1`) {
+			t.Fatalf("scrape %d:\n%s", i, text)
+		}
+	}
+}

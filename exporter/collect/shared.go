@@ -70,7 +70,7 @@ func (s *shared[K, V]) join(c *Collector, key K) (*reading[V], error) {
 		r.waiting++
 		return r, nil
 	}
-	if len(s.current) >= most {
+	if len(s.current) >= most && !s.forget() {
 		return nil, errTooMany
 	}
 	if err := c.ctx.Err(); err != nil || s.closed {
@@ -101,6 +101,19 @@ func (s *shared[K, V]) join(c *Collector, key K) (*reading[V], error) {
 		})
 	})
 	return r, nil
+}
+
+// forget makes room by an answer that is kept for others, and says whether there
+// was one: a device that answers is not to look as if it didn't.
+func (s *shared[K, V]) forget() bool {
+	for key, r := range s.current {
+		if r.timer != nil {
+			r.timer.Stop()
+			s.drop(key, r)
+			return true
+		}
+	}
+	return false
 }
 
 // drop lets the next one ask anew. The answer of a large device is large, so it
