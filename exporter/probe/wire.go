@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -61,7 +62,10 @@ func (t *traced) RoundTrip(r *http.Request) (*http.Response, error) {
 			GotFirstResponseByte: func() { at.begin(StageTransfer) },
 		}))
 	}
-	return t.Transport.RoundTrip(r)
+	// Each request has a transport to itself. In one that is shared, HTTP/2's takes a
+	// connection for the request of another probe that asks the same address just
+	// now, and that connection ends with the probe that made it.
+	return t.Transport.Clone().RoundTrip(r)
 }
 
 // CloseIdleConnections is called when a file of the TLS configuration was renewed.
@@ -189,7 +193,9 @@ func (w *wire) anew(ctx context.Context, c *course, x *exchange, req *http.Reque
 	}
 	if l.tls != nil && l.tls.NegotiatedProtocol == "h2" {
 		context.AfterFunc(c.ctx, l.close) // net/http might not get as far as to use it
-		r := req.WithContext(context.WithValue(ctx, lineKey{}, l))
+		first := new(atomic.Pointer[line])
+		first.Store(l)
+		r := req.WithContext(context.WithValue(ctx, lineKey{}, first))
 		if req.Body != nil { // it was read
 			r.Body = io.NopCloser(bytes.NewReader(bytes.Clone(x.out[len(x.out)-int(req.ContentLength):])))
 		}
@@ -238,13 +244,16 @@ func (w *wire) secure(ctx context.Context, conn net.Conn, host string) (*tls.Con
 	return secure, nil
 }
 
-// lineKey carries a connection on which HTTP/2 was agreed on to net/http's dial.
+// lineKey carries a connection on which HTTP/2 was agreed on to net/http's first
+// dial. Where that ends before the answer, net/http dials again.
 type lineKey struct{}
 
 // dialTLS is how net/http comes to connections with TLS.
 func (w *wire) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
-	if l, ok := ctx.Value(lineKey{}).(*line); ok {
-		return l.conn, nil
+	if first, ok := ctx.Value(lineKey{}).(*atomic.Pointer[line]); ok {
+		if l := first.Swap(nil); l != nil {
+			return l.conn, nil
+		}
 	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
