@@ -1,6 +1,8 @@
 package probe
 
 import (
+	"errors"
+	"os"
 	"sync"
 	"time"
 )
@@ -35,11 +37,28 @@ func (k *kept) take(at place) *line {
 		return nil
 	}
 	l.until.Stop()
-	if !silent(l.tcp) {
+	if !l.unsaid() {
 		l.close()
 		return nil
 	}
 	return l
+}
+
+// unsaid says that a connection is open and that nothing came on it which nobody
+// has read: neither to the machine, nor to TLS, which reads ahead. That would be
+// taken for the answer to the next request.
+func (l *line) unsaid() bool {
+	if !silent(l.tcp) {
+		return false
+	}
+	if l.tls == nil {
+		return true
+	}
+	if err := l.tcp.SetReadDeadline(aLongTimeAgo); err != nil { // the next request sets its own
+		return false
+	}
+	_, err := l.conn.Read(make([]byte, 1))
+	return errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // put keeps a connection, or closes it.

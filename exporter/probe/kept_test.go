@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -128,6 +129,36 @@ func TestHalfAnAnswerOnAKeptConnectionIsAFailure(t *testing.T) {
 	wantReason(t, p.Probe(t.Context(), "http://"+at), probe.Status)
 	if got := connections.Load(); got != 1 {
 		t.Errorf("%d connections, want 1", got)
+	}
+}
+
+// TLS reads ahead: what a server says beyond its answer is in our memory already
+// when the connection looks silent.
+func TestWhatIsLeftOverWithinTLSIsNoAnswer(t *testing.T) {
+	certificates := webTLS(t, nil, nil).TLS.Certificates
+	for _, length := range []int{10, 8 << 10, 100_000} {
+		connections := new(atomic.Int64)
+		at := raw(t, func(conn net.Conn) {
+			connections.Add(1)
+			c := serverTLS(conn, certificates)
+			in := bufio.NewReader(c)
+			for {
+				if _, err := http.ReadRequest(in); err != nil {
+					return
+				}
+				body := strings.Repeat("x", length)
+				if !say(c, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s\r\n", length, body)) { // two bytes more
+					return
+				}
+			}
+		})
+		p := kept(t, "{prober: http, timeout: 10s, http: {keep_connections: true, tls_config: {insecure_skip_verify: true}}}")
+		for range 3 {
+			wantReason(t, p.Probe(t.Context(), "https://"+at), "")
+		}
+		if got := connections.Load(); got != 3 {
+			t.Errorf("%d bytes: %d connections, want 3", length, got)
+		}
 	}
 }
 
