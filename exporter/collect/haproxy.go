@@ -23,6 +23,10 @@ import (
 //   - While a server is in maintenance its check is paused, and "show stat" tells
 //     neither the last result nor its duration. There, they stay in
 //     haproxy_backend_agg_check_status and haproxy_server_check_duration_seconds.
+//   - Its *_time_average_seconds are too small until there were 1024 requests: it
+//     divides by 1024 whatever the number. "show stat" divides by how many there
+//     were, and so has what haproxy_exporter has. Source: HAProxy 2.6 to 3.5-dev5,
+//     swrate_avg in service-prometheus.c and in stats.c.
 //   - haproxy_backend_agg_* count servers, so that a scope without servers leaves
 //     them out, unless they are asked for by name.
 //   - Modules' counters of what is open now are gauges; there they are counters.

@@ -239,7 +239,8 @@ func isLater(name string) bool {
 // shown is a series' type, and its value where two questions get the same one.
 func shown(name string, f *dto.MetricFamily, m *dto.Metric) string {
 	s := series(name, m)
-	if slices.Contains(moving, name) || strings.Contains(s, `proxy="own"`) || strings.Contains(s, `proxy="pace"`) {
+	average := strings.HasSuffix(name, "_time_average_seconds") // haproxy.go says why
+	if average || slices.Contains(moving, name) || strings.Contains(s, `proxy="own"`) || strings.Contains(s, `proxy="pace"`) {
 		return f.GetType().String()
 	}
 	return fmt.Sprintf("%s %g", f.GetType(), value(m))
