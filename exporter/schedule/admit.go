@@ -44,9 +44,9 @@ var patience = [lanes]time.Duration{
 
 const (
 	tooLate  = 50 * time.Millisecond  // own lag above it: no more probes at once
-	tooMuch  = 0.25                   // share of its timeout that a good answer takes, above it: the same
+	tooMuch  = 0.5                    // share of its timeout that a good answer takes, above it: the same
 	settling = 64                     // over so many results that is averaged
-	fewest   = 16                     // probes that may wait for an answer, however bad it looks
+	fewest   = 128                    // probes that may wait for an answer, however bad it looks
 	doubling = 150 * time.Millisecond // the window grows by e in this time at the fastest
 )
 
@@ -138,8 +138,9 @@ func (g *gates) age(now, lag time.Duration) {
 	switch {
 	case lag > tooLate || g.share > tooMuch:
 		g.window -= g.window / 32
-	case full: // no faster than answers tell that it is too much
-		g.window += max(int(time.Duration(g.window)*tick/max(doubling, 2*g.took)), 1)
+	case full: // no faster than answers tell that it is too much, and slower the nearer that is
+		growth := float64(g.window) * float64(tick) / float64(max(doubling, 2*g.took))
+		g.window += max(int(growth*(1-g.share/tooMuch)), 1)
 	case old < g.window/4:
 		g.window -= g.window / 128
 	}
