@@ -343,7 +343,7 @@ func appendRequest(b []byte, r *http.Request, keep bool) ([]byte, error) {
 	}
 	b = append(append(b, method...), ' ')
 	path := r.URL.RequestURI()
-	if strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+	if strings.ContainsFunc(path, func(c rune) bool { return c < ' ' || c == 0x7f }) {
 		return b, errors.New("control character in the address")
 	}
 	b = append(append(b, path...), " HTTP/1.1\r\nHost: "...)

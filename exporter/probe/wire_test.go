@@ -1,6 +1,7 @@
 package probe_test
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -67,5 +68,24 @@ func TestAnEarlyAnswerIsHeard(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantReason(t, p.Probe(t.Context(), "http://"+at), "")
+	}
+}
+
+// Who redirects to a space in a query is asked as it is written, as net/http does.
+func TestASpaceInAQueryIsAskedFor(t *testing.T) {
+	asked := make(chan string, 2)
+	at := raw(t, func(c net.Conn) {
+		line, _ := bufio.NewReader(c).ReadString('\n')
+		asked <- line
+		if strings.HasPrefix(line, "GET / ") {
+			_, _ = io.WriteString(c, "HTTP/1.1 302 Found\r\nLocation: /login?next=a b\r\nContent-Length: 0\r\n\r\n")
+			return
+		}
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	})
+	wantReason(t, ask(t, "{prober: http, timeout: 5s}", "http://"+at), "")
+	<-asked
+	if got := <-asked; got != "GET /login?next=a b HTTP/1.1\r\n" {
+		t.Errorf("%q", got)
 	}
 }
