@@ -115,7 +115,7 @@ type Scheduler struct {
 	set    uint64  // which Set that was
 	wheel  wheel
 	gates  gates
-	wakeAt time.Duration // when the loop wants to wake; zero while it is at work
+	wakeAt time.Duration // when the loop wants to wake; zero before its first turn
 	maxLag time.Duration
 	own    lagRecord
 	self   self
@@ -230,6 +230,9 @@ func (s *Scheduler) Set(checks []Check) {
 	}
 	s.given = given
 	if len(s.self.tasks) == 0 {
+		for _, t := range s.self.held { // their next results decide
+			t.held = false
+		}
 		s.self.held, s.self.any = nil, false
 	}
 	s.self.review(s, now)

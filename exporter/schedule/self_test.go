@@ -182,6 +182,30 @@ func TestASelfCheckThatCannotBeMadeConfirmsNothing(t *testing.T) {
 	})
 }
 
+// A verdict that waits for the self-check doesn't wait for ever when that goes and
+// comes again.
+func TestAHeldVerdictOutlivesTheSelfCheck(t *testing.T) {
+	run(t, Options{}, func(s *Scheduler) {
+		w := new(world)
+		all := w.checks(5)
+		answers := all[5].Run
+		all[5].Run = func(context.Context) probe.Result { return probe.Result{Reason: probe.Unmade} }
+		w.target.Store(false)
+		s.Set(all)
+		wait(10 * time.Second)
+		if n := verdicts(s)[edge.No]; n != 0 {
+			t.Fatalf("%d are down", n)
+		}
+		s.Set(all[:5])
+		all[5].Run, all[5].Fingerprint = answers, "another"
+		s.Set(all)
+		wait(10 * time.Second)
+		if n := verdicts(s)[edge.No]; n != 5 {
+			t.Errorf("%d are down", n)
+		}
+	})
+}
+
 // Own lag can't be had in virtual time: it is noted by hand.
 func TestBadResultsOfALateProgramCountForNothing(t *testing.T) {
 	said, reg := new(lines), prometheus.NewPedanticRegistry()
