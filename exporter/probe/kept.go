@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,6 +12,14 @@ import (
 const (
 	keptFor = 90 * time.Second // unused; net/http's default client waits as long
 	maxKept = 16 << 10         // the rest is closed as soon as its answer is in
+)
+
+// keptNow counts what is kept in all. That takes three quarters at most of the
+// files that the program may open: who asks for metrics wants one, too, and so do
+// the probes whose connections are new.
+var (
+	keptNow  atomic.Int64
+	mostKept = openFiles() / 4 * 3
 )
 
 // A place is what a kept connection leads to.
@@ -31,7 +40,9 @@ type kept struct {
 func (k *kept) take(at place) *line {
 	k.mu.Lock()
 	l := k.lines[at]
-	delete(k.lines, at)
+	if l != nil {
+		k.forget(at)
+	}
 	k.mu.Unlock()
 	if l == nil {
 		return nil
@@ -65,10 +76,11 @@ func (l *line) unsaid() bool {
 func (k *kept) put(at place, l *line) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.closed || len(k.lines) >= maxKept || k.lines[at] != nil {
+	if k.closed || len(k.lines) >= maxKept || k.lines[at] != nil || keptNow.Load() >= mostKept {
 		l.close()
 		return
 	}
+	keptNow.Add(1) // a few more are no harm
 	if k.lines == nil {
 		k.lines = make(map[place]*line)
 	}
@@ -81,10 +93,16 @@ func (k *kept) put(at place, l *line) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		if k.lines[at] == l {
-			delete(k.lines, at)
+			k.forget(at)
 			l.close()
 		}
 	})
+}
+
+// forget takes out what is there.
+func (k *kept) forget(at place) {
+	delete(k.lines, at)
+	keptNow.Add(-1)
 }
 
 // drop closes what is kept.
@@ -94,11 +112,11 @@ func (k *kept) drop() {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, l := range k.lines {
+	for at, l := range k.lines {
 		l.until.Stop()
 		l.close()
+		k.forget(at)
 	}
-	clear(k.lines)
 }
 
 // Close closes what is kept and keeps nothing any more.

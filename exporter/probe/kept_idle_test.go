@@ -37,6 +37,9 @@ func TestAnUnusedConnectionIsNotKeptForEver(t *testing.T) {
 }
 
 func TestKeptConnectionsAreBounded(t *testing.T) {
+	before := mostKept
+	mostKept = 2 * maxKept // whatever the machine allows
+	defer func() { mostKept = before }()
 	k := new(kept)
 	defer k.Close()
 	for i := range maxKept + 10 {
@@ -45,5 +48,40 @@ func TestKeptConnectionsAreBounded(t *testing.T) {
 	}
 	if got := len(k.lines); got != maxKept {
 		t.Errorf("%d are kept, want %d", got, maxKept)
+	}
+}
+
+// Who keeps connections leaves files for the others, however many modules do.
+func TestKeptConnectionsLeaveFilesForTheOthers(t *testing.T) {
+	before := mostKept
+	mostKept = keptNow.Load() + 10
+	defer func() { mostKept = before }()
+	a, b := new(kept), new(kept)
+	keep := func(k *kept, from, to int) {
+		for i := from; i < to; i++ {
+			here, _ := net.Pipe()
+			k.put(place{address: fmt.Sprint(i)}, &line{conn: here, tcp: here})
+		}
+	}
+	keep(a, 0, 8)
+	keep(b, 0, 8)
+	if len(a.lines) != 8 || len(b.lines) != 2 {
+		t.Errorf("%d and %d are kept, want 8 and 2", len(a.lines), len(b.lines))
+	}
+	for i := range 4 {
+		if l := a.take(place{address: fmt.Sprint(i)}); l == nil {
+			t.Errorf("%d isn't there", i)
+		} else {
+			l.close()
+		}
+	}
+	a.Close()
+	keep(b, 2, 30)
+	if len(b.lines) != 10 {
+		t.Errorf("%d are kept when the others have gone, want 10", len(b.lines))
+	}
+	b.Close()
+	if got := mostKept - keptNow.Load(); got != 10 {
+		t.Errorf("there is room for %d, want 10", got)
 	}
 }

@@ -26,3 +26,12 @@ func silent(conn net.Conn) bool {
 	})
 	return err == nil && quiet
 }
+
+// openFiles is how many files the program may have open.
+func openFiles() int64 {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return 1 << 10 // guess: what most systems give
+	}
+	return int64(min(files.Cur, 1<<20)) // at most 2^20
+}
