@@ -29,6 +29,9 @@ func newChecks(c *exporter.Config) ([]remediator.Check, error) {
 			continue
 		}
 		module := c.Modules[p.Module]
+		// Evidence is what a new client meets: a member whose old connections are
+		// served on, while it takes no new ones, is not well.
+		module.HTTP.KeepConnections = false
 		prober, err := probe.New(module)
 		if err != nil {
 			return nil, fmt.Errorf("probe %s, module %s: %w", p.Name, p.Module, err)
