@@ -243,7 +243,7 @@ func TestFiguresOfDNS(t *testing.T) {
 	wantFigures(t, ask(t, "{prober: dns, dns: {query_name: nothing.example}}", plain), map[string]float64{
 		"probe_dns_query_succeeded": 1, "probe_dns_authority_rrs": 1,
 	})
-	r = ask(t, "{prober: dns, timeout: 100ms, dns: {query_name: silent.example, query_type: SOA}}", plain)
+	r = ask(t, "{prober: dns, timeout: 1s, dns: {query_name: silent.example, query_type: SOA}}", plain)
 	wantFigures(t, r, map[string]float64{"probe_dns_query_succeeded": 0, "probe_dns_answer_rrs": 0})
 	if _, there := figuresOf(r)["probe_dns_serial"]; there {
 		t.Error("a serial number without an answer")
@@ -328,13 +328,12 @@ func TestWhatIsNoAnswerOfDNS(t *testing.T) {
 	} {
 		for _, transport := range []string{"udp", "tcp"} {
 			t.Run(c.name+", "+transport, func(t *testing.T) {
-				m := "{prober: dns, timeout: 300ms, dns: {query_name: example.com, query_type: A}}"
 				var at string
 				want := c.udp
 				if transport == "udp" {
 					at = packets(t, c.answer)
 				} else {
-					m, want = strings.Replace(m, "dns: {", "dns: {transport_protocol: tcp, ", 1), c.tcp
+					want = c.tcp
 					at = raw(t, func(conn net.Conn) {
 						var length [2]byte
 						if _, err := io.ReadFull(conn, length[:]); err != nil {
@@ -352,7 +351,7 @@ func TestWhatIsNoAnswerOfDNS(t *testing.T) {
 						}
 					})
 				}
-				r := ask(t, m, at)
+				r := ask(t, fmt.Sprintf("{prober: dns, timeout: %s, dns: {transport_protocol: %s, query_name: example.com, query_type: A}}", timeFor(want), transport), at)
 				wantReason(t, r, want)
 				if len(r.Body) > 1<<10 || want == "" && len(r.Body) == 0 {
 					t.Errorf("kept %d bytes", len(r.Body))
@@ -409,7 +408,7 @@ func TestANameServerThatIsNotThere(t *testing.T) {
 		{"a target that is none", "", "http://" + plain, probe.Unmade, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := ask(t, "{prober: dns, timeout: 300ms, dns: {"+c.how+"query_name: silent.example}}", c.target)
+			r := ask(t, "{prober: dns, timeout: "+timeFor(c.want)+", dns: {"+c.how+"query_name: silent.example}}", c.target)
 			wantReason(t, r, c.want)
 			var last string
 			if len(r.Stages) > 0 {

@@ -218,7 +218,7 @@ func TestWhatIsNoAnswerOfGRPC(t *testing.T) {
 		{"a target that is none", "user:canary@" + nobody, probe.Unmade, "HOST", codes.Unavailable, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := ask(t, "{prober: grpc, timeout: 500ms}", c.target)
+			r := ask(t, "{prober: grpc, timeout: "+timeFor(c.want)+"}", c.target)
 			wantReason(t, r, c.want)
 			var last string
 			if len(r.Stages) > 0 {
@@ -231,7 +231,7 @@ func TestWhatIsNoAnswerOfGRPC(t *testing.T) {
 		})
 	}
 	t.Run("it hangs in the handshake", func(t *testing.T) {
-		r := ask(t, "{prober: grpc, timeout: 100ms, grpc: {tls: true}}", hang)
+		r := ask(t, "{prober: grpc, timeout: 1s, grpc: {tls: true}}", hang)
 		wantReason(t, r, probe.Timeout)
 		if !strings.Contains(r.Detail, "no end of tls") {
 			t.Error(r.Detail)

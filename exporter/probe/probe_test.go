@@ -59,6 +59,15 @@ func wantReason(t *testing.T, r probe.Result, want probe.Reason) {
 	}
 }
 
+// timeFor is the timeout of a probe that ends so: long enough for a machine that
+// is busy elsewhere, unless the time is to run out.
+func timeFor(want probe.Reason) string {
+	if want == probe.Timeout {
+		return "1s"
+	}
+	return "8s"
+}
+
 // raw serves each connection by hand.
 func raw(t testing.TB, serve func(net.Conn)) string {
 	t.Helper()
@@ -251,8 +260,8 @@ func TestTheStageThatFailedIsNamed(t *testing.T) {
 	}{
 		{"no such name", "{prober: http}", "http://nothing.invalid/", probe.DNS, "resolve"},
 		{"nobody listens", "{prober: http}", "http://" + nobody, probe.Connect, "connect"},
-		{"never answers", "{prober: http, timeout: 100ms}", "http://" + hang, probe.Timeout, "processing"},
-		{"never shakes hands", "{prober: http, timeout: 100ms}", "https://" + hang, probe.Timeout, "tls"},
+		{"never answers", "{prober: http, timeout: 1s}", "http://" + hang, probe.Timeout, "processing"},
+		{"never shakes hands", "{prober: http, timeout: 1s}", "https://" + hang, probe.Timeout, "tls"},
 		{"an unknown certificate", "{prober: http}", tlsSite.URL, probe.TLS, "tls"},
 		{"our certificate is missing", "{prober: http, http: {tls_config: {insecure_skip_verify: true}}}", members.URL, probe.TLS, "tls"},
 		{"no TLS at all", "{prober: http}", "https://" + garbage, probe.TLS, "tls"},
@@ -262,7 +271,7 @@ func TestTheStageThatFailedIsNamed(t *testing.T) {
 		{"tcp: nobody listens", "{prober: tcp}", nobody, probe.Connect, "connect"},
 		{"tcp: no such name", "{prober: tcp}", "nothing.invalid:80", probe.DNS, "resolve"},
 		{"tcp: somebody listens", "{prober: tcp}", hang, "", "connect"},
-		{"tcp: never says what is expected", "{prober: tcp, timeout: 100ms, tcp: {query_response: [{expect: hello}]}}", hang, probe.Timeout, "processing"},
+		{"tcp: never says what is expected", "{prober: tcp, timeout: 1s, tcp: {query_response: [{expect: hello}]}}", hang, probe.Timeout, "processing"},
 		{"tcp: says something else", "{prober: tcp, tcp: {query_response: [{expect: hello}]}}", garbage, probe.Body, "processing"},
 		{"tcp: no TLS", "{prober: tcp, tcp: {tls: true}}", garbage, probe.TLS, "tls"},
 	} {
