@@ -42,6 +42,16 @@ func TestMistakesHaveTheirPlace(t *testing.T) {
 		{"a time below zero", with(func(h *fleet.HAProxy) { h.Timeout = -1 }), []string{"[0].haproxy.timeout"}},
 		{"a time beyond a minute", with(func(h *fleet.HAProxy) { h.Timeout = model.Duration(time.Hour) }), []string{"[0].haproxy.timeout"}},
 		{"TLS on a unix socket", with(func(h *fleet.HAProxy) { h.TLSConfig = &promconfig.TLSConfig{} }), []string{"[0].haproxy.tls_config"}},
+		{"metrics", with(func(h *fleet.HAProxy) {
+			h.Metrics = fleet.HAProxyMetrics{Profile: "exporter", Scope: fleet.Scopes, Names: []string{"haproxy_server_status", "-haproxy_up"}, Proxies: "shop|web", ExceptProxies: `\Qa.b\E`}
+		}), nil},
+		{"metrics with mistakes", with(func(h *fleet.HAProxy) {
+			h.Metrics = fleet.HAProxyMetrics{Profile: "all", Scope: []string{"server", "servers"}, Names: []string{"a b"}, Proxies: "shop(", ExceptProxies: "a)(b"}
+		}), []string{
+			"[0].haproxy.metrics.profile", "[0].haproxy.metrics.scope[1]", "[0].haproxy.metrics.names[0]",
+			"[0].haproxy.metrics.proxies", "[0].haproxy.metrics.except_proxies",
+		}},
+		{"a regular expression that takes in what is put behind it", with(func(h *fleet.HAProxy) { h.Metrics.Proxies = `\Qshop` }), []string{"[0].haproxy.metrics.proxies"}},
 		{"all of it in one run", fleet.Configs{{Name: "a"}, haproxyAt("", "x")}, []string{"[0]", "[1].name", "[1].haproxy.address"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

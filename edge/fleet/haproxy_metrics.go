@@ -54,9 +54,17 @@ func (h *HAProxyMetrics) validate() (m edge.Mistakes) {
 		}
 	}
 	for _, r := range []struct{ key, text string }{{"proxies", h.Proxies}, {"except_proxies", h.ExceptProxies}} {
-		if _, err := regexp.Compile(r.text); err != nil {
+		_, err := regexp.Compile(r.text)
+		if err == nil {
+			_, err = regexp.Compile(Anchored(r.text))
+		}
+		if err != nil {
 			m.Add(r.key, "is no regular expression (RE2): %v", err)
 		}
 	}
 	return m
 }
+
+// Anchored makes a regular expression match whole names alone. Not each one that
+// stands on its own can be: \Q without \E takes in what is put behind it.
+func Anchored(text string) string { return "^(?:" + text + ")$" }

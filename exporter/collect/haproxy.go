@@ -156,7 +156,7 @@ func selectionOf(c *Collector, cut Cut) selection {
 		if text == "" {
 			return nil
 		}
-		return regexp.MustCompile("^(?:" + text + ")$") // Validate compiled it
+		return regexp.MustCompile(fleet.Anchored(text)) // Validate compiled it
 	}
 	s.proxies, s.except = anchored(m.Proxies), anchored(m.ExceptProxies)
 	return s
