@@ -37,28 +37,32 @@ func AppendEscaped(b, value []byte) []byte {
 	return append(b, value...)
 }
 
-// IsNumber says whether a text is a plain decimal number. One wrong byte would make
-// Prometheus refuse the whole scrape.
+// IsNumber says whether a text is a plain decimal number that a float64 holds. One
+// wrong byte would make Prometheus refuse the whole scrape, and so would one digit
+// too many.
 func IsNumber(s []byte) bool {
 	if len(s) == 0 {
 		return false
 	}
 	for i, c := range s {
 		if c-'0' > 9 {
-			return i == 0 && c == '-' && len(s) > 1 && IsDigits(s[1:]) || isFloat(s)
+			return i == 0 && c == '-' && IsDigits(s[1:]) || isFloat(s)
 		}
 	}
-	return true
+	return len(s) <= mostDigits || isFloat(s)
 }
 
-// IsDigits says whether a text is of digits alone.
+// mostDigits are those of which any number is less than the largest float64, 1.8e308.
+const mostDigits = 308
+
+// IsDigits says whether a text is of digits alone, and not of too many for a float64.
 func IsDigits(s []byte) bool {
 	for _, c := range s {
 		if c-'0' > 9 {
 			return false
 		}
 	}
-	return len(s) > 0
+	return len(s) > 0 && len(s) <= mostDigits
 }
 
 func isFloat(s []byte) bool {

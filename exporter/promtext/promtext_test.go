@@ -56,7 +56,7 @@ func TestSheet(t *testing.T) {
 		}, "# HELP a A \\\\ and\\nB.\n# TYPE a gauge\na 1\n"},
 		{"numbers are copied, and what is none is left out", func(s *Sheet) {
 			s.Family("a", Gauge, "A.")
-			for _, n := range []string{"18446744073709551615", "-1", "0.25", "", "-", "no", "1 2", "1\nb 2", "5e3", "1e999x", "0x10", "--1"} {
+			for _, n := range []string{"18446744073709551615", "-1", "0.25", "", "-", "no", "1 2", "1\nb 2", "5e3", "1e999x", "0x10", "--1", "1e999", strings.Repeat("9", 309), "-" + strings.Repeat("9", 309)} {
 				s.Number("", "", n)
 			}
 		}, "# HELP a A.\n# TYPE a gauge\na 18446744073709551615\na -1\na 0.25\na 5e3\n"},
@@ -206,7 +206,7 @@ func TestAppendSeconds(t *testing.T) {
 			t.Fatalf("%d ms are %s s, want %s", n, got, want)
 		}
 	})
-	for text, want := range map[string]string{"": "", "x": "", "1.5": "", "0": "0", "007": "0.007", "1000": "1", "1050": "1.05", "-1": "-0.001"} {
+	for text, want := range map[string]string{"": "", "x": "", "1.5": "", "0": "0", "007": "0.007", "1000": "1", "1050": "1.05", "-1": "-0.001", strings.Repeat("9", 309): ""} {
 		if got := string(AppendSeconds(nil, []byte(text))); got != want {
 			t.Errorf("%q ms are %q s, want %q", text, got, want)
 		}
