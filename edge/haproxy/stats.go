@@ -115,6 +115,9 @@ func ParseStats(b []byte) (Stats, error) {
 		return Stats{}, fmt.Errorf("show stat: %w", err)
 	}
 	lines := bytes.Count(rest, []byte("\n")) + 1
+	if most := maxRows(len(fields)); lines > most {
+		return Stats{}, fmt.Errorf("show stat: more than %d lines of %d columns: %w", most, len(fields), ErrAnswer)
+	}
 	s.Rows = make([]Row, 0, lines)
 	all := make([]string, 0, lines*(len(fields)+1))
 	for n := 2; len(rest) > 0; n++ {

@@ -167,6 +167,9 @@ func records(in *lines, t Taker) error {
 	if err != nil {
 		return fmt.Errorf("header: %w", err)
 	}
+	if len(names) > maxColumns {
+		return fmt.Errorf("header: more than %d columns: %w", maxColumns, ErrAnswer)
+	}
 	px, sv, ty, err := indexOf(names).identity()
 	if err != nil {
 		return err
@@ -174,6 +177,7 @@ func records(in *lines, t Taker) error {
 	if err := t.TakeColumns(names); err != nil {
 		return err
 	}
+	most := maxRows(len(names))
 	r := Record{ends: make([]int, 0, len(names)+1)}
 	for n := 2; ; n++ {
 		line, err := in.quoted()
@@ -182,6 +186,9 @@ func records(in *lines, t Taker) error {
 		}
 		if len(line) == 0 {
 			return nil
+		}
+		if n-2 >= most {
+			return fmt.Errorf("more than %d rows of %d columns: %w", most, len(names), ErrAnswer)
 		}
 		if err := r.cut(line); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
@@ -226,7 +233,23 @@ func (r *Record) cut(line []byte) error {
 	return nil
 }
 
-// lines reads lines, as long as they may be.
+// What a row becomes takes memory for each of its columns, even where it has
+// nothing in them. So it isn't enough to bound the bytes of a hostile answer.
+const (
+	maxColumns = 4 << 10 // HAProxy 3.5 has some 300 with all its modules
+	// leastRow is the length of a row that a real HAProxy's is never below: 83
+	// columns in 2.0, more later, and a few names and numbers in them.
+	leastRow = 128
+	// maxLine bounds a line. HAProxy makes each in one buffer of tune.bufsize, 16 kB where
+	// nobody changed it.
+	maxLine = 1 << 20
+)
+
+// maxRows is how many rows an answer can have at most: in a real one each column
+// takes a byte at least.
+func maxRows(columns int) int { return maxAnswer / max(columns, leastRow) }
+
+// lines reads lines of any length up to maxLine.
 type lines struct {
 	from io.Reader
 	buf  []byte
@@ -288,6 +311,9 @@ func (l *lines) line(quotes bool) ([]byte, error) {
 		rest := l.b - l.a
 		odd = odd != (quotes && bytes.Count(l.buf[l.a+seen:l.b], []byte{'"'})%2 == 1)
 		seen = rest
+		if rest > maxLine {
+			return nil, fmt.Errorf("a line is longer than %d bytes: %w", maxLine, ErrAnswer)
+		}
 		if err := l.fill(); err != nil {
 			return nil, err
 		}

@@ -155,6 +155,42 @@ func TestHalfAnAnswerIsAnError(t *testing.T) {
 	}
 }
 
+// Few bytes may be many rows, many columns or one name: none of them is worth
+// more memory than a real HAProxy's answer.
+func TestAHostileAnswerIsRefused(t *testing.T) {
+	const header = "# pxname,svname,type,\n"
+	for name, answer := range map[string]string{
+		"rows of hardly anything": header + strings.Repeat("a,b,2\n", 3<<20) + "\n",
+		"rows of much less than the header says": "# pxname,svname,type," + strings.Repeat("x,", 4000) + "\n" +
+			strings.Repeat("a,b,2\n", 100_000) + "\n",
+		"columns": "# pxname,svname,type," + strings.Repeat("x,", 5000) + "\n\n",
+		"a name":  header + strings.Repeat("a", 2<<20) + ",b,2\n\n",
+		"a quote": header + "a,\"" + strings.Repeat("a\n", 1<<20) + "\",2\n\n",
+	} {
+		c, _ := speaking(t, answer, false)
+		if err := c.Stream(t.Context(), haproxy.Query{Rows: haproxy.EveryType}, nobody{}); !errors.Is(err, haproxy.ErrAnswer) {
+			t.Errorf("%s: %v, want %v", name, err, haproxy.ErrAnswer)
+		}
+		if _, err := haproxy.ParseStats([]byte(answer)); !errors.Is(err, haproxy.ErrAnswer) && strings.HasPrefix(name, "rows") {
+			t.Errorf("%s, as a whole: %v, want %v", name, err, haproxy.ErrAnswer)
+		}
+	}
+	// A long one is none of them: the longest names that a larger tune.bufsize allows.
+	c, _ := speaking(t, header+strings.Repeat("a", 500_000)+",b,2,\n\n", false)
+	if err := c.Stream(t.Context(), haproxy.Query{Rows: haproxy.EveryType}, nobody{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// nobody takes everything and keeps nothing.
+type nobody struct{}
+
+func (nobody) TakeInfo(haproxy.Info) error            { return nil }
+func (nobody) TakeTables([]haproxy.Table) error       { return nil }
+func (nobody) TakeServers(*haproxy.ServerLines) error { return nil }
+func (nobody) TakeColumns([]string) error             { return nil }
+func (nobody) TakeRow(*haproxy.Record) error          { return nil }
+
 var errEnough = errors.New("enough")
 
 func TestATakerMayEndTheReading(t *testing.T) {
