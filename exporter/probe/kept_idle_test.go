@@ -85,3 +85,19 @@ func TestKeptConnectionsLeaveFilesForTheOthers(t *testing.T) {
 		t.Errorf("there is room for %d, want 10", got)
 	}
 }
+
+// Probes of one target at once come back with a connection each: what isn't kept is closed.
+func TestASecondConnectionToAPlaceIsClosed(t *testing.T) {
+	k, at := new(kept), place{address: "192.0.2.1:80"}
+	defer k.Close()
+	first, _ := net.Pipe()
+	second, there := net.Pipe()
+	k.put(at, &line{conn: first, tcp: first})
+	k.put(at, &line{conn: second, tcp: second})
+	if l := k.take(at); l == nil || l.conn != first {
+		t.Errorf("it has %+v, want the first one", l)
+	}
+	if _, err := there.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the second one is open: %v", err)
+	}
+}
