@@ -97,9 +97,7 @@ func validateDNS(m Module) edge.Mistakes {
 		all.Add("transport_protocol", "dns_over_tls goes over tcp only: write tcp")
 	}
 	all.Under("", validateTLS("tls_config", d.TLSConfig))
-	if d.SourceIP != "" && net.ParseIP(d.SourceIP) == nil {
-		all.Add("source_ip_address", "%q: write an IP address of this machine, such as 192.0.2.1", d.SourceIP)
-	}
+	all.Under("", validateSource(d.SourceIP))
 	all.Under("", validateIP(d.PreferredIP))
 	return all
 }

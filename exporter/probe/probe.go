@@ -1,6 +1,7 @@
 // Package probe asks one target one question, once, and says how it went, stage
 // by stage. A target that is down is a [Result]; an error means that the
-// configuration can't be used. Nothing here keeps a connection or a verdict.
+// configuration can't be used. Nothing here keeps a verdict, nor a connection unless
+// its module says so.
 package probe
 
 import (
