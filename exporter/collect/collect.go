@@ -91,9 +91,8 @@ type Collector struct {
 
 // A scraped is one device's part of a scrape.
 type scraped struct {
-	sheet    *promtext.Sheet
-	duration time.Duration
-	refused  map[string]string
+	sheet   *promtext.Sheet
+	refused map[string]string
 }
 
 // New returns the collector of one device; close it when it is no longer used.
@@ -104,7 +103,7 @@ func New(d *fleet.Device) (*Collector, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Collector{device: d, kind: k, ctx: ctx, cancel: cancel, places: make(chan struct{}, atOnce), counts: new(counts)}
-	c.looks.read, c.sheets.read = c.look, c.scrape
+	c.looks.read, c.sheets.read, c.sheets.usual = c.look, c.scrape, Cut.whole
 	return c, nil
 }
 
@@ -258,9 +257,8 @@ func (c *Collector) scrape(cut Cut, wanted func() bool) (*scraped, error) {
 	if err != nil {
 		return nil, err
 	}
-	out.duration = time.Since(start)
-	out.sheet.Family(readDuration.name, readDuration.kind, readDuration.help)
-	out.sheet.Value(labelsOf(c.label(cut), "kind", c.device.Kind()), "", out.duration.Seconds())
+	begin(out.sheet, readDuration)
+	out.sheet.Value(labelsOf(c.label(cut), "kind", c.device.Kind()), "", time.Since(start).Seconds())
 	return out, nil
 }
 

@@ -231,6 +231,13 @@ func TestScrapesThatNobodyWaitsForAreNotMade(t *testing.T) {
 	if o := c.Scrape(ctx, Cut{names: "one more"}); !errors.Is(o.Err, errTooMany) {
 		t.Errorf("one more: %v", o.Err)
 	}
+	for _, usual := range []Cut{{}, {Bare: true}} { // they don't keep Prometheus out
+		gone, leave := context.WithCancel(ctx)
+		leave()
+		if o := c.Scrape(gone, usual); !errors.Is(o.Err, ErrNoAnswerYet) {
+			t.Errorf("a scrape without parameters: %v", o.Err)
+		}
+	}
 	cancel()
 	all.Wait()
 	good := said("app1")

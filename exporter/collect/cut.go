@@ -20,6 +20,9 @@ type Cut struct {
 	names  string // as in the URL: "a,-b"
 }
 
+// whole says that nothing is cut: what Prometheus asks of every device, or of one.
+func (c Cut) whole() bool { return c == Cut{} || c == Cut{Bare: true} }
+
 // A Mistake is a parameter that can't be understood.
 type Mistake struct{ Text string }
 

@@ -214,3 +214,16 @@ func without(series string, names ...string) string {
 	})
 	return name + "{" + strings.Join(kept, ",") + "}"
 }
+
+// Modules' counters are none of haproxy_exporter's, whoever asks for them.
+func TestProfileExporterHasNoCountersOfModules(t *testing.T) {
+	r := record(t, "shop")
+	text := cutTo(t, r.path, fleet.HAProxyMetrics{Profile: fleet.ProfileExporter, ExtraCounters: true}, "extra-counters")
+	if strings.Contains(text, "h1_open_conns") || !strings.Contains(text, "haproxy_server_up{") {
+		t.Error(text)
+	}
+	text = cutTo(t, r.path, fleet.HAProxyMetrics{Profile: fleet.ProfileBoth, ExtraCounters: true}, "")
+	if !strings.Contains(text, "haproxy_server_h1_open_conns{") {
+		t.Error(text)
+	}
+}

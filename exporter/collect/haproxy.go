@@ -144,7 +144,8 @@ func selectionOf(c *Collector, cut Cut) selection {
 	m := c.device.HAProxyMetrics()
 	s := selection{
 		device: c.label(cut), profile: m.Profile, scopes: scopesOf(m.Scope), names: namesOf(m.Names), more: cut.wanted(),
-		noMaint: m.NoMaint || cut.NoMaint, extra: m.ExtraCounters || cut.Extra,
+		noMaint: m.NoMaint || cut.NoMaint,
+		extra:   (m.ExtraCounters || cut.Extra) && m.Profile != fleet.ProfileExporter, // which has its metrics alone
 	}
 	if s.scopes == 0 {
 		s.scopes = everyScope

@@ -63,11 +63,11 @@ type flagEnd struct {
 }
 
 // begin begins the families that are wanted.
-func (m *memberSeries) begin(p *page) {
+func (m *memberSeries) begin(p *page, columns int) {
 	if p.scopes&server == 0 {
 		return
 	}
-	m.rows, m.pools = promtext.NewRows(int(p.counts.rows[haproxy.ServerRow].Load())), new(promtext.Rows)
+	m.rows, m.pools = promtext.NewRows(p.expected(haproxy.ServerRow, columns)), new(promtext.Rows)
 	numbers := func(f family, rows *promtext.Rows) *promtext.Column {
 		if !p.has(f.name) {
 			return nil

@@ -56,7 +56,7 @@ func (p *page) query() haproxy.Query {
 				hidden = false
 			}
 		}
-		if p.extra && (p.profile != fleet.ProfileExporter) {
+		if p.extra {
 			q.Rows |= 1 << o.row
 		}
 	}
@@ -145,7 +145,7 @@ func (p *page) TakeColumns(names []string) error {
 		return -1
 	}
 	p.status, p.check, p.weight, p.backup, p.mode = field("status"), field("check_status"), field("weight"), field("bck"), field("mode")
-	p.members.begin(p)
+	p.members.begin(p, len(names))
 	for _, o := range haproxyObjects {
 		p.plans[o.row] = p.plan(o, field, names)
 	}

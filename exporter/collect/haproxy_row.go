@@ -38,7 +38,7 @@ func (p *page) plan(o haproxyObject, field func(string) int, names []string) pla
 	if p.scopes&o.scope == 0 || !p.rows.Has(o.row) {
 		return out
 	}
-	out.rows = promtext.NewRows(int(p.counts.rows[o.row].Load()))
+	out.rows = promtext.NewRows(p.expected(o.row, len(names)))
 	// device="edge1",proxy="shop",server="app1" is prefix, shop, between[0] and the row's own name.
 	if p.device != "" {
 		out.prefix = promtext.Labels("device", p.device) + ","
@@ -90,6 +90,14 @@ func (p *page) plan(o haproxyObject, field func(string) int, names []string) pla
 		out.steps = append(out.steps, p.extraSteps(o, out.rows, names)...)
 	}
 	return out
+}
+
+// expected is how many rows of a type may come: as many as last time. Room is set
+// aside for them in each column, so that what a hostile device said before is
+// believed within reason.
+func (p *page) expected(row haproxy.Type, columns int) int {
+	const room = 32 << 20
+	return min(int(p.counts.rows[row].Load()), room/max(columns, 1))
 }
 
 // label appends the labels that all series of a row have.

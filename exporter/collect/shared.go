@@ -12,6 +12,9 @@ import (
 type shared[K comparable, V any] struct {
 	// read asks the device, when it may; wanted says whether anybody still waits.
 	read func(key K, wanted func() bool) (V, error)
+	// usual says that a question is none of those that somebody makes up: it has a
+	// place, however many wait. Nil: none is.
+	usual func(key K) bool
 
 	mu      sync.Mutex
 	current map[K]*reading[V]
@@ -70,7 +73,7 @@ func (s *shared[K, V]) join(c *Collector, key K) (*reading[V], error) {
 		r.waiting++
 		return r, nil
 	}
-	if len(s.current) >= most && !s.forget() {
+	if len(s.current) >= most && !s.forget() && (s.usual == nil || !s.usual(key)) {
 		return nil, errTooMany
 	}
 	if err := c.ctx.Err(); err != nil || s.closed {
