@@ -157,8 +157,7 @@ func TestColumnsAreSqueezedWell(t *testing.T) {
 	}
 }
 
-func squeezed(tb testing.TB, page Page) []byte {
-	tb.Helper()
+func squeezed(tb interface{ Fatal(...any) }, page Page) []byte {
 	t, err := page.text(expfmt.NewFormat(expfmt.TypeTextPlain))
 	if err != nil {
 		tb.Fatal(err)
@@ -215,4 +214,39 @@ func BenchmarkGzip(b *testing.B) {
 			b.ReportMetric(float64(plain.Len())/float64(n), "times-shorter")
 		})
 	}
+}
+
+// Whatever sheets there are, with labels longer than a buffer and values of any
+// length in turns, gzip gives back the text, in the length that is announced.
+func TestPagesComeBack(t *testing.T) {
+	digits := rapid.OneOf(rapid.SampledFrom([]string{"", "0", "1"}), rapid.StringMatching(`[1-9][0-9]{0,19}`))
+	rapid.Check(t, func(t *rapid.T) {
+		var page Page
+		for range rapid.IntRange(1, 3).Draw(t, "sheets") {
+			s := NewSheet()
+			s.Family("single", Gauge, "A.")
+			s.Value(Labels("l", rapid.String().Draw(t, "single")), "", 1)
+			rows := NewRows(0)
+			columns := []*Column{s.Family("a_total", Counter, "A.").Numbers(rows, ""), s.Family("b", Gauge, "B.").Numbers(rows, `code="2xx"`)}
+			states := s.Family("c", Gauge, "C.").States(rows, []string{"DOWN", "UP", "MAINT"})
+			width := rapid.SampledFrom([]int{1, 20, 1_000, window/2 - 20, window - 20, window, 100_000, buffered - 20, buffered, buffered + 1_000}).Draw(t, "width")
+			few := max(2, min(200, 4*buffered/width))
+			for i := range rapid.IntRange(0, few).Draw(t, "rows") {
+				n := width - rapid.SampledFrom([]int{0, 0, 0, 1}).Draw(t, "shorter")
+				rows.Add([]byte(Labels("server", strings.Repeat("x", n)+strconv.Itoa(i))))
+				for _, c := range columns {
+					c.Number([]byte(digits.Draw(t, "value")))
+				}
+				states.State(rapid.IntRange(None, 2).Draw(t, "state"))
+			}
+			page.Sheets = append(page.Sheets, s)
+		}
+		want := textOf(t, plain, page)
+		if text, err := page.text(plain); err != nil || text.size() != len(want) {
+			t.Fatalf("%d bytes, announced %d, %v", len(want), text.size(), err)
+		}
+		if got := unzip(t, squeezed(t, page)); got != want {
+			t.Fatalf("%d bytes came back as %d others", len(want), len(got))
+		}
+	})
 }
