@@ -70,20 +70,12 @@ func refused(answer []byte) error {
 	return refusal(answer)
 }
 
-// ReadStats asks for the process and its statistics over one connection: what a scrape needs.
-func (c *Client) ReadStats(ctx context.Context) (Reading, error) { return c.read(ctx, false) }
-
 // Read asks for the process, its statistics and its servers' states over one connection.
-func (c *Client) Read(ctx context.Context) (Reading, error) { return c.read(ctx, true) }
-
-func (c *Client) read(ctx context.Context, servers bool) (r Reading, err error) {
+func (c *Client) Read(ctx context.Context) (r Reading, err error) {
 	if c.web != nil {
 		return c.readWeb(ctx, "read")
 	}
-	commands := []string{"show info", "show stat"}
-	if servers {
-		commands = append(commands, "show servers state")
-	}
+	commands := []string{"show info", "show stat", "show servers state"}
 	parts, err := c.batch(ctx, "read", commands...)
 	if err != nil {
 		return Reading{}, fmt.Errorf("%s: %w", strings.Join(commands, ";"), err)
@@ -95,9 +87,7 @@ func (c *Client) read(ctx context.Context, servers bool) (r Reading, err error) 
 	if r.Stats, err = ParseStats(parts[1]); err != nil {
 		return Reading{}, err
 	}
-	if servers {
-		r.Servers, err = ParseServers(parts[2])
-	}
+	r.Servers, err = ParseServers(parts[2])
 	return r, err
 }
 

@@ -66,7 +66,6 @@ const (
 // A Look is one whole answer of one device, in the words that all kinds share.
 type Look struct {
 	Snapshot edge.Snapshot
-	Duration time.Duration // that the device took to give it
 	// Refused has what the device lists and nobody serves, by the device's own
 	// word for it, and why; nil for kinds that have nothing of the sort.
 	Refused map[string]string
@@ -172,12 +171,11 @@ func (c *Collector) look(_ struct{}, wanted func() bool) (*Look, error) {
 		return nil, err
 	}
 	defer c.leave()
-	start := time.Now()
 	snapshot, own, err := c.kind.look(c.ctx, c.device)
 	if err != nil {
 		return nil, err
 	}
-	return &Look{Snapshot: snapshot, Duration: time.Since(start), Refused: own.refused, own: own}, nil
+	return &Look{Snapshot: snapshot, Refused: own.refused, own: own}, nil
 }
 
 // place waits until a read may begin, if somebody still waits for it then.
