@@ -108,6 +108,17 @@ func TestStreamHandsOverAllParts(t *testing.T) {
 	}
 }
 
+func TestTheLastFieldNeedsNoComma(t *testing.T) {
+	c, _ := speaking(t, "# pxname,svname,type\nshop,app1,2\n\n", false)
+	var got taken
+	if err := c.Stream(t.Context(), haproxy.Query{Rows: haproxy.EveryType}, &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{`2 shop/app1 ["shop" "app1" "2"]`}, got.Rows); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestStreamAsksForNoMoreThanIsWanted(t *testing.T) {
 	for _, tt := range []struct {
 		query haproxy.Query

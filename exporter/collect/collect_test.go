@@ -24,6 +24,7 @@ import (
 // A socket is a device that says whatever a test wants, and counts who asks.
 type socket struct {
 	*fleet.Device
+	path   string
 	asked  atomic.Int64
 	answer atomic.Pointer[speech] // nil: it hangs
 	// patience is how long it hangs; hangUp ends it.
@@ -49,7 +50,7 @@ func listen(t *testing.T, name string, answer speech) *socket {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = ln.Close(); _ = os.RemoveAll(dir) })
-	s := new(socket)
+	s := &socket{path: path}
 	s.patience, s.hangUp = context.WithCancel(t.Context())
 	if answer != nil {
 		s.answer.Store(&answer)
@@ -192,6 +193,9 @@ func TestCloseEndsAHangingRead(t *testing.T) {
 	c.Close()
 	if err := <-ended; err == nil {
 		t.Error("a hanging device answered")
+	}
+	if n := len(c.looks.current); n > 0 {
+		t.Errorf("%d answers are kept", n)
 	}
 	if _, err := c.Look(t.Context()); err == nil {
 		t.Error("a closed collector still asks")

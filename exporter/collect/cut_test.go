@@ -251,6 +251,24 @@ func TestCutsOfTheConfigurationAndOfTheScrapeBothApply(t *testing.T) {
 	}
 }
 
+func TestEqualCutsShareAnAnswer(t *testing.T) {
+	var cuts []Cut
+	for _, query := range []string{"metrics=b,a&scope=server&scope=backend", "scope=backend&scope=server&scope=server&metrics=a&metrics=,b,%20a"} {
+		q, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cut, err := ParseCut(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cuts = append(cuts, cut)
+	}
+	if cuts[0] != cuts[1] {
+		t.Errorf("%+v isn't %+v", cuts[0], cuts[1])
+	}
+}
+
 func TestACutThatCantBeUnderstood(t *testing.T) {
 	for query, want := range map[string]string{
 		"scope=servers": `parameter scope: "servers": want one of global, frontend, listener, backend, server, sticktable or *`,

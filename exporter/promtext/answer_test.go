@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -40,6 +41,9 @@ func TestTheAnnouncedLengthIsTrue(t *testing.T) {
 		}
 		if got, want := w.Header().Get("Content-Length"), strconv.Itoa(w.Body.Len()); got != want {
 			t.Errorf("%s: Content-Length %s, want %s", w.Header().Get("Content-Type"), got, want)
+		}
+		if got := strings.Join(w.Header().Values("Vary"), ","); got != "Accept,Accept-Encoding" {
+			t.Errorf("Vary: %s: a cache would give the answer to others", got)
 		}
 	}
 }

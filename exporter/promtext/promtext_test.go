@@ -176,6 +176,27 @@ func TestColumnsAreWrittenAsTheyAreMeant(t *testing.T) {
 	})
 }
 
+// The line of a row is made from the one before, unless the buffer in between is
+// another one: a larger one for a line that didn't fit by a digit.
+func TestALineThatNeedsALargerBufferThanTheOneBefore(t *testing.T) {
+	s := NewSheet()
+	rows := NewRows(0)
+	c := s.Family("a", Gauge, "A.").Numbers(rows, "")
+	labels := Labels("l", strings.Repeat("x", buffered-len("a{l=\"\"} 1\n")))
+	for _, v := range []string{"1", "12"} {
+		rows.Add([]byte(labels))
+		c.Number([]byte(v))
+	}
+	page := Page{Sheets: []*Sheet{s}}
+	want := "# HELP a A.\n# TYPE a gauge\na{" + labels + "} 1\na{" + labels + "} 12\n"
+	if got := textOf(t, plain, page); got != want {
+		t.Errorf("%d bytes, want %d others", len(got), len(want))
+	}
+	if got := unzip(t, squeezed(t, page)); got != want {
+		t.Errorf("by gzip: %d bytes, want %d others", len(got), len(want))
+	}
+}
+
 type broken struct{ n int }
 
 func (b *broken) Write([]byte) (int, error) { b.n++; return 0, io.ErrClosedPipe }

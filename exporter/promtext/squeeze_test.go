@@ -73,7 +73,7 @@ func TestSqueezedTextComesBack(t *testing.T) {
 // Each length and each distance has its code.
 func TestCodesOfMatches(t *testing.T) {
 	for length := shortest; length <= 3*longest; length++ {
-		for _, distance := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 16, 17, 255, 256, 257, 4095, 4096, 4097, window - 1, window} {
+		for _, distance := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 16, 17, 255, 256, 257, 4095, 4096, 4097, window - 1, window, window + 1, 2 * window} {
 			text := make([]byte, 0, distance+length)
 			for i := range distance {
 				text = append(text, byte(i*i>>3+i))
