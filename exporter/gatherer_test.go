@@ -17,8 +17,8 @@ import (
 	"github.com/sluice-project/sluice/test/loopback"
 )
 
-// alive are metrics of a real HAProxy that change because somebody asked.
-var alive = append([]string{"haproxy_process_", "haproxy_backend_last", "haproxy_backend_check_last", "haproxy_server_check_last"}, moving...)
+// alive are metrics of a real HAProxy that change because somebody asked, or as time goes by.
+var alive = append([]string{"haproxy_process_", "haproxy_backend_last", "haproxy_backend_check_last", "haproxy_server_check_last", "haproxy_backend_downtime", "haproxy_server_downtime"}, moving...)
 
 // For one real HAProxy and its program: the objects are what the text says, in
 // a registry's order, and hold to a registry's rules.
