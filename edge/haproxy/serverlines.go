@@ -61,6 +61,9 @@ func serversHeader(b []byte) (rest []byte, names map[string]int, err error) {
 			return nil, nil, fmt.Errorf("show servers state: no field %s: %w", want, ErrAnswer)
 		}
 	}
+	if most := maxRows(len(names)); bytes.Count(rest, []byte("\n")) > most {
+		return nil, nil, fmt.Errorf("show servers state: more than %d servers: %w", most, ErrAnswer)
+	}
 	return rest, names, nil
 }
 

@@ -323,13 +323,16 @@ func (l *lines) line(quotes bool) ([]byte, error) {
 // part returns all lines up to the empty line that ends an answer.
 func (l *lines) part() ([]byte, error) {
 	var text []byte
-	for {
+	for n := 0; ; n++ {
 		line, err := l.next()
 		if err != nil {
 			return nil, err
 		}
 		if len(line) == 0 {
 			return text, nil
+		}
+		if n >= maxRows(1) {
+			return nil, fmt.Errorf("more than %d lines: %w", maxRows(1), ErrAnswer)
 		}
 		text = append(append(text, line...), '\n')
 	}

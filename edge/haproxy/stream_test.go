@@ -186,6 +186,23 @@ func TestAHostileAnswerIsRefused(t *testing.T) {
 			t.Errorf("%s, as a whole: %v, want %v", name, err, haproxy.ErrAnswer)
 		}
 	}
+	const servers = "1\n# be_name srv_name srv_op_state srv_admin_state\n"
+	for name, tt := range map[string]struct {
+		query  haproxy.Query
+		answer string
+	}{
+		"facts of a process": {haproxy.Query{Info: true}, "Pid: 7\n" + strings.Repeat("a:\n", 3<<20) + "\n"},
+		"tables":             {haproxy.Query{Tables: true}, strings.Repeat("# table:a\n", 3<<20) + "\n"},
+		"servers":            {haproxy.Query{Servers: true}, servers + strings.Repeat("a b 2 0\n", 3<<20) + "\n"},
+	} {
+		c, _ := speaking(t, tt.answer, false)
+		if err := c.Stream(t.Context(), tt.query, nobody{}); !errors.Is(err, haproxy.ErrAnswer) {
+			t.Errorf("%s: %v, want %v", name, err, haproxy.ErrAnswer)
+		}
+	}
+	if _, err := haproxy.ParseServers([]byte(servers + strings.Repeat("a b 2 0\n", 3<<20))); !errors.Is(err, haproxy.ErrAnswer) {
+		t.Errorf("servers, as a whole: %v, want %v", err, haproxy.ErrAnswer)
+	}
 	// A long one is none of them: the longest names that a larger tune.bufsize allows.
 	c, _ := speaking(t, header+strings.Repeat("a", 500_000)+",b,2,\n\n", false)
 	if err := c.Stream(t.Context(), haproxy.Query{Rows: haproxy.EveryType}, nobody{}); err != nil {
