@@ -209,7 +209,11 @@ func (m *Members) validate(mod probe.Module, known bool, devices []string) edge.
 			all.Add(key, "%q is no regular expression (RE2): %v", text, err)
 			return nil
 		}
-		return regexp.MustCompile("^(?:" + text + ")$")
+		whole, err := regexp.Compile("^(?:" + text + ")$")
+		if err != nil { // as after a \Q that isn't ended
+			all.Add(key, "%q can't be anchored: %v", text, err)
+		}
+		return whole
 	}
 	m.device, m.pool, m.member = compile("device", m.Device), compile("pool", m.Pool), compile("member", m.Member)
 	if m.device != nil && !slices.ContainsFunc(devices, m.device.MatchString) {

@@ -30,6 +30,7 @@ func TestWhatOneScrapeMayAskFor(t *testing.T) {
 		{"a device that there isn't", "/scrape?device=edge4", 404, []string{`there is no device "edge4"`}, "sluice_"},
 		{"a name that isn't one", "/scrape?device=" + strings.Repeat("x", 1000), 404, []string{`there is no device "` + strings.Repeat("x", 64) + `"`}, "sluice_"},
 		{"a scope that there isn't", "/scrape?device=edge1&scope=pool", 400, []string{`parameter scope: "pool": want one of global, `}, "sluice_"},
+		{"an escape that is none", "/metrics?scope=%zz", 400, []string{"invalid URL escape"}, "sluice_"},
 		{"the same of all devices", "/metrics?scope=pool", 400, []string{`parameter scope: "pool": want one of global, `}, "sluice_"},
 		{"a cut of all devices", "/metrics?scope=server&metrics=haproxy_server_status", 200, []string{
 			`haproxy_server_status{device="edge1",proxy="shop",server="app1",state="UP"} 1`, `haproxy_server_status{device="edge2",proxy="shop",server="app2",state="UP"} 1`,

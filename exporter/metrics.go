@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -46,9 +47,8 @@ func scrapeTime(h http.Header) time.Duration {
 // say; see [collect.ParseCut].
 func (e *Exporter) Metrics() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		cut, err := collect.ParseCut(r.URL.Query())
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
+		_, cut, ok := parameters(w, r)
+		if !ok {
 			return
 		}
 		own, err := e.registry.Gather()
@@ -61,16 +61,27 @@ func (e *Exporter) Metrics() http.Handler {
 	})
 }
 
+// parameters reads those of a scrape, or answers why they can't be read.
+func parameters(w http.ResponseWriter, r *http.Request) (q url.Values, cut collect.Cut, ok bool) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err == nil {
+		cut, err = collect.ParseCut(q)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	}
+	return q, cut, err == nil
+}
+
 // Scrape serves /scrape?device=NAME: what one device says, without the label
 // device, for jobs of Prometheus in which each device is a target of its own.
 func (e *Exporter) Scrape() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		cut, err := collect.ParseCut(r.URL.Query())
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
+		q, cut, ok := parameters(w, r)
+		if !ok {
 			return
 		}
-		name := r.URL.Query().Get("device")
+		name := q.Get("device")
 		devices := e.generation().devices
 		i := slices.IndexFunc(devices, func(s *source) bool { return s.Device().Name() == name })
 		switch {

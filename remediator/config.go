@@ -407,7 +407,11 @@ func (s *Members) validate(devices []string) (all edge.Mistakes) {
 			return nil
 		}
 		// With s a name that holds a line break is matched, and refused by name later on.
-		return regexp.MustCompile("^(?s:" + text + ")$")
+		whole, err := regexp.Compile("^(?s:" + text + ")$")
+		if err != nil { // as after a \Q that isn't ended
+			all.Add(key, "%q can't be anchored: %v", text, err)
+		}
+		return whole
 	}
 	s.device, s.pool, s.member = compile("device", s.Device), compile("pool", s.Pool), compile("member", s.Member)
 	if s.device != nil && !slices.ContainsFunc(devices, s.device.MatchString) {

@@ -171,7 +171,7 @@ func (s *Scheduler) result(t *task, j *job, begun, now time.Duration, r *probe.R
 		return
 	}
 	if !r.Up {
-		if why := s.distrust(t, begun, now); why != "" {
+		if why := s.distrust(t, r, begun, now); why != "" {
 			t.figures.ignored[why].Inc()
 			return
 		}

@@ -71,18 +71,25 @@ func (v *self) review(s *Scheduler, now time.Duration) {
 
 // distrust says why a bad result of a run that began then counts for nothing;
 // it is empty for one that counts.
-func (s *Scheduler) distrust(t *task, began, now time.Duration) string {
+func (s *Scheduler) distrust(t *task, r *probe.Result, began, now time.Duration) string {
 	limit := s.maxLag
 	if t.Timeout > 0 {
 		limit = min(limit, max(t.Timeout/lagPart, lagLeast))
 	}
 	switch {
-	case s.self.lag, s.own.since(began, now) >= limit, s.overdue(now) >= limit:
+	case !certain(r) && (s.self.lag || s.own.since(began, now) >= limit || s.overdue(now) >= limit):
 		return reasonLag
 	case s.self.unconnected && !t.Self:
 		return reasonConnectivity
 	}
 	return ""
+}
+
+// certain says that no lateness of ours could have made a bad result: a
+// connection was refused, or an HTTP answer came and was wrong. So what is down
+// by these stays down, and keeps its alert, also on a machine that is too slow.
+func certain(r *probe.Result) bool {
+	return r.Reason == probe.Connect || r.Reason == probe.Status && r.HTTP != nil && r.HTTP.Status != 0
 }
 
 // hold keeps a verdict from becoming down until the self-check has said that we

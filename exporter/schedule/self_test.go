@@ -212,7 +212,11 @@ func TestBadResultsOfALateProgramCountForNothing(t *testing.T) {
 	run(t, Options{Logger: log.NewLogfmtLogger(said), Registry: reg}, func(s *Scheduler) {
 		var good atomic.Bool
 		good.Store(true)
-		s.Set([]Check{check("a", time.Millisecond, &good)})
+		c := check("a", time.Millisecond, &good)
+		c.Run = func(context.Context) probe.Result { // what lateness of ours could make
+			return probe.Result{Up: good.Load(), Reason: map[bool]probe.Reason{false: probe.Timeout}[good.Load()]}
+		}
+		s.Set([]Check{c})
 		wait(3 * time.Second)
 		good.Store(false)
 		for range 50 {
@@ -247,23 +251,29 @@ func TestBadResultsOfALateProgramCountForNothing(t *testing.T) {
 func TestALagIsMeasuredByTheTimeoutToo(t *testing.T) {
 	s := New(Options{})
 	s.own.note(10*time.Second, 60*time.Millisecond)
+	late := probe.Result{Reason: probe.Timeout}
 	for _, c := range []struct {
 		name    string
 		timeout time.Duration
 		began   time.Duration
+		result  probe.Result
 		want    string
 	}{
-		{"a fourth of its time", 200 * time.Millisecond, 9900 * time.Millisecond, reasonLag},
-		{"little of its time", time.Second, 9900 * time.Millisecond, ""},
-		{"it began later", 200 * time.Millisecond, 10300 * time.Millisecond, ""},
-		{"a timeout below our own ticks", time.Millisecond, 10300 * time.Millisecond, ""},
+		{"a fourth of its time", 200 * time.Millisecond, 9900 * time.Millisecond, late, reasonLag},
+		{"little of its time", time.Second, 9900 * time.Millisecond, late, ""},
+		{"it began later", 200 * time.Millisecond, 10300 * time.Millisecond, late, ""},
+		{"a timeout below our own ticks", time.Millisecond, 10300 * time.Millisecond, late, ""},
+		{"the server had enough of us", 200 * time.Millisecond, 9900 * time.Millisecond, probe.Result{Reason: probe.Status, HTTP: &probe.HTTPResult{}}, reasonLag},
+		{"half of a body", 200 * time.Millisecond, 9900 * time.Millisecond, probe.Result{Reason: probe.Body, HTTP: &probe.HTTPResult{Status: 200}}, reasonLag},
+		{"nobody listens, however late we are", 200 * time.Millisecond, 9900 * time.Millisecond, probe.Result{Reason: probe.Connect}, ""},
+		{"a wrong status, however late we are", 200 * time.Millisecond, 9900 * time.Millisecond, probe.Result{Reason: probe.Status, HTTP: &probe.HTTPResult{Status: 503}}, ""},
 	} {
-		if got := s.distrust(&task{Check: Check{Timeout: c.timeout}}, c.began, 10400*time.Millisecond); got != c.want {
+		if got := s.distrust(&task{Check: Check{Timeout: c.timeout}}, &c.result, c.began, 10400*time.Millisecond); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
 	s.wakeAt = 11 * time.Second // and has not woken
-	if got := s.distrust(&task{}, 11*time.Second, 12*time.Second); got != reasonLag {
+	if got := s.distrust(&task{}, &late, 11*time.Second, 12*time.Second); got != reasonLag {
 		t.Errorf("a loop that is late now: %q", got)
 	}
 }
