@@ -69,8 +69,9 @@ func parameters(w http.ResponseWriter, r *http.Request) (q url.Values, cut colle
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
+		return nil, cut, false
 	}
-	return q, cut, err == nil
+	return q, cut, true
 }
 
 // Scrape serves /scrape?device=NAME: what one device says, without the label
