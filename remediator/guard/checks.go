@@ -46,6 +46,9 @@ func inventory(s Step, w World) (string, string) {
 			return "along", fmt.Sprintf("%s would be moved too, and no policy of that name selects it", m)
 		}
 	}
+	if w.Policy.Name == "" {
+		return "", "no policy rules it, the device lists it at " + st.Address
+	}
 	return "", fmt.Sprintf("policy %s rules it, the device lists it at %s", w.Policy.Name, st.Address)
 }
 
@@ -81,7 +84,7 @@ func foreignHeld(s Step, w World) (string, string) {
 
 // byHand: a person gave it back, and isn't contradicted while the claim lasts.
 func byHand(w World) (string, string) {
-	return "released", fmt.Sprintf("%s had it given back while it was claimed: hands off until the claim has ended", w.Released)
+	return "released", fmt.Sprintf("%s took it over, or had it given back, while it was claimed: hands off until the claim has ended", w.Released)
 }
 
 // asLeft: only what we left, and how we left it, is given back.
@@ -116,7 +119,7 @@ func silence(s Step, w World) (string, string) {
 // agent: an agent check sets the same flags as we do, again and again; we would
 // fight with it.
 func agent(s Step, w World) (string, string) {
-	if w.Snapshot.States[s.Member].Agent && (s.To != edge.Ready || s.Bypass) {
+	if w.Snapshot.States[s.Member].Agent && (s.To != edge.Ready || s.Bypass || s.Share > 0) {
 		return "agent_check", "an agent check on the member sets its state: the two would fight"
 	}
 	return "", "no agent sets its state"

@@ -89,6 +89,10 @@ type Step struct {
 	// back by a little. Share is the configured weight that it gets; 0 leaves it.
 	Further bool `json:"further,omitempty"`
 	Share   int  `json:"share,omitempty"`
+
+	// Person is a person's own step, on whatever member: to a state, or with Share
+	// to a weight.
+	Person bool `json:"person,omitempty"`
 }
 
 // A World is all that guards may look at.
@@ -121,6 +125,7 @@ type World struct {
 	Released    string    // who had the member given back by hand, while the claim that it was held for lasts
 	Ineffective int       // steps in a row on the pool that changed nothing for the better
 	Approval    *Approval // what a person said of the step; nil: nobody was asked, or nobody has answered
+	Override    []string  // of a person's own step: the guards whose no they take upon themselves
 }
 
 // A Refusal says which guard said no, by a word for metrics and a line for people.
@@ -136,6 +141,8 @@ type Finding struct {
 	OK     bool   `json:"ok"`
 	Reason string `json:"reason,omitempty"`
 	Detail string `json:"detail"`
+
+	Overridden bool `json:"overridden,omitempty"` // it said no, and a person's word stands above it
 }
 
 // A Decision is what all guards said, in their order. Refusal is the first no.
@@ -221,6 +228,8 @@ func Reasons() (out []Refusal) {
 // Decide asks all guards. It is a function of its arguments alone.
 func Decide(s Step, w World) Decision {
 	switch {
+	case s.Person:
+		return decidePerson(s, w)
 	case s.Bypass:
 		return decide(s, w, bypassGuards)
 	case s.Further:
@@ -239,7 +248,7 @@ func decide(s Step, w World, by []row) Decision {
 }
 
 func (d *Decision) add(guard, reason, detail string) {
-	d.Findings = append(d.Findings, Finding{guard, reason == "", reason, detail})
+	d.Findings = append(d.Findings, Finding{Guard: guard, OK: reason == "", Reason: reason, Detail: detail})
 	if reason != "" && d.Refusal == nil {
 		d.Refusal = &Refusal{guard, reason, detail}
 	}
