@@ -237,7 +237,8 @@ func (k *keeper) written(p edge.Pool, receipt edge.Receipt, err error) {
 }
 
 // remember reads from the journal what a keeper needs to know of the time before
-// it: when each pool was written last, and which bypasses came to their limit.
+// it: when each pool was written last, which bypasses came to their limit, and which
+// orders of people have no outcome.
 func (k *keeper) remember() {
 	every, _ := k.dev.Whole()
 	images, err := k.r.journal.Entries(journal.Query{Event: "image", Since: time.Now().Add(-every), Member: edge.Member{Device: k.name}})
@@ -254,7 +255,7 @@ func (k *keeper) remember() {
 			delete(k.lapsed, *e.Member)
 		}
 	}
-	if err := errors.Join(err, err2, err3); err != nil {
+	if err := errors.Join(err, err2, err3, k.rememberErrands()); err != nil {
 		level.Error(k.r.logger).Log("msg", "journal not read", "device", k.name, "err", err)
 	}
 }
@@ -273,7 +274,7 @@ func (k *keeper) verify(ctx context.Context, acts []*act, sent error) {
 		to := k.goal(h).To
 		h.Phase = journal.Indeterminate
 		if k.put(h, journal.Entry{Event: "step", Admin: to.String(), Result: "indeterminate", Detail: "the device can't be read back: " + oneLine(err)}) == nil {
-			k.count(h.Member, to, "indeterminate")
+			k.r.metrics.step(by(h), h.Member, to.String(), "indeterminate")
 			level.Error(k.r.logger).Log("msg", "outcome unknown", "member", h.Member, "to", to, "sent", sent, "err", err)
 		}
 	}
@@ -290,7 +291,7 @@ func (k *keeper) settle(h *journal.Hold, snap edge.Snapshot, sent error) {
 		h.Phase = journal.Reverted
 		if k.put(h, journal.Entry{Event: "step", Admin: to.String(), Result: "applied", Detail: "given back, read back as it was before", Evidence: marshal(k.own[h.Member])}) == nil {
 			k.passes(true, "outcome")
-			k.count(h.Member, to, "applied")
+			k.r.metrics.step(by(h), h.Member, to.String(), "applied")
 			level.Info(k.r.logger).Log("msg", "member given back", "member", h.Member, "held", time.Since(h.Since).Round(time.Millisecond))
 			k.released(h)
 			delete(k.failures, h.Member)
@@ -365,7 +366,7 @@ func (k *keeper) failed(h *journal.Hold, to edge.Admin, sent error) {
 	f.count++
 	f.until = time.Now().Add(min(time.Duration(1<<min(f.count, 7))*2*time.Second, 5*time.Minute))
 	k.failures[h.Member] = f
-	k.count(h.Member, to, "failed")
+	k.r.metrics.step(by(h), h.Member, to.String(), "failed")
 	level.Error(k.r.logger).Log("msg", "step failed", "member", h.Member, "to", to, "tries", f.count, "err", detail)
 	e := journal.Entry{Event: "step", Admin: to.String(), Result: "failed", Detail: detail}
 	if h.Undo || h.Goal != nil {

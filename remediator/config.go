@@ -38,6 +38,17 @@ type Config struct {
 	Maintenance      []Maintenance     `yaml:"maintenance,omitempty"`
 	Policies         []Policy          `yaml:"policies,omitempty"`
 	Claims           []ClaimMap        `yaml:"claims,omitempty"`
+
+	manual bool // [WithoutAutomation]
+}
+
+// WithoutAutomation is what the remediator does where the configuration has no
+// section: nothing by itself, as there is no policy, and what people order. Their
+// steps are recorded in the journal, which is made when it isn't there.
+func WithoutAutomation(journal string) *Config {
+	c := &Config{Mode: Observe, Journal: journal, manual: true}
+	c.Validate(nil, nil) // fills in the rest; without a policy there is nothing to get wrong
+	return c
 }
 
 // A Source is an HTTP API that is asked.

@@ -21,6 +21,9 @@ var Failpoints = []string{
 	"give_back.read_back",   //
 	"give_back.outcome",     //
 	"release_pending.noted", // well again, and hold_down runs
+	"order.recorded",        // a person's order is durable, nothing is sent
+	"order.sent",            // the device has answered, or not
+	"order.outcome",         // what became of it is durable, nobody was told
 }
 
 // passes marks a failpoint.

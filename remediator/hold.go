@@ -58,7 +58,9 @@ func (k *keeper) tend(ctx context.Context, h *journal.Hold, snap edge.Snapshot, 
 // read decides, and nothing is sent again blindly (SAFETY.md I10, I11).
 func (k *keeper) resume(h *journal.Hold, snap edge.Snapshot, st edge.State) {
 	switch {
-	case h.Phase == journal.Reverted, h.Phase == journal.Failed && !h.Undo && h.Goal == nil:
+	case h.Phase == journal.Reverted:
+		k.released(h)
+	case h.Phase == journal.Failed && !h.Undo && h.Goal == nil:
 		k.drop(h, journal.Entry{})
 	case h.Phase == journal.Intent && h.Goal != nil:
 		k.stays(h, journal.Entry{Detail: "interrupted before anything was sent"})

@@ -44,6 +44,7 @@ type keeper struct {
 	queue    map[edge.Pool][]*act      // for a device that writes pools whole: this round's
 	wrote    map[edge.Pool]time.Time   // its last write
 	lapsed   map[edge.Member]time.Time // bypasses that came to their time limit
+	errands  []*errand                 // people's orders whose outcome isn't in the journal
 
 	flow       *flow                        // what the device counts, also before this keeper
 	candidates map[edge.Member]journal.Hold // as the journal has them
@@ -142,7 +143,7 @@ func (k *keeper) round(ctx context.Context) time.Duration {
 	if len(claimed) == 0 {
 		k.endCandidates(nil)
 	}
-	if len(claimed) == 0 && len(holds) == 0 {
+	if len(claimed) == 0 && len(holds) == 0 && len(k.errands) == 0 {
 		k.unwatch(nil)
 		k.forget(nil)
 		return 0
@@ -156,6 +157,12 @@ func (k *keeper) round(ctx context.Context) time.Duration {
 		return lookHeld
 	}
 	k.blind = false
+	if len(k.errands) > 0 && snap.ReadOnly == "" { // first: what comes of them may end a hold
+		if err := k.finishErrands(snap); err != nil {
+			return lookHeld
+		}
+		return shortest
+	}
 	targets := k.r.targets(k.set, claimed, snap)
 	k.forget(targets)
 	k.endCandidates(targets)

@@ -38,7 +38,7 @@ func newMetrics(reg prometheus.Registerer, r *Remediator) *metrics {
 		return f.NewCounterVec(prometheus.CounterOpts{Name: namespace + name, Help: help}, labels)
 	}
 	m := &metrics{
-		steps:           counter("steps_total", "Steps by outcome.", "device", "pool", "to", "result"),
+		steps:           counter("steps_total", "Steps by outcome, and by whose word: sluice, or a person's.", "device", "pool", "to", "result", "by"),
 		effects:         counter("effects_total", "Steps that took a member out, by what traffic and the pool's errors showed afterwards.", "device", "pool", "result"),
 		journalErrors:   f.NewCounter(prometheus.CounterOpts{Name: namespace + "journal_errors_total", Help: "Writes to the journal that failed; without a record nothing is done."}),
 		auditErrors:     f.NewCounter(prometheus.CounterOpts{Name: namespace + "audit_errors_total", Help: "Times that the audit stream could not be written."}),
@@ -62,6 +62,11 @@ func newMetrics(reg prometheus.Registerer, r *Remediator) *metrics {
 	}
 	reg.MustRegister(r)
 	return m
+}
+
+// step counts one; by says whose it was.
+func (m *metrics) step(by string, of edge.Member, to, result string) {
+	m.steps.WithLabelValues(of.Device, of.Pool, to, result, by).Inc()
 }
 
 // journalFailed counts a write that the journal could not make. That another

@@ -61,7 +61,7 @@ type Check interface {
 // Options are what a Remediator is made of. Config, ConfigHash, Devices, Checks
 // and Authenticated can be replaced while it runs, by [Remediator.Apply].
 type Options struct {
-	Config        *Config // validated; nil: serve the API, take no step
+	Config        *Config // validated; nil: serve the API, take no step; [WithoutAutomation]: people's steps alone
 	ConfigHash    string  // names the configuration in records
 	EvidenceHash  string  // of how we probe and whom we ask; a change of it makes the brake wait
 	Devices       map[string]Device

@@ -118,6 +118,9 @@ func (p *rerun) entry(e journal.Entry) (r Replayed, ok bool) {
 		r.Undecidable = "what is recorded can't be read: " + oneLine(err)
 		return r, true
 	}
+	if d.Step.Person {
+		return r, false // what people wanted is theirs to decide again
+	}
 	r.Then = Verdict{To: goalOf(d.Step), Refusal: d.Refusal}
 	switch e.Result {
 	case "dry_run":

@@ -133,7 +133,7 @@ func (k *keeper) restore(ctx context.Context, dev Restorer, p edge.Pool, object 
 	default:
 		out.Result, out.Detail = "failed", oneLine(err)
 	}
-	k.r.metrics.steps.WithLabelValues(p.Device, p.Name, "restore", out.Result).Inc()
+	k.r.metrics.step("person", pool, "restore", out.Result)
 	level.Warn(k.r.logger).Log("msg", "object put back by hand", "device", p.Device, "pool", p.Name, "actor", actor, "result", out.Result, "detail", out.Detail)
 	return out, k.r.journal.Append(journal.Entry{
 		Event: "step", Member: &pool, Actor: actor, Admin: "restore", Result: out.Result, Detail: out.Detail, At: time.Now(), Config: k.set.hash,

@@ -32,7 +32,9 @@ func (r *Remediator) build(o Options) (*settings, error) {
 		return s, nil
 	}
 	if len(o.Config.Alertmanagers) == 0 && !o.Authenticated {
-		return nil, ErrUnauthenticated
+		if !o.Config.manual { // a webhook leads to nothing there
+			return nil, ErrUnauthenticated
+		}
 	}
 	var entries []claims.Entry
 	for _, c := range o.Config.Claims {

@@ -232,7 +232,15 @@ func (k *keeper) refuse(t *target, d guard.Decision) {
 }
 
 func (k *keeper) count(m edge.Member, to edge.Admin, result string) {
-	k.r.metrics.steps.WithLabelValues(m.Device, m.Pool, to.String(), result).Inc()
+	k.r.metrics.step("sluice", m, to.String(), result)
+}
+
+// by says by whose word the command in hand was given.
+func by(h *journal.Hold) string {
+	if h.Undo && h.ReleaseBy != "" {
+		return "person"
+	}
+	return "sluice"
 }
 
 // takeOut makes the intent of a step. h is the candidate, or a hold that the

@@ -28,6 +28,11 @@ type Entry struct {
 
 	Remediation string `json:"remediation,omitempty"` // the hold's, when left empty
 
+	// Order ties a person's order, which is of event "order" and is its intent, to
+	// the "step" that says what became of it. Share is the weight that they asked for.
+	Order string `json:"order,omitempty"`
+	Share int    `json:"share,omitempty"`
+
 	Along []edge.Member `json:"along,omitempty"` // members of other pools that the step moved too
 
 	// Before and After are the device's own object around a write, byte for byte,

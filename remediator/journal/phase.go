@@ -35,7 +35,7 @@ const (
 // legal lists for each phase those that may follow it. To stay in a phase (a
 // lease renewed, a counter raised) is always legal, except in Closed.
 //
-// Five kinds of way are not in SAFETY.md's table and stand here because the
+// Six kinds of way are not in SAFETY.md's table and stand here because the
 // engine can't do without them; each leads to less being done, or through all
 // guards again:
 //   - any phase in which the member is out may find it changed by somebody else
@@ -45,7 +45,9 @@ const (
 //   - a device that forgot a hold (new process) gets a new Intent for it;
 //   - Indeterminate serves the way back too, so it may turn out Reverted;
 //   - a Superseded hold whose member only got another address is out by us alone:
-//     by a person's word it is given back (ReleasePending).
+//     by a person's word it is given back (ReleasePending);
+//   - a Superseded hold that a person took over through us goes on as a candidate
+//     (Guarded), so that their word stands while the claim lasts.
 var legal = map[Phase][]Phase{
 	"":               {Observed, Intent},
 	Observed:         {Pending, Closed},
@@ -61,7 +63,7 @@ var legal = map[Phase][]Phase{
 	ReleasePending:   {Reverting, Holding, Superseded, Expiring, Intent, Orphaned},
 	Reverting:        {Reverted, Indeterminate, Failed, Superseded, Orphaned},
 	Reverted:         {Closed, Guarded, Orphaned},
-	Superseded:       {Closed, Orphaned, ReleasePending},
+	Superseded:       {Closed, Orphaned, ReleasePending, Guarded},
 	Expiring:         {ReleasePending, Holding, Superseded, Intent, Orphaned},
 	Quarantined:      {Guarded, Closed},
 	Failed:           {Deferred, Intent, ReleasePending, Holding, Superseded, Orphaned, Closed},

@@ -41,6 +41,7 @@ func TestPhases(t *testing.T) {
 		{"no release without its own step of waiting (I14)", Holding, Reverting, false},
 		{"a relapse goes back to holding", ReleasePending, Holding, true},
 		{"what somebody else changed is never reverted (I7)", Superseded, Reverting, false},
+		{"what a person took over is judged anew, and by all guards (I7)", Superseded, Guarded, true},
 		{"nor taken out once more without a new hold (I7)", Superseded, Intent, false},
 		{"a lease that ends gives back nothing by itself (I13)", Expiring, Reverting, false},
 		{"an approval goes through the guards again (I17)", AwaitingApproval, Intent, false},
