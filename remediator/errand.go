@@ -82,9 +82,10 @@ func (k *keeper) conclude(out *Ordered, e *errand, snap edge.Snapshot, result, d
 		entry.Detail += "; " + e.reason
 	}
 	entry.Left = out.After
-	err := journal.ErrConflict
+	var err error
 	for range 5 { // a person may write to the same records through another replica
-		if err = k.write(e, entry, snap); !errors.Is(err, journal.ErrConflict) && !errors.Is(err, journal.ErrHeld) {
+		err = k.write(e, entry, snap)
+		if !errors.Is(err, journal.ErrConflict) {
 			break
 		}
 	}

@@ -3,6 +3,7 @@ package remediator
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"time"
 
@@ -73,6 +74,59 @@ func (e engine) Answer(ctx context.Context, m edge.Member, yes bool, actor, note
 		return control.NotFound(err)
 	}
 	return err
+}
+
+// Order answers with whatever can be written as JSON, and with the code that tells
+// people whose turn it is. See [Remediator.Order].
+func (e engine) Order(ctx context.Context, o control.Order) (any, error) {
+	out, err := e.Remediator.Order(ctx, PersonOrder{
+		Member: o.Member, To: o.To, Share: o.Weight, Override: o.Override, Reason: o.Reason, Actor: o.Actor,
+	})
+	switch {
+	case errors.Is(err, ErrNoDevice):
+		return nil, control.NotFound(err)
+	case errors.Is(err, ErrOverride), errors.Is(err, ErrWeight):
+		return nil, control.BadRequest(err)
+	case err != nil && out.Result == "":
+		return nil, control.Problem(http.StatusServiceUnavailable, nil, err)
+	case err != nil: // done, and not recorded
+		return nil, control.Problem(http.StatusServiceUnavailable, out, err)
+	}
+	if code := codeOf(out); code != http.StatusOK {
+		return nil, control.Problem(code, out, errors.New(out.problem()))
+	}
+	return out, nil
+}
+
+// codeOf is what an order is answered with.
+func codeOf(out Ordered) int {
+	switch out.Result {
+	case "applied", "unchanged", "dry_run":
+		return http.StatusOK
+	case "failed": // the device's word
+		return http.StatusBadGateway
+	case "indeterminate":
+		return http.StatusServiceUnavailable
+	case "superseded", "replanned":
+		return http.StatusConflict
+	}
+	switch no := out.Decision.Refusal; {
+	case no == nil:
+		return http.StatusInternalServerError
+	case no.Reason == "unknown_pool", no.Reason == "unknown_member":
+		return http.StatusNotFound
+	case no.Reason == "device_blind", no.Guard == "leader":
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusConflict
+}
+
+// problem is why an order wasn't carried out, in one line: a guard's name first.
+func (o Ordered) problem() string {
+	if no := o.Decision.Refusal; no != nil {
+		return no.Guard + ": " + no.Detail
+	}
+	return o.Result + ": " + o.Detail
 }
 
 // AnswerTTL is how long a word on a step by this policy is worth something.

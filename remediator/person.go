@@ -1,7 +1,6 @@
 package remediator
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -285,7 +284,9 @@ func (k *keeper) worldFor(snap edge.Snapshot, p *Policy, o PersonOrder, own map[
 	for _, other := range snap.Along[o.Member] {
 		rules := k.set.forPerson(other)
 		w.Along[other] = k.set.limits(rules, other)
-		w.Closed = cmp.Or(w.Closed, rules.closed(w.Now))
+		if w.Closed == "" {
+			w.Closed = rules.closed(w.Now)
+		}
 	}
 	return w, err
 }

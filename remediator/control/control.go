@@ -1,11 +1,13 @@
 // Package control is the part of the HTTP API by which people steer the
 // remediator: freeze it, see what it holds and did, ask what it would do, approve
-// a step that waits for that, and make it give a member back. Nothing here waits for a device or for the
+// a step that waits for that, make it give a member back, and put members in a
+// state themselves. But for that last, and for restore, nothing here waits for a device or for the
 // engine's turn: a freeze is in the journal when the answer goes out, also while
 // a device hangs (SAFETY.md I19).
 //
 // Every answer is {"success": true, "status_code": 200, "data": {...}}, or
-// {"success": false, "status_code": 4xx, "error": "one line"}.
+// {"success": false, "status_code": 4xx, "error": "one line"}; what guards said of a
+// step that wasn't taken comes as data beside the error.
 package control
 
 import (
@@ -59,6 +61,10 @@ type Engine interface {
 	// Restore puts a stored object of a pool back, through guards and journal, and
 	// says what came of it. The answer goes out as JSON.
 	Restore(ctx context.Context, p edge.Pool, object []byte, actor, reason string) (any, error)
+	// Order carries out a person's step on a member, through guards and journal,
+	// and says what came of it. It waits for the member's device, within limits.
+	// The answer goes out as JSON.
+	Order(ctx context.Context, o Order) (any, error)
 }
 
 // Options of [Handler].
@@ -71,7 +77,7 @@ type Options struct {
 }
 
 // Handler answers everything below /api/v1/ that this package knows: freeze,
-// holds, candidates, approvals, steps, explain and restore. Requests that a
+// holds, candidates, approvals, members, steps, explain and restore. Requests that a
 // browser sends for another site's page are refused.
 func Handler(o Options) http.Handler {
 	if o.Actor == nil {
@@ -81,18 +87,22 @@ func Handler(o Options) http.Handler {
 	for path, methods := range map[string]methods{
 		"/api/v1/freeze": {"GET": o.frozen, "POST": o.freeze, "DELETE": o.thaw},
 		"/api/v1/holds":  {"GET": o.holds},
-		"/api/v1/holds/{device}/{pool}/{member}/release": {"POST": o.release},
-		"/api/v1/candidates":                             {"GET": o.candidates},
-		"/api/v1/approvals":                              {"GET": o.approvals},
-		"/api/v1/approvals/{device}/{pool}/{member}":     {"POST": o.answer},
-		"/api/v1/steps":                                  {"GET": o.steps},
-		"/api/v1/explain":                                {"POST": o.explain},
-		"/api/v1/pools/{device}/{pool}/restore":          {"POST": o.restore},
+		"/api/v1/holds/{device}/{pool}/{member}/release":  {"POST": o.release},
+		"/api/v1/candidates":                              {"GET": o.candidates},
+		"/api/v1/approvals":                               {"GET": o.approvals},
+		"/api/v1/approvals/{device}/{pool}/{member}":      {"POST": o.answer},
+		"/api/v1/steps":                                   {"GET": o.steps},
+		"/api/v1/members/{device}/{pool}/{member}/drain":  {"POST": o.order(edge.Drain)},
+		"/api/v1/members/{device}/{pool}/{member}/maint":  {"POST": o.order(edge.Maint)},
+		"/api/v1/members/{device}/{pool}/{member}/ready":  {"POST": o.order(edge.Ready)},
+		"/api/v1/members/{device}/{pool}/{member}/weight": {"POST": o.weigh},
+		"/api/v1/explain":                                 {"POST": o.explain},
+		"/api/v1/pools/{device}/{pool}/restore":           {"POST": o.restore},
 	} {
 		mux.Handle(path, methods)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, nil, problem(http.StatusNotFound, "no such path: want freeze, holds, candidates, approvals, steps, explain or pools below /api/v1/"))
+		reply(w, nil, problem(http.StatusNotFound, "no such path: want freeze, holds, candidates, approvals, members, steps, explain or pools below /api/v1/"))
 	})
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -134,12 +144,13 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type problemError struct {
 	code int
 	text string
+	data any // what there is to tell besides; may be nil
 }
 
 func (e *problemError) Error() string { return e.text }
 
 func problem(code int, format string, args ...any) error {
-	return &problemError{code, fmt.Sprintf(format, args...)}
+	return &problemError{code: code, text: fmt.Sprintf(format, args...)}
 }
 
 // NotFound says that what was asked for is not there.
@@ -147,6 +158,10 @@ func NotFound(err error) error { return problem(http.StatusNotFound, "%s", line(
 
 // BadRequest says that what was asked for is wrong.
 func BadRequest(err error) error { return problem(http.StatusBadRequest, "%s", line(err)) }
+
+// Problem is an answer with another code than 200, and with data that say more
+// than the error.
+func Problem(code int, data any, err error) error { return &problemError{code, line(err), data} }
 
 type envelope struct {
 	Success    bool   `json:"success"`
@@ -160,7 +175,7 @@ func reply(w http.ResponseWriter, data any, err error) {
 	if err != nil {
 		e = envelope{StatusCode: http.StatusInternalServerError, Error: line(err)}
 		if p := (*problemError)(nil); errors.As(err, &p) {
-			e.StatusCode = p.code
+			e.StatusCode, e.Data = p.code, p.data
 		}
 	}
 	body, err := json.Marshal(e)

@@ -25,6 +25,7 @@ type engine struct {
 	woken    int
 	released []string
 	labels   map[string]string
+	orders   []Order
 	err      error
 }
 
@@ -58,6 +59,11 @@ func (e *engine) Restore(_ context.Context, p edge.Pool, object []byte, actor, r
 		return nil, NotFound(errors.New("no such device"))
 	}
 	e.released = append(e.released, strings.Join([]string{p.String(), string(object), actor, reason}, "|"))
+	return map[string]string{"result": "applied"}, e.err
+}
+
+func (e *engine) Order(_ context.Context, o Order) (any, error) {
+	e.orders = append(e.orders, o)
 	return map[string]string{"result": "applied"}, e.err
 }
 
@@ -131,6 +137,17 @@ func TestMistakesAreSaid(t *testing.T) {
 		{"a method that isn't", "PUT", "/api/v1/freeze", `{}`, 405, "use DELETE or GET or POST"},
 		{"holds can't be posted", "POST", "/api/v1/holds", `{}`, 405, "use GET"},
 		{"a release can't be got", "GET", "/api/v1/holds/edge1/shop/s1/release", ``, 405, "use POST"},
+		{"a step can't be got", "GET", "/api/v1/members/edge1/shop/s1/drain", ``, 405, "use POST"},
+		{"a step that isn't", "POST", "/api/v1/members/edge1/shop/s1/stop", ``, 404, "no such path"},
+		{"a step on no member", "POST", "/api/v1/members/edge1/shop/drain", ``, 404, "no such path"},
+		{"a step with a key that is none", "POST", "/api/v1/members/edge1/shop/s1/drain", `{"force":true}`, 400, `unknown field "force"`},
+		{"a step with a reason of two lines", "POST", "/api/v1/members/edge1/shop/s1/drain", `{"reason":"a\nb"}`, 400, "one line of printable text"},
+		{"an override without a reason", "POST", "/api/v1/members/edge1/shop/s1/drain", `{"override":["load"]}`, 400, "reason is missing"},
+		{"more overrides than guards", "POST", "/api/v1/members/edge1/shop/s1/drain", `{"reason":"x","override":["a"` + strings.Repeat(`,"a"`, mostOverrides) + `]}`, 400, "not so many guards"},
+		{"a weight with a state", "POST", "/api/v1/members/edge1/shop/s1/ready", `{"weight":5}`, 400, "leave it out"},
+		{"no weight", "POST", "/api/v1/members/edge1/shop/s1/weight", `{"reason":"x"}`, 400, "a number from 1 on"},
+		{"a weight of nothing", "POST", "/api/v1/members/edge1/shop/s1/weight", `{"weight":0}`, 400, "a number from 1 on"},
+		{"a weight that is no number", "POST", "/api/v1/members/edge1/shop/s1/weight", `{"weight":"5"}`, 400, "body: "},
 		{"a path that isn't", "GET", "/api/v1/hold", ``, 404, "no such path"},
 		{"a hold that isn't", "POST", "/api/v1/holds/edge1/shop/s9/release", ``, 404, `no hold on "edge1/shop/s9"`},
 		{"a hold with a newline in it", "POST", "/api/v1/holds/edge1/shop/s1%0Ashutdown/release", ``, 404, `no hold on "edge1/shop/s1\nshutdown"`},

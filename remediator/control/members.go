@@ -1,0 +1,81 @@
+package control
+
+import (
+	"net/http"
+
+	"github.com/sluice-project/sluice/edge"
+)
+
+// An Order is a person's step on one member.
+type Order struct {
+	Member   edge.Member
+	To       edge.Admin
+	Weight   int      // above 0: the weight that it is to get, and To doesn't count
+	Override []string // names of guards whose no they take upon themselves
+	Reason   string
+	Actor    string
+}
+
+// mostOverrides bounds a list: there are fewer guards.
+const mostOverrides = 20
+
+// orderBody is what the four actions take; the body may be empty but for weight.
+type orderBody struct {
+	Reason   string   `json:"reason"`
+	Override []string `json:"override"`
+	Weight   *int     `json:"weight"`
+}
+
+// order answers POST /api/v1/members/{device}/{pool}/{member}/drain, maint and
+// ready. The body may be empty, or
+// {"reason": "...", "override": ["min_serving"]}; an override wants a reason.
+// 409 says that a guard refused; its name is the error's first word.
+func (o Options) order(to edge.Admin) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		in, out, err := o.read(r)
+		if err != nil {
+			return nil, err
+		}
+		if in.Weight != nil {
+			return nil, problem(http.StatusBadRequest, "weight is for .../weight: leave it out")
+		}
+		out.To = to
+		return o.Engine.Order(r.Context(), out)
+	}
+}
+
+// weigh answers POST /api/v1/members/{device}/{pool}/{member}/weight, which takes
+// {"weight": 50} beside what the others take: the weight itself, from 1 on.
+func (o Options) weigh(r *http.Request) (any, error) {
+	in, out, err := o.read(r)
+	if err != nil {
+		return nil, err
+	}
+	if in.Weight == nil || *in.Weight < 1 {
+		return nil, problem(http.StatusBadRequest, `want {"weight": 50}: a number from 1 on; to take a member out, drain it`)
+	}
+	out.Weight = *in.Weight
+	return o.Engine.Order(r.Context(), out)
+}
+
+func (o Options) read(r *http.Request) (in orderBody, out Order, err error) {
+	out = Order{
+		Member: edge.Member{Device: r.PathValue("device"), Pool: r.PathValue("pool"), Name: r.PathValue("member")},
+		Reason: "by hand", Actor: o.Actor(r),
+	}
+	if r.ContentLength != 0 {
+		if err := read(r, &in); err != nil {
+			return in, out, err
+		}
+	}
+	if in.Reason != "" || len(in.Override) > 0 {
+		if out.Reason, err = oneLine("reason", in.Reason); err != nil {
+			return in, out, err
+		}
+	}
+	if len(in.Override) > mostOverrides {
+		return in, out, problem(http.StatusBadRequest, "override: there are not so many guards")
+	}
+	out.Override = in.Override
+	return in, out, nil
+}
