@@ -40,6 +40,9 @@ var crashes = map[string]crash{
 // not repeated after the crash: it was durable (SAFETY.md I9, I10, I11).
 func TestACrashAtEveryFailpointLosesNothing(t *testing.T) {
 	for _, name := range remediator.Failpoints {
+		if ofAPerson(name) {
+			continue // not on the way of a step of ours
+		}
 		t.Run(name, func(t *testing.T) {
 			c, known := crashes[name]
 			if !known {
