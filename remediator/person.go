@@ -184,7 +184,8 @@ func (k *keeper) orderOnce(ctx context.Context, o PersonOrder) (out Ordered, aga
 		Decision: marshal(out.Decision), World: record(w, o.Member), Row: row(w, o.Member), Along: snap.Along[o.Member],
 	}
 	if out.Decision.Refusal != nil {
-		return out, false, k.refuseFor(&out, entry)
+		err := k.refuseFor(&out, entry)
+		return out, false, err
 	}
 	before := snap.States[o.Member]
 	out.Before = &before
@@ -261,9 +262,10 @@ func (k *keeper) blindFor(p *Policy, o PersonOrder, why error) (Ordered, bool, e
 		Now: time.Now(), Freeze: k.r.frozen(), Blind: oneLine(why), Policy: k.set.limits(p, o.Member), Standing: k.r.standing(), Override: o.Override,
 	}
 	out := Ordered{Member: o.Member, Decision: guard.Decide(guard.Step{Member: o.Member, To: o.To, Share: o.Share, Person: true}, w)}
-	return out, false, k.refuseFor(&out, journal.Entry{
+	err := k.refuseFor(&out, journal.Entry{
 		Member: &o.Member, Policy: p.Name, Admin: o.goal(), Actor: o.Actor, Config: k.set.hash, Share: o.Share, Decision: marshal(out.Decision),
 	})
+	return out, false, err
 }
 
 // refuseFor records a guard's no, each time: somebody asked.

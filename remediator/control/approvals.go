@@ -156,7 +156,7 @@ func (o Options) answer(r *http.Request) (any, error) {
 	reason := ""
 	if !*in.Approve || in.Reason != "" {
 		var err error
-		if reason, err = oneLine("reason", in.Reason); err != nil {
+		if reason, err = oneLine(in.Reason); err != nil {
 			return nil, err
 		}
 	}

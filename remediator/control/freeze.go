@@ -39,7 +39,7 @@ func (o Options) freeze(r *http.Request) (any, error) {
 	if err := read(r, &in); err != nil {
 		return nil, err
 	}
-	reason, err := oneLine("reason", in.Reason)
+	reason, err := oneLine(in.Reason)
 	if err != nil {
 		return nil, err
 	}
@@ -73,16 +73,16 @@ func (o Options) thaw(r *http.Request) (any, error) {
 	return freezeAnswer{}, nil
 }
 
-// oneLine checks a text that people will read in one line, in logs too.
-func oneLine(name, s string) (string, error) {
+// oneLine checks a reason, which people will read in one line, in logs too.
+func oneLine(s string) (string, error) {
 	s = strings.TrimSpace(s)
 	switch {
 	case s == "":
-		return "", problem(http.StatusBadRequest, "%s is missing: say why, for those who come after", name)
+		return "", problem(http.StatusBadRequest, "reason is missing: say why, for those who come after")
 	case utf8.RuneCountInString(s) > maxReason:
-		return "", problem(http.StatusBadRequest, "%s: at most %d characters", name, maxReason)
+		return "", problem(http.StatusBadRequest, "reason: at most %d characters", maxReason)
 	case strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) }):
-		return "", problem(http.StatusBadRequest, "%s: one line of printable text, please", name)
+		return "", problem(http.StatusBadRequest, "reason: one line of printable text, please")
 	}
 	return s, nil
 }

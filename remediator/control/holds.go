@@ -48,7 +48,7 @@ func (o Options) release(r *http.Request) (any, error) {
 	reason := "by hand"
 	if in.Reason != "" {
 		var err error
-		if reason, err = oneLine("reason", in.Reason); err != nil {
+		if reason, err = oneLine(in.Reason); err != nil {
 			return nil, err
 		}
 	}

@@ -69,7 +69,7 @@ func (o Options) read(r *http.Request) (in orderBody, out Order, err error) {
 		}
 	}
 	if in.Reason != "" || len(in.Override) > 0 {
-		if out.Reason, err = oneLine("reason", in.Reason); err != nil {
+		if out.Reason, err = oneLine(in.Reason); err != nil {
 			return in, out, err
 		}
 	}

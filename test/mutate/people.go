@@ -10,7 +10,7 @@ var peopleEdits = []edit{
 
 	{ids: "I11", what: "a person's order is sent without a record", dir: engine, texts: one("		return out, false, err // never act without a record\n", "		_ = err\n")},
 	{ids: "I11", what: "the intent of a person's order isn't recorded", dir: engine, texts: one("	if err := k.r.journal.Append(entry); err != nil {\n		k.r.metrics", "	if err := error(nil); err != nil {\n		k.r.metrics")},
-	{ids: "I1, I23", what: "a person's order is carried out although a guard refuses", dir: engine, texts: one("	if out.Decision.Refusal != nil {\n		return out, false, k.refuseFor(&out, entry)\n	}\n", "")},
+	{ids: "I1, I23", what: "a person's order is carried out although a guard refuses", dir: engine, texts: never("out.Decision.Refusal != nil")},
 	{ids: "I23", what: "a refusal to a person isn't recorded", dir: engine, texts: one("	return k.r.journal.AppendUnfenced(e)\n", "	return nil\n")},
 	{ids: "I23", what: "a refusal to a person isn't counted", dir: engine, texts: one("	k.r.metrics.refusals.WithLabelValues(no.Guard, no.Reason).Inc()\n	level.Warn(k.r.logger).Log(\"msg\", \"person's step refused\"", "	level.Warn(k.r.logger).Log(\"msg\", \"person's step refused\"")},
 	{ids: "I17", what: "a person's step is decided on the look before the questions", dir: engine, texts: one("		if snap, err = k.look(ctx); err != nil { // again, after", "		if err != nil { // again, after")},
