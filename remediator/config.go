@@ -44,12 +44,16 @@ type Config struct {
 
 // WithoutAutomation is what the remediator does where the configuration has no
 // section: nothing by itself, as there is no policy, and what people order. Their
-// steps are recorded in the journal, which is made when it isn't there.
+// steps are recorded in the journal, which is made when it isn't there; empty is
+// the default one.
 func WithoutAutomation(journal string) *Config {
 	c := &Config{Mode: Observe, Journal: journal, manual: true}
 	c.Validate(nil, nil) // fills in the rest; without a policy there is nothing to get wrong
 	return c
 }
+
+// Manual says that the configuration is [WithoutAutomation].
+func (c *Config) Manual() bool { return c.manual }
 
 // A Source is an HTTP API that is asked.
 type Source struct {

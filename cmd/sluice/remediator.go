@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"go.yaml.in/yaml/v3"
@@ -57,6 +60,7 @@ type routes struct {
 
 func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes) (err error) {
 	reg := newRegistry()
+	l = withPeople(l, logger)
 	how := fleetOptions{logger: logger, calls: newAPICalls(reg)}
 	o, err := remediatorOptions(how, l)
 	if err != nil {
@@ -76,7 +80,7 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 	defer func() { err = errors.Join(err, r.Close()) }()
 
 	keep := newKeeper(l, logger, reg, func(l *loaded) error {
-		o, err := remediatorOptions(how, l)
+		o, err := remediatorOptions(how, withPeople(l, logger))
 		if err != nil {
 			return err
 		}
@@ -101,11 +105,40 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 		append(side.actors(), actor{"remediator", r.Run}, actor{"reload", keep.onHangup})...)
 }
 
+// withPeople gives a configuration without a section what people's own steps need,
+// a journal, where one can be kept. Without it the API only shows.
+func withPeople(l *loaded, logger log.Logger) *loaded {
+	if l.Remediation != nil {
+		return l
+	}
+	c := remediator.WithoutAutomation("")
+	if err := writable(filepath.Dir(c.Journal)); err != nil {
+		level.Warn(logger).Log("msg", "people's steps can't be recorded, and so not taken", "journal", c.Journal, "err", err)
+		return l
+	}
+	with := *l
+	with.Remediation = c
+	return &with
+}
+
+// writable makes a folder if there is none, and says why nothing can be put in it.
+func writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".writable-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
 // remediatorOptions builds what the remediator is made of, besides its metrics.
 func remediatorOptions(how fleetOptions, l *loaded) (remediator.Options, error) {
-	// Below mode approve nothing is written at all, not even to find out whether it
+	// Below mode approve nothing is written unasked, not even to find out whether it
 	// could be.
-	how.write = how.calls != nil && l.Remediation != nil && (l.Remediation.Mode == remediator.Auto || l.Remediation.Mode == remediator.Approve)
+	how.write = how.calls != nil && l.Remediation != nil &&
+		(l.Remediation.Mode == remediator.Auto || l.Remediation.Mode == remediator.Approve || l.Remediation.Manual())
 	devices, err := newFleet(l, how)
 	if err != nil {
 		return remediator.Options{}, err
