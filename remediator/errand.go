@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/go-kit/log/level"
 
@@ -97,6 +98,9 @@ func (k *keeper) conclude(out *Ordered, e *errand, snap edge.Snapshot, result, d
 	k.errands = slices.DeleteFunc(k.errands, func(o *errand) bool { return o == e })
 	if result == "applied" || result == "unchanged" {
 		delete(k.failures, e.member)
+		if out.After != nil && e.share == 0 {
+			k.r.noteHand(e, *out.After, time.Now())
+		}
 	}
 	k.r.metrics.step("person", e.member, e.goal(), result)
 	level.Info(k.r.logger).Log("msg", "person's step", "member", e.member, "to", e.goal(), "weight", e.share, "actor", e.actor, "result", result, "detail", entry.Detail)
@@ -219,10 +223,17 @@ func (k *keeper) rememberErrands() error {
 		return err
 	}
 	known := map[string]bool{}
+	last := map[string]journal.Entry{} // by order, what came of it where that is how the member was left
 	for _, s := range steps {
 		known[s.Order] = known[s.Order] || s.Order != "" && s.Result != "indeterminate"
+		if s.Order != "" && s.Left != nil && s.Share == 0 && (s.Result == "applied" || s.Result == "unchanged") {
+			last[s.Order] = s
+		}
 	}
 	for _, o := range orders {
+		if s, done := last[o.Order]; done {
+			k.r.noteHand(&errand{member: *o.Member, actor: o.Actor, reason: o.Detail}, *s.Left, s.At)
+		}
 		if known[o.Order] || o.Preimage == nil {
 			continue
 		}

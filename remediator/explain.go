@@ -98,6 +98,15 @@ func (e engine) Order(ctx context.Context, o control.Order) (any, error) {
 	return out, nil
 }
 
+// Members answers with whatever can be written as JSON. See [Remediator.Members].
+func (e engine) Members(ctx context.Context, device, pool string) (any, error) {
+	out, err := e.Remediator.Members(ctx, device, pool)
+	if err != nil {
+		return nil, control.Problem(http.StatusServiceUnavailable, nil, err)
+	}
+	return out, nil
+}
+
 // codeOf is what an order is answered with.
 func codeOf(out Ordered) int {
 	switch out.Result {

@@ -78,6 +78,35 @@ func (a asked) Ask(ctx context.Context, st edge.State) guard.Evidence {
 	return a.probe.Ask(ctx, st)
 }
 
+// asking has something to do when it is asked for a member's row, which is after the
+// decision and before its record.
+type asking struct {
+	*device
+	asked func()
+}
+
+func (d asking) Look(ctx context.Context) (edge.Snapshot, error) {
+	snap, err := d.device.Look(ctx)
+	snap.Row = func(edge.Member) string { d.asked(); return "" }
+	return snap, err
+}
+
+func TestI11WhatAPersonOrdersIsNotSentWhenItsIntentIsNotRecorded(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.again(func(o *Options) {
+			o.Devices["edge1"] = asking{w.device, func() {
+				if err := w.r.journal.Close(); err != nil {
+					t.Error(err)
+				}
+			}}
+		}, nil)
+		if out, err := w.r.Order(w.t.Context(), PersonOrder{Member: s1, To: edge.Drain, Actor: "ann"}); err == nil {
+			t.Errorf("got %+v", out)
+		}
+		w.wantWrites(0)
+	})
+}
+
 func TestI12TheObjectBeforeAPersonsWriteIsKept(t *testing.T) {
 	inWorldWith(t, writesWhole, nil, func(w *world) {
 		w.wait(time.Second)

@@ -110,6 +110,8 @@ type Remediator struct {
 	episodes  map[string]string         // key of a claim -> the remediation that its steps belong to
 	readOnly  map[string]string         // device -> why no step can be taken there; "" when one can
 	heard     map[edge.Member]time.Time // when the last evidence on a member came
+	hands     map[edge.Member]hand      // what people did last through us
+	glances   map[string]*glance        // by device
 }
 
 // New opens the journal. A journal that can't be read is no reason not to start:
@@ -127,7 +129,8 @@ func New(o Options) (*Remediator, error) {
 	r := &Remediator{
 		logger: o.Logger, started: time.Now(), failpoint: o.Failpoint, ledger: newLedger(), coordinator: o.Coordinator, audit: o.Audit,
 		hint: make(chan struct{}, 1), apply: make(chan struct{}, 1),
-		said: map[string]string{}, episodes: map[string]string{}, readOnly: map[string]string{}, heard: map[edge.Member]time.Time{}, keepers: map[string]*keeper{}, flows: map[string]*flow{},
+		said: map[string]string{}, episodes: map[string]string{}, readOnly: map[string]string{}, heard: map[edge.Member]time.Time{},
+		hands: map[edge.Member]hand{}, glances: map[string]*glance{}, keepers: map[string]*keeper{}, flows: map[string]*flow{},
 	}
 	if r.coordinator == nil {
 		r.coordinator = coordinate.Local{}

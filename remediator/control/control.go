@@ -1,7 +1,7 @@
 // Package control is the part of the HTTP API by which people steer the
 // remediator: freeze it, see what it holds and did, ask what it would do, approve
 // a step that waits for that, make it give a member back, and put members in a
-// state themselves. But for that last, and for restore, nothing here waits for a device or for the
+// state themselves. But for members and restore, nothing here waits for a device or for the
 // engine's turn: a freeze is in the journal when the answer goes out, also while
 // a device hangs (SAFETY.md I19).
 //
@@ -65,6 +65,9 @@ type Engine interface {
 	// and says what came of it. It waits for the member's device, within limits.
 	// The answer goes out as JSON.
 	Order(ctx context.Context, o Order) (any, error)
+	// Members are those of a device and pool, each with who set its state; an empty
+	// name is all of them. The answer goes out as JSON.
+	Members(ctx context.Context, device, pool string) (any, error)
 }
 
 // Options of [Handler].
@@ -92,6 +95,7 @@ func Handler(o Options) http.Handler {
 		"/api/v1/approvals":                               {"GET": o.approvals},
 		"/api/v1/approvals/{device}/{pool}/{member}":      {"POST": o.answer},
 		"/api/v1/steps":                                   {"GET": o.steps},
+		"/api/v1/members":                                 {"GET": o.members},
 		"/api/v1/members/{device}/{pool}/{member}/drain":  {"POST": o.order(edge.Drain)},
 		"/api/v1/members/{device}/{pool}/{member}/maint":  {"POST": o.order(edge.Maint)},
 		"/api/v1/members/{device}/{pool}/{member}/ready":  {"POST": o.order(edge.Ready)},

@@ -67,6 +67,10 @@ func (e *engine) Order(_ context.Context, o Order) (any, error) {
 	return map[string]string{"result": "applied"}, e.err
 }
 
+func (e *engine) Members(_ context.Context, device, pool string) (any, error) {
+	return map[string]string{"device": device, "pool": pool}, e.err
+}
+
 type api struct {
 	handler http.Handler
 	engine  *engine
@@ -138,6 +142,9 @@ func TestMistakesAreSaid(t *testing.T) {
 		{"holds can't be posted", "POST", "/api/v1/holds", `{}`, 405, "use GET"},
 		{"a release can't be got", "GET", "/api/v1/holds/edge1/shop/s1/release", ``, 405, "use POST"},
 		{"a step can't be got", "GET", "/api/v1/members/edge1/shop/s1/drain", ``, 405, "use POST"},
+		{"members can't be posted", "POST", "/api/v1/members", `{}`, 405, "use GET"},
+		{"members by what isn't", "GET", "/api/v1/members?member=s1", ``, 400, "want device or pool"},
+		{"members of two pools", "GET", "/api/v1/members?pool=a&pool=b", ``, 400, "want device or pool, once"},
 		{"a step that isn't", "POST", "/api/v1/members/edge1/shop/s1/stop", ``, 404, "no such path"},
 		{"a step on no member", "POST", "/api/v1/members/edge1/shop/drain", ``, 404, "no such path"},
 		{"a step with a key that is none", "POST", "/api/v1/members/edge1/shop/s1/drain", `{"force":true}`, 400, `unknown field "force"`},

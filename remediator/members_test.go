@@ -1,0 +1,89 @@
+package remediator
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-project/sluice/edge"
+)
+
+func TestMembersSayWhoSetTheirState(t *testing.T) {
+	inHands(t, nil, func(w *world) {
+		w.device.change(func() {
+			settled, theirs := member("s4"), member("s5")
+			w.device.states[settled] = edge.State{Member: settled, Admin: edge.Maint, Marks: "CMAINT", Settled: true}
+			w.device.states[theirs] = edge.State{Member: theirs, Admin: edge.Drain, Marks: "FDRAIN"}
+		})
+		w.fail(s1)
+		w.wait(time.Second)
+		began := time.Now()
+		w.order(PersonOrder{Member: s2, To: edge.Maint, Reason: "a new disk", Override: []string{"min_serving", "budget"}}, "applied")
+		shown := func() (out []string) {
+			w.t.Helper()
+			got, err := w.r.Members(w.t.Context(), "edge1", "shop")
+			if err != nil || got.Count != 5 || len(got.Devices) != 1 || got.Devices[0].Error != "" {
+				t.Errorf("got %+v, %v", got, err)
+			}
+			for _, m := range got.Members {
+				line := m.Member.Name + " " + m.Marks
+				if s := m.Set; s != nil {
+					line += fmt.Sprintf(": %s %s %s %s %s", s.By, s.Actor, s.Reason, s.Policy, s.Phase)
+				}
+				if m.Set != nil && m.Set.By == "person" && !m.Set.Since.Equal(began) {
+					t.Errorf("since %s; want %s", m.Set.Since, began)
+				}
+				out = append(out, strings.TrimSpace(line))
+			}
+			return out
+		}
+		want := []string{
+			"s1 FDRAIN: sluice  as the test says drain holding", "s2 FMAINT: person ann a new disk", "s3",
+			"s4 CMAINT: device", "s5 FDRAIN: unknown",
+		}
+		if diff := cmp.Diff(want, shown()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		w.restart()
+		w.wait(2 * time.Second)
+		if diff := cmp.Diff(want, shown()); diff != "" {
+			t.Errorf("after a restart (-want +got):\n%s", diff)
+		}
+		w.device.change(func() { w.device.put(s2, edge.Drain) }) // somebody
+		w.wait(2 * time.Second)
+		want[1] = "s2 FDRAIN: unknown"
+		if diff := cmp.Diff(want, shown()); diff != "" {
+			t.Errorf("after somebody's change (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestADeviceThatHangsDelaysMembersByOneLook(t *testing.T) {
+	inHands(t, nil, func(w *world) {
+		w.again(func(o *Options) { o.Devices["edge2"] = renamed{newDevice(member("s1")), "edge2"} }, nil)
+		w.device.change(func() { w.device.hang = time.Hour })
+		began := time.Now()
+		done := make(chan Roster)
+		const many = 50
+		for range many {
+			go func() {
+				got, err := w.r.Members(w.t.Context(), "", "")
+				if err != nil {
+					t.Error(err)
+				}
+				done <- got
+			}()
+		}
+		for range many {
+			if got := <-done; len(got.Devices) != 2 || got.Devices[0].Error == "" || got.Devices[1].Error != "" {
+				t.Errorf("got %+v", got.Devices)
+			}
+		}
+		if took := time.Since(began); took > lookTimeout {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
