@@ -204,6 +204,35 @@ func TestI7ACrashDoesNotForgetThatAPersonHadItGivenBack(t *testing.T) {
 	})
 }
 
+func TestI7AClaimThatABlindSourceHidesDoesNotUndoAPersonsReady(t *testing.T) { // I6
+	inHands(t, nil, func(w *world) {
+		w.alerts.setBlind("restarted")
+		w.r.Wake()
+		w.wait(time.Second)
+		w.order(PersonOrder{Member: s1, To: edge.Ready}, "unchanged")
+		w.probe.set(s1, edge.No)
+		w.alerts.fire(s1)
+		w.alerts.setBlind("")
+		w.wait(time.Hour)
+		w.want(s1, "")
+	})
+}
+
+func TestI7AClaimThatNoRoundHasJudgedDoesNotUndoAPersonsReady(t *testing.T) {
+	inHands(t, nil, func(w *world) {
+		w.device.change(func() { w.device.put(s1, edge.Maint) })
+		w.probe.set(s1, edge.No)
+		w.alerts.fire(s1)
+		w.r.mu.Lock()
+		w.r.view = w.alerts.Read(w.t.Context())
+		w.r.mu.Unlock()
+		w.order(PersonOrder{Member: s1, To: edge.Ready}, "applied")
+		w.wait(time.Hour)
+		w.want(s1, "")
+		w.wantWrites(1)
+	})
+}
+
 func TestI10ARoundWaitsForAPersonsOrder(t *testing.T) {
 	inHands(t, nil, func(w *world) {
 		w.device.change(func() { w.device.mute = true })
