@@ -1,0 +1,127 @@
+package haproxyapi
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// A text is one sentence in each language. Both take the same values in the same
+// order; what a device or a guard said stands in it as it was said.
+type text struct{ en, ru string }
+
+// A lang is a language that the API speaks.
+type lang string
+
+const (
+	english lang = "en"
+	russian lang = "ru"
+)
+
+// A word is a kind of thing that is named in both languages.
+type word string
+
+var words = map[word]text{
+	"instance": {"instance", "экземпляр"},
+	"backend":  {"backend", "бэкенд"},
+	"server":   {"server", "сервер"},
+}
+
+// All that the API says.
+var (
+	changed   = text{"server %s is in state %q now", "сервер %s переведён в состояние %q"}
+	unchanged = text{"server %s was in state %q already", "сервер %s уже был в состоянии %q"}
+
+	crossOrigin  = text{"this request comes from another site's page", "этот запрос отправлен страницей другого сайта"}
+	unauthorized = text{
+		"the token is missing or wrong: send the header Authorization: Bearer TOKEN",
+		"токен не указан или неверен: передайте заголовок Authorization: Bearer ТОКЕН",
+	}
+	badMethod = text{"method %s is not served here: use %s", "метод %s здесь не поддерживается: используйте %s"}
+	noPath    = text{
+		"no such path: want instances, [INSTANCE/]backends, [INSTANCE/]backends/BACKEND/servers or [INSTANCE/]backends/BACKEND/servers/SERVER/action",
+		"нет такого пути: ожидается instances, [INSTANCE/]backends, [INSTANCE/]backends/BACKEND/servers или [INSTANCE/]backends/BACKEND/servers/SERVER/action",
+	}
+	badEscape = text{"path segment %s is not percent-encoded rightly", "часть пути %s закодирована неверно"}
+	badName   = text{
+		"%s %s: a name has letters, digits, '.', ':', '_' and '-', at most 255",
+		"%s %s: имя состоит из латинских букв, цифр и знаков '.', ':', '_' и '-', не больше 255",
+	}
+	noSuch     = text{"no such %s: %s", "не найден %s: %s"}
+	noInstance = text{"no HAProxy is configured", "не настроен ни один HAProxy"}
+
+	badType      = text{"content type %s: send JSON with the header Content-Type: application/json", "тип содержимого %s: отправьте JSON с заголовком Content-Type: application/json"}
+	badEncoding  = text{"content encoding %s: send the body plain", "кодировка содержимого %s: отправьте тело без сжатия"}
+	bigBody      = text{"the body is too big: at most %d bytes", "тело запроса слишком велико: не больше %d байт"}
+	emptyBody    = text{`the body is empty: want {"action": "ready"}, "drain" or "maint"`, `тело запроса пусто: ожидается {"action": "ready"}, "drain" или "maint"`}
+	badJSON      = text{"the body is not JSON: %s", "тело запроса не JSON: %s"}
+	moreJSON     = text{"something follows the end of the JSON object", "после конца объекта JSON что-то следует"}
+	noObject     = text{"the body is not a JSON object", "тело запроса не объект JSON"}
+	unknownField = text{"unknown field %s: want action, override and reason", "неизвестное поле %s: допустимы action, override и reason"}
+	fieldTwice   = text{"field %s stands there twice", "поле %s указано дважды"}
+	badField     = text{"field %s is of the wrong kind: action and reason are texts, override is a short list of texts", "поле %s неверного вида: action и reason — строки, override — короткий список строк"}
+	noAction     = text{"field action is missing: want ready, drain or maint", "нет поля action: ожидается ready, drain или maint"}
+	badAction    = text{"action %s: want ready, drain or maint", "действие %s: ожидается ready, drain или maint"}
+	badGuard     = text{"override %s is no name of a guard", "override %s: такого имени защиты не бывает"}
+	badOverride  = text{"override %s: %s", "override %s: пропустить эту защиту нельзя: %s"}
+	badReason    = text{"reason: want one line of at most %d characters", "reason: ожидается одна строка не длиннее %d знаков"}
+	noReason     = text{"override wants a reason: say in the field reason why", "для override нужна причина: укажите её в поле reason"}
+
+	guardRefused = text{"guard %s refuses: %s", "защита %s не разрешает: %s"}
+	guardSoft    = text{
+		`guard %s refuses: %s: to pass it over, name it in "override" and say why in "reason"`,
+		`защита %s не разрешает: %s: чтобы пропустить её, назовите её в "override" и укажите причину в "reason"`,
+	}
+	dryRun         = text{"the remediator is in mode dry_run: nothing is sent to a device", "ремедиатор в режиме dry_run: устройствам ничего не отправляется"}
+	haproxyRefused = text{"HAProxy %s refused the command: %s", "HAProxy %s отклонил команду: %s"}
+	haproxyAway    = text{"HAProxy %s can't be reached: %s", "HAProxy %s недоступен: %s"}
+	outcomeUnknown = text{"HAProxy %s was told, and whether it obeyed is unknown: %s", "команда отправлена HAProxy %s, выполнена ли она — неизвестно: %s"}
+	busy           = text{"too many orders wait for HAProxy %s: at most %d", "слишком много команд ожидает HAProxy %s: не больше %d"}
+	noRecord       = text{"nothing was done, as it can't be recorded: %s", "ничего не сделано, так как записать это в журнал нельзя: %s"}
+	internal       = text{"internal error: %s", "внутренняя ошибка: %s"}
+)
+
+// say writes a text with its values in the language.
+func (l lang) say(t text, args ...any) string {
+	form := t.en
+	if l == russian {
+		form = t.ru
+	}
+	values := make([]any, len(args))
+	for i, a := range args {
+		if w, ok := a.(word); ok {
+			a = l.say(words[w])
+		}
+		values[i] = a
+	}
+	return fmt.Sprintf(form, values...)
+}
+
+// language picks what the caller likes best of what we speak; English is for
+// those who don't say. Source: RFC 9110, 12.5.4 and 12.4.2.
+func language(accept string) lang {
+	best, quality := english, 0.0
+	if len(accept) > 1000 {
+		return best
+	}
+	for part := range strings.SplitSeq(accept, ",") {
+		tag, params, _ := strings.Cut(part, ";")
+		q := 1.0
+		if v, ok := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q="); ok {
+			n, err := strconv.ParseFloat(v, 64)
+			if err != nil || !(n >= 0 && n <= 1) {
+				continue
+			}
+			q = n
+		}
+		primary, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(tag)), "-")
+		l := lang(primary)
+		if primary == "*" {
+			l = english
+		}
+		if (l == english || l == russian) && q > quality {
+			best, quality = l, q
+		}
+	}
+	return best
+}
