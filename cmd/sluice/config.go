@@ -34,6 +34,16 @@ type loaded struct {
 	path   string
 	hash   string // of the text, so that a record can name the configuration it was made under
 	masked string // the file again, fit to be shown
+
+	env *environment // where there was no file
+}
+
+// again loads what was loaded before, as it is now.
+func (l *loaded) again() (*loaded, error) {
+	if l.env != nil {
+		return l.env.loaded() // variables of a process don't change
+	}
+	return load(l.path)
 }
 
 // mistakesError is all that is wrong in one file, by line.
@@ -168,7 +178,11 @@ func within(path, other string) bool {
 // asMistakes returns the single lines of a load that failed: one a mistake, or
 // the error's own.
 func asMistakes(err error) []string {
-	if m := (*mistakesError)(nil); errors.As(err, &m) {
+	var m interface {
+		error
+		Lines() []string
+	}
+	if errors.As(err, &m) {
 		return m.Lines()
 	}
 	return []string{err.Error()}

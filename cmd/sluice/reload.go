@@ -55,7 +55,7 @@ func (k *keeper) accept(l *loaded) {
 func (k *keeper) reload() error {
 	k.one.Lock()
 	defer k.one.Unlock()
-	l, err := load(k.current.Load().path)
+	l, err := k.current.Load().again()
 	if err == nil {
 		err = k.apply(l)
 	}

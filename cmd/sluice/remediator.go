@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sluice-project/sluice/remediator"
+	"github.com/sluice-project/sluice/remediator/haproxyapi"
 	"github.com/sluice-project/sluice/remediator/snapshots"
 )
 
@@ -25,6 +26,7 @@ func addRemediator(app *kingpin.Application) (string, func(streams) error) {
 	cmd := app.Command("remediator", "Take failing members out when that is safe, and give them back when they proved healthy.")
 	f := addServerFlags(cmd, "127.0.0.1:11011")
 	open := cmd.Flag("web.allow-unauthenticated", "Listen beyond this machine although nobody has to authenticate: whoever reaches the port gives orders.").Bool()
+	f.load = func() (*loaded, error) { return loadOrEnvironment(f.config, f.named, os.Getenv) }
 	return cmd.FullCommand(), func(std streams) error {
 		return f.start(std, "remediator", func(logger log.Logger, l *loaded) error { return runRemediator(logger, l, f.web, *open) })
 	}
@@ -39,23 +41,28 @@ func runRemediator(logger log.Logger, l *loaded, flags *webFlags, open bool) err
 	if err != nil {
 		return err
 	}
+	token, err := useEnvironment(l.env, flags, authenticated, logger)
+	if err != nil {
+		return err
+	}
 	listeners, err := flags.listen()
 	if err != nil {
 		return err
 	}
 	for _, ln := range listeners {
-		if !authenticated && !open && !local(ln) {
+		if !authenticated && token == "" && !open && !local(ln) {
 			return errors.Join(fmt.Errorf("listen on %s: %w", ln.Addr(), errOpen), closeAll(listeners))
 		}
 	}
-	return remediate(logger, l, listeners, routes{route, external, flags.configFile, authenticated})
+	return remediate(logger, l, listeners, routes{route, external, flags.configFile, authenticated, token})
 }
 
 // routes are how the web server is reached.
 type routes struct {
 	route, external string
 	webConfig       string
-	authenticated   bool
+	authenticated   bool   // by the web configuration
+	token           string // that each request has to carry; empty: none
 }
 
 func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes) (err error) {
@@ -78,6 +85,8 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
+	edges := newHAProxies(nil)
+	edges.use(l.Devices, o.Devices)
 
 	keep := newKeeper(l, logger, reg, func(l *loaded) error {
 		o, err := remediatorOptions(how, withPeople(l, logger))
@@ -85,7 +94,11 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 			return err
 		}
 		o.Authenticated = w.authenticated
-		return r.Apply(o)
+		if err := r.Apply(o); err != nil {
+			return err
+		}
+		edges.use(l.Devices, o.Devices)
+		return nil
 	})
 	s := site{
 		own: map[string]http.Handler{
@@ -97,7 +110,14 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 		keep:  keep,
 		ready: func() error { return nil },
 	}
+	api := haproxyapi.Handler(haproxyapi.Options{Engine: edges})
+	for _, pattern := range haproxyapi.Patterns() {
+		s.own[pattern] = api
+	}
 	h := s.handler(w.route)
+	if w.token != "" {
+		h = haproxyapi.Authenticate(w.route, w.token, h)
+	}
 	if w.authenticated {
 		h = stillAuthenticated(w.webConfig, h)
 	}

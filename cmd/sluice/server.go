@@ -10,13 +10,16 @@ import (
 // serverFlags are those that every server of ours takes.
 type serverFlags struct {
 	config string
+	named  bool // by the user
 	web    *webFlags
 	log    *logFlags
+
+	load func() (*loaded, error) // nil: the file, and nothing else
 }
 
 func addServerFlags(cmd *kingpin.CmdClause, address string) *serverFlags {
 	f := &serverFlags{web: addWebFlags(cmd, address), log: addLogFlags(cmd)}
-	cmd.Flag("config.file", "The configuration file.").Default("sluice.yml").StringVar(&f.config)
+	cmd.Flag("config.file", "The configuration file.").Default("sluice.yml").IsSetByUser(&f.named).StringVar(&f.config)
 	return f
 }
 
@@ -26,9 +29,12 @@ func (f *serverFlags) start(std streams, name string, body func(logger log.Logge
 	logger := newLogger(std.err, f.log)
 	quietLibraries(logger)
 	level.Info(logger).Log("msg", "starting", "server", name, "version", version.Version, "revision", version.GetRevision(), "go", version.GoVersion)
-	l, err := load(f.config)
+	if f.load == nil {
+		f.load = func() (*loaded, error) { return load(f.config) }
+	}
+	l, err := f.load()
 	if err == nil {
-		level.Info(logger).Log("msg", "configuration loaded", "file", f.config, "sha256", l.hash, "has", l.summary())
+		level.Info(logger).Log("msg", "configuration loaded", "file", l.path, "sha256", l.hash, "has", l.summary())
 		err = body(logger, l)
 	}
 	if err == nil {

@@ -21,6 +21,7 @@ import (
 // webFlags are where and how a server of ours listens.
 type webFlags struct {
 	addresses   []string
+	named       bool // the addresses, by the user
 	systemd     bool
 	configFile  string
 	externalURL string
@@ -30,7 +31,7 @@ type webFlags struct {
 func addWebFlags(cmd *kingpin.CmdClause, address string) *webFlags {
 	f := new(webFlags)
 	cmd.Flag("web.listen-address", "Address to listen on. Repeatable.").
-		Default(address).StringsVar(&f.addresses)
+		Default(address).IsSetByUser(&f.named).StringsVar(&f.addresses)
 	cmd.Flag("web.systemd-socket", "Take the listeners from systemd's socket activation instead.").
 		BoolVar(&f.systemd)
 	cmd.Flag("web.config.file", "File that turns on TLS or authentication, as exporter-toolkit describes it.").

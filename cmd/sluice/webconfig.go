@@ -13,7 +13,8 @@ import (
 
 // errOpen says that anybody could give the remediator orders.
 var errOpen = errors.New("nobody would have to authenticate: give --web.config.file with basic_auth_users or " +
-	"client_auth_type: RequireAndVerifyClientCert, listen on 127.0.0.1 only, or say --web.allow-unauthenticated")
+	"client_auth_type: RequireAndVerifyClientCert (or, without a configuration file, AGENT_SECURITY_ENABLED=true and AGENT_AUTH_TOKEN), " +
+	"listen on 127.0.0.1 only, or say --web.allow-unauthenticated")
 
 // authenticates says whether the web configuration lets nobody in without a
 // password or a certificate that was checked. RequireAnyClientCert doesn't

@@ -105,7 +105,7 @@ func TestEveryDocumentedCodeIsGivenAndNoOther(t *testing.T) {
 		}
 		try := func(e *engine, q question, want int) {
 			t.Helper()
-			a := ask(t, haproxyapi.Authenticate("not-a-real-token", handler(e)), q.with("Authorization", "Bearer not-a-real-token"))
+			a := ask(t, haproxyapi.Authenticate("", "not-a-real-token", handler(e)), q.with("Authorization", "Bearer not-a-real-token"))
 			if saw(q, a); a.code != want {
 				t.Errorf("%s %s: %d %s, want %d", q.method, q.path, a.code, a.body, want)
 			}
@@ -114,7 +114,7 @@ func TestEveryDocumentedCodeIsGivenAndNoOther(t *testing.T) {
 		try(fresh, q, 200)
 		try(fresh, question{method: http.MethodDelete, path: path}, 405)
 		if path != haproxyapi.Ping {
-			a := ask(t, haproxyapi.Authenticate("not-a-real-token", handler(fresh)), q)
+			a := ask(t, haproxyapi.Authenticate("", "not-a-real-token", handler(fresh)), q)
 			if saw(q, a); a.code != 401 || a.header.Get("WWW-Authenticate") == "" {
 				t.Errorf("%s without token: %d %s", op, a.code, a.body)
 			}
@@ -181,29 +181,33 @@ func TestTheTokenLetsIn(t *testing.T) {
 	for _, c := range []struct {
 		name, path, header, token string
 		want                      int
+		prefix                    string
 	}{
-		{"the token", "/metrics", "Bearer " + token, token, http.StatusTeapot},
-		{"the scheme in small letters", "/metrics", "bearer " + token, token, http.StatusTeapot},
-		{"none", "/metrics", "", token, 401},
-		{"another", "/metrics", "Bearer x" + token, token, 401},
-		{"a beginning of it", "/metrics", "Bearer not-a", token, 401},
-		{"without the scheme", "/metrics", token, token, 401},
-		{"another scheme", "/metrics", "Basic " + token, token, 401},
-		{"an empty one", "/metrics", "Bearer ", token, 401},
-		{"an empty one where none is set", "/metrics", "Bearer ", "", 401},
-		{"healthy", "/-/healthy", "", token, http.StatusTeapot},
-		{"ready", "/-/ready", "", token, http.StatusTeapot},
-		{"ping", "/ping", "", token, http.StatusTeapot},
-		{"beside healthy", "/-/healthy/../reload", "", token, 401},
-		{"healthy in disguise", "/%2d/healthy", "", token, 401},
-		{"reload", "/-/reload", "", token, 401},
-		{"webhook", "/webhook", "", token, 401},
+		{"the token", "/metrics", "Bearer " + token, token, http.StatusTeapot, ""},
+		{"the scheme in small letters", "/metrics", "bearer " + token, token, http.StatusTeapot, ""},
+		{"none", "/metrics", "", token, 401, ""},
+		{"another", "/metrics", "Bearer x" + token, token, 401, ""},
+		{"a beginning of it", "/metrics", "Bearer not-a", token, 401, ""},
+		{"without the scheme", "/metrics", token, token, 401, ""},
+		{"another scheme", "/metrics", "Basic " + token, token, 401, ""},
+		{"an empty one", "/metrics", "Bearer ", token, 401, ""},
+		{"an empty one where none is set", "/metrics", "Bearer ", "", 401, ""},
+		{"healthy", "/-/healthy", "", token, http.StatusTeapot, ""},
+		{"ready", "/-/ready", "", token, http.StatusTeapot, ""},
+		{"ping", "/ping", "", token, http.StatusTeapot, ""},
+		{"beside healthy", "/-/healthy/../reload", "", token, 401, ""},
+		{"healthy in disguise", "/%2d/healthy", "", token, 401, ""},
+		{"reload", "/-/reload", "", token, 401, ""},
+		{"webhook", "/webhook", "", token, 401, ""},
+		{"ready behind a prefix", "/sluice/-/ready", "", token, http.StatusTeapot, "/sluice"},
+		{"ready without the prefix", "/-/ready", "", token, 401, "/sluice"},
+		{"another behind a prefix", "/sluice/metrics", "", token, 401, "/sluice"},
 	} {
 		q := question{method: http.MethodGet, path: c.path, header: http.Header{}}
 		if c.header != "" {
 			q.header.Set("Authorization", c.header)
 		}
-		if got := asked(t, haproxyapi.Authenticate(c.token, inside), q); got.code != c.want {
+		if got := asked(t, haproxyapi.Authenticate(c.prefix, c.token, inside), q); got.code != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got.code, c.want)
 		}
 	}

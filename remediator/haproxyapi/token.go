@@ -13,12 +13,12 @@ import (
 var open = []string{"/-/healthy", "/-/ready", Ping}
 
 // Authenticate lets nobody in without the token, in "Authorization: Bearer TOKEN",
-// but to /-/healthy, /-/ready and [Ping].
-func Authenticate(token string, next http.Handler) http.Handler {
+// but to /-/healthy, /-/ready and [Ping]. All paths may stand behind a prefix.
+func Authenticate(prefix, token string, next http.Handler) http.Handler {
 	// Sums are of equal length, so that the comparison tells nothing of the token's.
 	want := sha256.Sum256([]byte(token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if slices.Contains(open, r.URL.EscapedPath()) {
+		if path, ok := strings.CutPrefix(r.URL.EscapedPath(), prefix); ok && slices.Contains(open, path) {
 			next.ServeHTTP(w, r)
 			return
 		}
