@@ -106,7 +106,7 @@ func rows(r haproxy.Reading) haproxyapi.Reading {
 				CheckStatus: get("check_status"), CheckDuration: get("check_duration"),
 				LastChange: get("lastchg"), Downtime: get("downtime"), Address: get("addr"), Cookie: get("cookie"),
 				Admin:    admin[[2]string{row.Proxy, row.Service}],
-				Sessions: count("scur"), Queue: count("qcur"), Connections: count("used_conn_cur"), Limit: count("slim"),
+				Sessions: count("scur"), Queue: count("qcur"), Limit: count("slim"),
 			})
 		}
 	}

@@ -66,14 +66,14 @@ type OverrideError struct{ Guard, Detail string }
 
 func (e *OverrideError) Error() string { return "override " + e.Guard + ": " + e.Detail }
 
-// A RecordError says that the journal doesn't take a record now, and that nothing
-// was sent, as nothing is done without one: 503.
-type RecordError struct{ Err error }
+// An UnavailableError says that nothing can be done for a reason of ours, such as
+// a journal that takes no record, and that nothing was sent: 503.
+type UnavailableError struct{ Err error }
 
-func (e *RecordError) Error() string { return "journal: " + e.Err.Error() }
+func (e *UnavailableError) Error() string { return "nothing was done: " + e.Err.Error() }
 
 // Unwrap returns the cause.
-func (e *RecordError) Unwrap() error { return e.Err }
+func (e *UnavailableError) Unwrap() error { return e.Err }
 
 // ErrDryRun says that the remediator as a whole is in mode dry_run, in which
 // nothing is ever sent: 409.
@@ -101,7 +101,7 @@ func problemOf(err error) *problemError {
 		outcome     *OutcomeError
 		guard       *GuardError
 		override    *OverrideError
-		record      *RecordError
+		unavailable *UnavailableError
 	)
 	switch {
 	case errors.As(err, &ready):
@@ -124,8 +124,8 @@ func problemOf(err error) *problemError {
 		return problem(http.StatusBadGateway, haproxyRefused, refused.Instance, oneLine(refused.Err.Error()))
 	case errors.As(err, &unreachable):
 		return problem(http.StatusServiceUnavailable, haproxyAway, unreachable.Instance, oneLine(unreachable.Err.Error()))
-	case errors.As(err, &record):
-		return problem(http.StatusServiceUnavailable, noRecord, oneLine(record.Err.Error()))
+	case errors.As(err, &unavailable):
+		return problem(http.StatusServiceUnavailable, notNow, oneLine(unavailable.Err.Error()))
 	}
 	return problem(http.StatusInternalServerError, internal, oneLine(err.Error()))
 }

@@ -75,11 +75,10 @@ type Server struct {
 	Cookie        string `json:"cookie"`
 
 	// What the replaced API lacked: without it nobody sees when a drain has ended.
-	Admin       edge.Admin `json:"admin"`       // the strongest restriction in force, whoever set it
-	Sessions    int        `json:"sessions"`    // established now: scur
-	Queue       int        `json:"queue"`       // waiting for this server now: qcur
-	Connections int        `json:"connections"` // in use now, kept ones left out: used_conn_cur; 0 before HAProxy 2.2
-	Limit       int        `json:"limit"`       // sessions at most: slim; 0 without one
+	Admin    edge.Admin `json:"admin"`    // the strongest restriction in force, whoever set it
+	Sessions int        `json:"sessions"` // established now: scur
+	Queue    int        `json:"queue"`    // waiting for this server now: qcur
+	Limit    int        `json:"limit"`    // sessions at most: slim; 0 without one
 }
 
 // An Order is what a person wants of one server.

@@ -17,8 +17,8 @@ import (
 
 func TestWhatIsThereIsToldAsTheReplacedAPITellsIt(t *testing.T) {
 	h := handler(newEngine())
-	const web01 = `{"name":"web01","status":"UP","weight":"1","check_status":"L7OK","check_duration":"","last_chg":"","downtime":"","addr":"192.0.2.10:8080","cookie":"","admin":"ready","sessions":0,"queue":0,"connections":0,"limit":0}`
-	const web02 = `{"name":"web02","status":"MAINT","weight":"1","check_status":"","check_duration":"","last_chg":"","downtime":"","addr":"","cookie":"","admin":"maint","sessions":0,"queue":0,"connections":0,"limit":0}`
+	const web01 = `{"name":"web01","status":"UP","weight":"1","check_status":"L7OK","check_duration":"","last_chg":"","downtime":"","addr":"192.0.2.10:8080","cookie":"","admin":"ready","sessions":0,"queue":0,"limit":0}`
+	const web02 = `{"name":"web02","status":"MAINT","weight":"1","check_status":"","check_duration":"","last_chg":"","downtime":"","addr":"","cookie":"","admin":"maint","sessions":0,"queue":0,"limit":0}`
 	for path, want := range map[string]string{
 		"/instances":                         `{"instances":[{"name":"first","socket_path":"/run/first.sock","available":true},{"name":"prod","socket_path":"ipv4@192.0.2.1:7777","available":true}],"count":2}`,
 		"/backends":                          `{"instance":"first","backends":["api","myapp"],"count":2}`,
@@ -149,7 +149,7 @@ func TestEveryDocumentedCodeIsGivenAndNoOther(t *testing.T) {
 		try(refusing(&haproxyapi.RefusedError{Instance: "prod", Err: cause}), q, 502)
 		try(refusing(&haproxyapi.UnreachableError{Instance: "prod", Err: cause}), q, 503)
 		try(refusing(&haproxyapi.OutcomeError{Instance: "prod", Err: &haproxyapi.UnreachableError{Instance: "prod", Err: cause}}), q, 503)
-		try(refusing(&haproxyapi.RecordError{Err: cause}), q, 503)
+		try(refusing(&haproxyapi.UnavailableError{Err: cause}), q, 503)
 		try(refusing(cause), q, 500)
 		try(fresh, q.with("Origin", "https://evil.example").with("Sec-Fetch-Site", "cross-site"), 403)
 		try(fresh, q.with("Content-Type", "text/plain"), 415)

@@ -77,7 +77,7 @@ var (
 	haproxyAway    = text{"HAProxy %s can't be reached: %s", "HAProxy %s недоступен: %s"}
 	outcomeUnknown = text{"HAProxy %s was told, and whether it obeyed is unknown: %s", "команда отправлена HAProxy %s, выполнена ли она — неизвестно: %s"}
 	busy           = text{"too many orders wait for HAProxy %s: at most %d", "слишком много команд ожидает HAProxy %s: не больше %d"}
-	noRecord       = text{"nothing was done, as it can't be recorded: %s", "ничего не сделано, так как записать это в журнал нельзя: %s"}
+	notNow         = text{"nothing was done, as it can't be now: %s", "ничего не сделано, сейчас это невозможно: %s"}
 	internal       = text{"internal error: %s", "внутренняя ошибка: %s"}
 )
 
