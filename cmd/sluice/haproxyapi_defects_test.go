@@ -23,8 +23,8 @@ import (
 
 // Defect 1: both settings of authentication were read, and used nowhere.
 func TestDefect01NobodyGetsInWithoutTheToken(t *testing.T) {
-	real := haproxytest.StartReal(t, twoServers)
-	api := startAPI(t, "HAPROXY_SOCKET_PATH="+real.Socket, "AGENT_SECURITY_ENABLED=true", "AGENT_AUTH_TOKEN=not-a-real-token")
+	lb := haproxytest.StartReal(t, twoServers)
+	api := startAPI(t, "HAPROXY_SOCKET_PATH="+lb.Socket, "AGENT_SECURITY_ENABLED=true", "AGENT_AUTH_TOKEN=not-a-real-token")
 	good := api.token
 	for _, token := range []string{"", "wrong", good + "x", good[:4]} {
 		api.token = token
@@ -36,7 +36,7 @@ func TestDefect01NobodyGetsInWithoutTheToken(t *testing.T) {
 	}
 	for _, path := range []string{"/-/healthy", "/-/ready"} {
 		resp, err := http.Get(api.url + path)
-		if err != nil || resp.StatusCode != 200 {
+		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatalf("%s: %v, %v", path, resp, err)
 		}
 		if err := resp.Body.Close(); err != nil {
@@ -56,8 +56,8 @@ func TestDefect01NobodyGetsInWithoutTheToken(t *testing.T) {
 // neither "error" nor "invalid".
 func TestDefect02WhatHAProxyRefusesIsNoSuccess(t *testing.T) {
 	operator := socketPath(t)
-	real := haproxytest.StartReal(t, twoServers+"global\n stats socket "+operator+" level operator\n")
-	api := startAPI(t, "HAPROXY_INSTANCES=default="+real.Socket+",reader="+operator)
+	lb := haproxytest.StartReal(t, twoServers+"global\n stats socket "+operator+" level operator\n")
+	api := startAPI(t, "HAPROXY_INSTANCES=default="+lb.Socket+",reader="+operator)
 	drain := `{"action":"drain"}`
 	api.must(t, "POST", actionOf("myapp", "nope"), drain, 404, `no such server: \"myapp/nope\"`)
 	api.must(t, "POST", actionOf("nope", "web01"), drain, 404, `no such backend: \"nope\"`)
@@ -99,8 +99,8 @@ func TestDefect04AnInstanceThatIsDownAtTheStartComesBack(t *testing.T) {
 	api.must(t, "GET", apiRoot+"/instances", "", 200, `"name":"default","socket_path":"`+path+`","available":false`, `"count":1`)
 	api.must(t, "GET", apiRoot+"/backends", "", 503, "HAProxy default can't be reached", "no such file")
 	api.must(t, "POST", actionOf("myapp", "web01"), `{"action":"drain"}`, 503)
-	real := haproxytest.StartReal(t, twoServers)
-	if err := os.Symlink(real.Socket, path); err != nil {
+	lb := haproxytest.StartReal(t, twoServers)
+	if err := os.Symlink(lb.Socket, path); err != nil {
 		t.Fatal(err)
 	}
 	api.must(t, "GET", apiRoot+"/instances", "", 200, `"available":true`)
@@ -141,9 +141,9 @@ func TestDefect06TheAnswerNamesTheInstanceThatWasUsed(t *testing.T) {
 
 // Defect 7: HAPROXY_INSTANCES had a default, so that HAPROXY_SOCKET_PATH never counted.
 func TestDefect07TheSocketPathCounts(t *testing.T) {
-	real := haproxytest.StartReal(t, twoServers)
-	api := startAPI(t, "HAPROXY_SOCKET_PATH="+real.Socket)
-	api.must(t, "GET", apiRoot+"/instances", "", 200, `{"instances":[{"name":"default","socket_path":"`+real.Socket+`","available":true}],"count":1}`)
+	lb := haproxytest.StartReal(t, twoServers)
+	api := startAPI(t, "HAPROXY_SOCKET_PATH="+lb.Socket)
+	api.must(t, "GET", apiRoot+"/instances", "", 200, `{"instances":[{"name":"default","socket_path":"`+lb.Socket+`","available":true}],"count":1}`)
 }
 
 // Defect 8: rows in which a field was quoted, as it held a comma, were dropped.
@@ -152,10 +152,10 @@ func TestDefect08ACommaInAFieldLosesNoServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	real := haproxytest.StartReal(t, "backend myapp\n option tcp-check\n tcp-check connect comment \"first, second\"\n server web01 "+closed+" check inter 100ms fall 1\n server web02 192.0.2.11:8080\n")
-	api := startAPI(t, "HAPROXY_SOCKET_PATH="+real.Socket)
+	lb := haproxytest.StartReal(t, "backend myapp\n option tcp-check\n tcp-check connect comment \"first, second\"\n server web01 "+closed+" check inter 100ms fall 1\n server web02 192.0.2.11:8080\n")
+	api := startAPI(t, "HAPROXY_SOCKET_PATH="+lb.Socket)
 	api.awaits(t, apiRoot+"/backends/myapp/servers", func(_ int, a apiAnswer) bool { return a.server(t, "web01").Status == "DOWN" })
-	if row := rawRow(t, real.Socket, "myapp,web01,"); !strings.Contains(row, `first, second`) {
+	if row := rawRow(t, lb.Socket, "myapp,web01,"); !strings.Contains(row, `first, second`) {
 		t.Fatalf("HAProxy has no comma in it: %s", row)
 	}
 	a := api.must(t, "GET", apiRoot+"/backends/myapp/servers", "", 200, `"count":2`)
@@ -187,8 +187,8 @@ func rawRow(t *testing.T, socket, prefix string) string {
 
 // Defect 9: names went from the URL into the command, unchecked and undecoded.
 func TestDefect09NoNameBecomesACommand(t *testing.T) {
-	real := haproxytest.StartReal(t, "backend myapp\n server web:01 192.0.2.10:8080\n server web02 192.0.2.11:8080\n server web03 192.0.2.12:8080\n")
-	api := startAPI(t, "HAPROXY_SOCKET_PATH="+real.Socket)
+	lb := haproxytest.StartReal(t, "backend myapp\n server web:01 192.0.2.10:8080\n server web02 192.0.2.11:8080\n server web03 192.0.2.12:8080\n")
+	api := startAPI(t, "HAPROXY_SOCKET_PATH="+lb.Socket)
 	for _, evil := range []string{
 		"web02;disable%20server%20myapp%2Fweb03", "web02%3Bdisable%20server%20myapp%2Fweb03", "web02%20state%20ready%0Adisable%20server%20myapp%2Fweb03",
 		"web02%0D%0Adisable%20server%20myapp%2Fweb03", "web02%00", "web02%20", "%20web02", "web02%3C%3C", "x%2Fmyapp%2Fweb02", "web02%5C",
@@ -207,8 +207,8 @@ func TestDefect09NoNameBecomesACommand(t *testing.T) {
 
 // Defect 10: one slow socket stopped everybody, and bodies had no limit.
 func TestDefect10AHangingHAProxyStopsNobodyElse(t *testing.T) {
-	real := haproxytest.StartReal(t, twoServers)
-	api := startAPI(t, "HAPROXY_INSTANCES=default="+real.Socket+",hangs=ipv4@"+hanging(t), "HAPROXY_TIMEOUT=30")
+	lb := haproxytest.StartReal(t, twoServers)
+	api := startAPI(t, "HAPROXY_INSTANCES=default="+lb.Socket+",hangs=ipv4@"+hanging(t), "HAPROXY_TIMEOUT=30")
 	ctx, cancel := context.WithCancel(t.Context())
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
@@ -279,10 +279,10 @@ func TestDefect11NamesMayEqualWordsOfThePaths(t *testing.T) {
 			fmt.Fprintf(&config, " server %s 192.0.2.1:80\n", s)
 		}
 	}
-	real := haproxytest.StartReal(t, config.String())
+	lb := haproxytest.StartReal(t, config.String())
 	var instances []string
 	for _, w := range words {
-		instances = append(instances, w+"="+real.Socket)
+		instances = append(instances, w+"="+lb.Socket)
 	}
 	api := startAPI(t, "HAPROXY_INSTANCES="+strings.Join(instances, ","))
 	api.must(t, "GET", apiRoot+"/instances", "", 200, `"count":6`)
@@ -309,8 +309,8 @@ func TestDefect12ADrainIsSeenToEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	member := hanging(t)
-	real := haproxytest.StartReal(t, "frontend f\n mode tcp\n bind "+front+"\n default_backend myapp\nbackend myapp\n mode tcp\n timeout server 60s\n timeout queue 60s\n server web01 "+member+" maxconn 1\n server web02 "+member+" disabled\nbackend other\n server s 192.0.2.1:80\n")
-	api := startAPI(t, "HAPROXY_SOCKET_PATH="+real.Socket)
+	lb := haproxytest.StartReal(t, "frontend f\n mode tcp\n bind "+front+"\n default_backend myapp\nbackend myapp\n mode tcp\n timeout server 60s\n timeout queue 60s\n server web01 "+member+" maxconn 1\n server web02 "+member+" disabled\nbackend other\n server s 192.0.2.1:80\n")
+	api := startAPI(t, "HAPROXY_SOCKET_PATH="+lb.Socket)
 	servers := apiRoot + "/backends/myapp/servers"
 	dial := func() net.Conn {
 		conn, err := net.DialTimeout("tcp", front, 5*time.Second)

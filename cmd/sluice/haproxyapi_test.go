@@ -182,8 +182,8 @@ func startOrders(t *testing.T, devices map[string]remediator.Device) personOrder
 }
 
 func TestServersAreToldAsHAProxyWritesThem(t *testing.T) {
-	real := haproxytest.StartReal(t, twoServers)
-	api := startAPI(t, "HAPROXY_SOCKET_PATH="+real.Socket)
+	lb := haproxytest.StartReal(t, twoServers)
+	api := startAPI(t, "HAPROXY_SOCKET_PATH="+lb.Socket)
 	a := api.must(t, "GET", apiRoot+"/backends", "", 200, `"backends":["api","myapp"],"count":2`)
 	if a.Data.Instance != "default" {
 		t.Errorf("instance %q", a.Data.Instance)

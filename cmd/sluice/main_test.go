@@ -70,7 +70,7 @@ func scriptMember(ts *testscript.TestScript, _ bool, args []string) {
 
 // scriptFetch asks a server that may still be starting, until the answer has
 // the status and holds the text, and writes the answer to stdout:
-// "fetch METHOD URL STATUS TEXT".
+// "fetch METHOD URL STATUS TEXT". It carries the token in BEARER, where one is set.
 func scriptFetch(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 4 {
 		ts.Fatalf("usage: fetch METHOD URL STATUS TEXT")
@@ -82,6 +82,9 @@ func scriptFetch(ts *testscript.TestScript, _ bool, args []string) {
 	for {
 		req, err := http.NewRequest(args[0], args[1], nil)
 		ts.Check(err)
+		if token := ts.Getenv("BEARER"); token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			last = err.Error()
