@@ -92,6 +92,24 @@ func TestDefect03WhatHAProxyTakesAndDoesntDoIsNoSuccess(t *testing.T) {
 	api.must(t, "POST", actionOf("myapp", "web01"), `{"action":"drain"}`, 200)
 }
 
+// Defect 3, second half: the last server of a backend could be drained.
+func TestDefect03TheLastServerStays(t *testing.T) {
+	lb := haproxytest.StartReal(t, twoServers)
+	api := startAPI(t, "HAPROXY_SOCKET_PATH="+lb.Socket)
+	api.must(t, "POST", actionOf("myapp", "web01"), `{"action":"drain"}`, 200)
+	a := api.must(t, "POST", actionOf("myapp", "web02"), `{"action":"maint"}`, 409, `"override":true`, "guard min_serving refuses")
+	if a.Guard != "min_serving" {
+		t.Errorf("guard %q", a.Guard)
+	}
+	if s := api.must(t, "GET", apiRoot+"/backends/myapp/servers", "", 200).server(t, "web02"); s.Status != "no check" {
+		t.Errorf("it was changed: %+v", s)
+	}
+	api.must(t, "POST", actionOf("myapp", "web02"), `{"action":"maint","override":["leader"],"reason":"all of it goes"}`, 400, "leader")
+	api.must(t, "POST", actionOf("myapp", "web02"), `{"action":"maint","override":["nonsense"],"reason":"all of it goes"}`, 400, "nonsense")
+	api.must(t, "POST", actionOf("myapp", "web02"), `{"action":"maint","override":["min_serving"],"reason":"all of it goes"}`, 200, `"changed":true`)
+	api.must(t, "POST", actionOf("myapp", "web02"), `{"action":"ready"}`, 200, `"changed":true`)
+}
+
 // Defect 4: an instance that was down at the start was dropped for ever.
 func TestDefect04AnInstanceThatIsDownAtTheStartComesBack(t *testing.T) {
 	path := socketPath(t)
@@ -327,7 +345,7 @@ func TestDefect12ADrainIsSeenToEnd(t *testing.T) {
 	if err := second.Close(); err != nil {
 		t.Error(err)
 	}
-	api.must(t, "POST", actionOf("myapp", "web01"), `{"action":"drain","override":["min_serving"],"reason":"its sessions are to end"}`, 200)
+	api.must(t, "POST", actionOf("myapp", "web01"), `{"action":"drain","override":["min_serving","load"],"reason":"its sessions are to end"}`, 200)
 	if s := api.must(t, "GET", servers, "", 200).server(t, "web01"); s.Status != "DRAIN" || s.Sessions != 1 {
 		t.Errorf("while it drains: %+v", s)
 	}

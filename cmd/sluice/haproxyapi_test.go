@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/go-kit/log"
 
-	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/edge/haproxy/haproxytest"
 	"github.com/sluice-project/sluice/remediator"
 	"github.com/sluice-project/sluice/remediator/haproxyapi"
@@ -158,27 +158,26 @@ func socketPath(t *testing.T) string {
 	return filepath.Join(dir, "s")
 }
 
-// startOrders carries out orders without the engine: set, and read back.
+// startOrders runs the engine without automation, as the environment alone does.
 func startOrders(t *testing.T, devices map[string]remediator.Device) personOrders {
 	t.Helper()
-	return func(ctx context.Context, m edge.Member, o haproxyapi.Order) (haproxyapi.Result, error) {
-		d := devices[m.Device]
-		before, err := d.Look(ctx)
-		if err != nil {
-			return haproxyapi.Result{}, err
-		}
-		if _, err := d.Set(ctx, edge.Order{Changes: []edge.Change{{Member: m, To: o.To}}}); err != nil {
-			return haproxyapi.Result{}, err
-		}
-		after, err := d.Look(ctx)
-		if err != nil {
-			return haproxyapi.Result{}, &haproxyapi.OutcomeError{Instance: m.Device, Err: err}
-		}
-		if after.States[m].Admin != o.To {
-			return haproxyapi.Result{}, edge.ErrNotKept
-		}
-		return haproxyapi.Result{Changed: before.States[m].Admin != o.To}, nil
+	r, err := remediator.New(remediator.Options{Config: remediator.WithoutAutomation(filepath.Join(t.TempDir(), "sluice.db")), Devices: devices})
+	if err != nil {
+		t.Fatal(err)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return ordersOf(r)
 }
 
 func TestServersAreToldAsHAProxyWritesThem(t *testing.T) {

@@ -112,7 +112,13 @@ func scriptPost(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 3 {
 		ts.Fatalf("usage: post URL STATUS BODY")
 	}
-	resp, err := http.Post(args[0], "application/json", strings.NewReader(args[2]))
+	req, err := http.NewRequest(http.MethodPost, args[0], strings.NewReader(args[2]))
+	ts.Check(err)
+	req.Header.Set("Content-Type", "application/json")
+	if token := ts.Getenv("BEARER"); token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
 	ts.Check(err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)

@@ -85,7 +85,7 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	edges := newHAProxies(nil)
+	edges := newHAProxies(ordersOf(r))
 	edges.use(l.Devices, o.Devices)
 
 	keep := newKeeper(l, logger, reg, func(l *loaded) error {
@@ -169,6 +169,9 @@ func remediatorOptions(how fleetOptions, l *loaded) (remediator.Options, error) 
 	}
 	o := remediator.Options{
 		Config: l.Remediation, ConfigHash: l.hash, Devices: forRemediator(devices), Checks: checks, Logger: how.logger,
+	}
+	if l.env != nil {
+		o.Config = remediator.WithoutAutomation(environmentJournal)
 	}
 	if l.Remediation != nil {
 		o.Images = snapshots.New(l.Remediation.Snapshots)
