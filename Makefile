@@ -92,7 +92,7 @@ demo: deps build ## watch it work: a member dies, is drained, comes back (DEMO_A
 
 .PHONY: deps
 deps: ## HAProxy, Prometheus, Alertmanager, etcd and the exporters that tests compare with from Debian's packages, where they are missing
-	@test/deps.sh haproxy=haproxy prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager etcd=etcd-server prometheus-blackbox-exporter=prometheus-blackbox-exporter prometheus-haproxy-exporter=prometheus-haproxy-exporter
+	@test/deps.sh haproxy=haproxy prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager etcd=etcd-server prometheus-blackbox-exporter=prometheus-blackbox-exporter prometheus-haproxy-exporter=prometheus-haproxy-exporter curl=curl jq=jq
 
 .PHONY: bench-deps
 bench-deps: deps ## the exporters that ours is measured beside, from Debian's packages
