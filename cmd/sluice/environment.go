@@ -43,10 +43,6 @@ const (
 	defaultPort    = "11011"
 )
 
-// environmentJournal is where people's steps are recorded: what the default is
-// beside a configuration file, below the folder that the program runs in.
-const environmentJournal = "data/sluice.db"
-
 // notTaken are variables of the replaced API that mean nothing here, and what to
 // use instead.
 var notTaken = [][2]string{

@@ -216,3 +216,19 @@ func FuzzEnvironment(f *testing.F) {
 		}
 	})
 }
+
+func TestTheDocsHaveEachVariable(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "migration.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{envSocket, envInstances, envTimeout, envSecurity, envToken, envHost, envPort}
+	for _, v := range notTaken {
+		names = append(names, v[0])
+	}
+	for _, name := range names {
+		if !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("docs/migration.md doesn't have %s", name)
+		}
+	}
+}

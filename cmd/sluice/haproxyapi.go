@@ -141,13 +141,15 @@ var absences = []error{haproxy.ErrTimeout, haproxy.ErrTruncated, context.Deadlin
 // the API's already, or none that we know, stays as it is.
 func asAPIError(instance string, err error) error {
 	is := func(e error) bool { return errors.Is(err, e) }
-	outcome, operation := (*haproxyapi.OutcomeError)(nil), (*net.OpError)(nil)
+	outcome, connect, operation := (*haproxyapi.OutcomeError)(nil), (*haproxy.ConnectError)(nil), (*net.OpError)(nil)
 	switch {
 	case err == nil, errors.As(err, &outcome):
 		return err
 	case slices.ContainsFunc(refusals, is):
 		return &haproxyapi.RefusedError{Instance: instance, Err: err}
-	case slices.ContainsFunc(absences, is), errors.As(err, new(*haproxy.ConnectError)), errors.As(err, &operation):
+	case errors.As(err, &connect): // what was to be asked is of no interest then
+		return &haproxyapi.UnreachableError{Instance: instance, Err: connect}
+	case slices.ContainsFunc(absences, is), errors.As(err, &operation):
 		return &haproxyapi.UnreachableError{Instance: instance, Err: err}
 	}
 	return err

@@ -209,7 +209,7 @@ func TestDefect09NoNameBecomesACommand(t *testing.T) {
 	api := startAPI(t, "HAPROXY_SOCKET_PATH="+lb.Socket)
 	for _, evil := range []string{
 		"web02;disable%20server%20myapp%2Fweb03", "web02%3Bdisable%20server%20myapp%2Fweb03", "web02%20state%20ready%0Adisable%20server%20myapp%2Fweb03",
-		"web02%0D%0Adisable%20server%20myapp%2Fweb03", "web02%00", "web02%20", "%20web02", "web02%3C%3C", "x%2Fmyapp%2Fweb02", "web02%5C",
+		"web02%0D%0Adisable%20server%20myapp%2Fweb03", "web02%00", "web02%20", "%20web02", "web02%3C%3C", "..%2Fmyapp%2Fweb02", "web02%5C",
 	} {
 		api.must(t, "POST", actionOf("myapp", evil), `{"action":"drain"}`, 400, "a name has letters")
 		api.must(t, "POST", apiRoot+"/backends/"+evil+"/servers/web02/action", `{"action":"drain"}`, 400, "a name has letters")

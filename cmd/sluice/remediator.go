@@ -170,9 +170,6 @@ func remediatorOptions(how fleetOptions, l *loaded) (remediator.Options, error) 
 	o := remediator.Options{
 		Config: l.Remediation, ConfigHash: l.hash, Devices: forRemediator(devices), Checks: checks, Logger: how.logger,
 	}
-	if l.env != nil {
-		o.Config = remediator.WithoutAutomation(environmentJournal)
-	}
 	if l.Remediation != nil {
 		o.Images = snapshots.New(l.Remediation.Snapshots)
 		if o.EvidenceHash, err = evidenceHash(l); err != nil {

@@ -76,8 +76,9 @@ func guarded(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		// The mux would redirect to the clean path, and Alertmanager would follow
-		// with a GET without a body and call it delivered.
-		if r.Method != http.MethodGet && r.Method != http.MethodHead && !clean(r.URL.Path) {
+		// with a GET without a body and call it delivered. An encoded dot or slash is
+		// part of a name, to the mux, too.
+		if r.Method != http.MethodGet && r.Method != http.MethodHead && !clean(r.URL.EscapedPath()) {
 			text(w, http.StatusNotFound, "no such path: write it without empty and dot segments")
 			return
 		}
