@@ -35,6 +35,7 @@ type keeper struct {
 	wake    chan struct{}
 	results chan result
 	asks    chan func(context.Context) // a person's order, carried out between two rounds
+	gone    chan struct{}              // closed when it takes no more of them
 
 	// What follows is the goroutine's own.
 	own      map[edge.Member]guard.Evidence // last own results
@@ -76,7 +77,7 @@ type failure struct {
 func newKeeper(r *Remediator, set *settings, name string, dev Device) *keeper {
 	return &keeper{
 		r: r, set: set, name: name, dev: dev,
-		wake: make(chan struct{}, 1), results: make(chan result, 64), asks: make(chan func(context.Context)),
+		wake: make(chan struct{}, 1), results: make(chan result, 64), asks: make(chan func(context.Context)), gone: make(chan struct{}),
 		own: map[edge.Member]guard.Evidence{}, courses: map[edge.Member]*course{},
 		watchers: map[edge.Member]context.CancelFunc{}, failures: map[edge.Member]failure{},
 		queue: map[edge.Pool][]*act{}, wrote: map[edge.Pool]time.Time{}, lapsed: map[edge.Member]time.Time{},
@@ -87,6 +88,7 @@ func newKeeper(r *Remediator, set *settings, name string, dev Device) *keeper {
 // run makes rounds until ctx ends: when it is woken, when a result changes
 // something, and by the clock while there is anything to watch.
 func (k *keeper) run(ctx context.Context) {
+	defer close(k.gone)
 	defer k.unwatch(nil)
 	k.remember()
 	k.greet(ctx)

@@ -84,35 +84,66 @@ func (r *Remediator) Order(ctx context.Context, o PersonOrder) (Ordered, error) 
 	if why := r.standing().Standby; why != "" {
 		return fail(fmt.Errorf("%w: %s", ErrStandby, why))
 	}
-	r.mu.Lock()
-	k := r.keepers[o.Member.Device]
-	r.mu.Unlock()
+	turn := time.NewTimer(orderWait)
+	defer turn.Stop()
+	for {
+		r.mu.Lock()
+		k, begun, known := r.keepers[o.Member.Device], r.begun, r.set.devices[o.Member.Device] != nil
+		r.mu.Unlock()
+		if !known {
+			return fail(ErrNoDevice)
+		}
+		out, taken, err := k.orderIn(ctx, turn.C, o)
+		if err != nil {
+			return out, fmt.Errorf("%s to %s: %w", o.Member, o.goal(), err)
+		}
+		if taken {
+			return out, nil
+		}
+		select { // a reload replaces it, and its successor comes at once
+		case <-begun:
+		case <-turn.C:
+			return fail(ErrBusy)
+		case <-ctx.Done():
+			return fail(fmt.Errorf("%w: %w", ErrBusy, ctx.Err()))
+		}
+	}
+}
+
+// orderIn waits for the keeper's turn and for what comes of the order. It isn't
+// taken by a keeper that ends, or that there isn't.
+func (k *keeper) orderIn(ctx context.Context, late <-chan time.Time, o PersonOrder) (out Ordered, taken bool, err error) {
+	out.Member = o.Member
 	if k == nil {
-		return fail(ErrNoDevice)
+		return out, false, nil
 	}
 	type answer struct {
 		Ordered
-		err error
+		taken bool
+		err   error
 	}
 	done := make(chan answer, 1)
 	ask := func(ctx context.Context) {
-		out, err := k.order(ctx, o)
-		done <- answer{out, err}
+		a := answer{taken: ctx.Err() == nil}
+		if a.taken {
+			a.Ordered, a.err = k.order(ctx, o)
+		}
+		done <- a
 	}
-	turn := time.NewTimer(orderWait)
-	defer turn.Stop()
 	select {
 	case k.asks <- ask:
-	case <-turn.C:
-		return fail(ErrBusy)
+	case <-k.gone:
+		return out, false, nil
+	case <-late:
+		return out, false, ErrBusy
 	case <-ctx.Done():
-		return fail(fmt.Errorf("%w: %w", ErrBusy, ctx.Err()))
+		return out, false, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
 	}
 	a := <-done // bounded by the time limits of device calls
-	if a.err != nil {
-		a.err = fmt.Errorf("%s to %s: %w", o.Member, o.goal(), a.err)
+	if !a.taken {
+		return out, false, nil
 	}
-	return a.Ordered, a.err
+	return a.Ordered, true, a.err
 }
 
 // goal is what is asked for, in a word.

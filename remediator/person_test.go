@@ -574,3 +574,23 @@ func TestADeviceThatHangsKeepsNobodyForLong(t *testing.T) {
 		}
 	})
 }
+
+// A reload replaces the keepers; an order that comes just then waits for the new
+// one, and not for one that has ended.
+func TestAnOrderRightAfterAReloadIsTaken(t *testing.T) {
+	inHands(t, nil, func(w *world) {
+		for i, to := range []edge.Admin{edge.Drain, edge.Ready, edge.Maint, edge.Ready} {
+			next := *w.cfg
+			if err := w.r.Apply(Options{Config: &next, ConfigHash: fmt.Sprint(i), Devices: map[string]Device{"edge1": w.device}, Checks: []Check{w.probe}}); err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			w.order(PersonOrder{Member: s1, To: to}, "applied")
+			if took := time.Since(start); took > 2*time.Second {
+				t.Errorf("order %d took %s", i, took)
+			}
+		}
+		w.restart()
+		w.order(PersonOrder{Member: s1, To: edge.Drain}, "applied") // before there is any keeper
+	})
+}

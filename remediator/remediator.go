@@ -101,6 +101,7 @@ type Remediator struct {
 	set     *settings
 	view    claims.View
 	keepers map[string]*keeper
+	begun   chan struct{} // closed when there are new keepers
 
 	flowing   sync.Mutex
 	flows     map[string]*flow  // by device
@@ -130,7 +131,7 @@ func New(o Options) (*Remediator, error) {
 		logger: o.Logger, started: time.Now(), failpoint: o.Failpoint, ledger: newLedger(), coordinator: o.Coordinator, audit: o.Audit,
 		hint: make(chan struct{}, 1), apply: make(chan struct{}, 1),
 		said: map[string]string{}, episodes: map[string]string{}, readOnly: map[string]string{}, heard: map[edge.Member]time.Time{},
-		hands: map[edge.Member]hand{}, glances: map[string]*glance{}, keepers: map[string]*keeper{}, flows: map[string]*flow{},
+		hands: map[edge.Member]hand{}, glances: map[string]*glance{}, keepers: map[string]*keeper{}, begun: make(chan struct{}), flows: map[string]*flow{},
 	}
 	if r.coordinator == nil {
 		r.coordinator = coordinate.Local{}
@@ -275,6 +276,8 @@ func (r *Remediator) generation(ctx context.Context) {
 		r.keepers[name] = k
 		running.Go(func() { k.run(ctx) })
 	}
+	close(r.begun)
+	r.begun = make(chan struct{})
 	r.mu.Unlock()
 	running.Go(func() { r.follow(ctx) })
 	running.Go(func() { r.prune(ctx, time.Duration(set.cfg.JournalRetention)) })
