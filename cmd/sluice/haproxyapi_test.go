@@ -181,9 +181,10 @@ func startOrders(t *testing.T, devices map[string]remediator.Device) personOrder
 }
 
 func TestServersAreToldAsHAProxyWritesThem(t *testing.T) {
-	lb := haproxytest.StartReal(t, twoServers)
+	lb := haproxytest.StartReal(t, twoServers+"backend empty\n")
 	api := startAPI(t, "HAPROXY_SOCKET_PATH="+lb.Socket)
-	a := api.must(t, "GET", apiRoot+"/backends", "", 200, `"backends":["api","myapp"],"count":2`)
+	a := api.must(t, "GET", apiRoot+"/backends", "", 200, `"backends":["api","empty","myapp"],"count":3`)
+	api.must(t, "GET", apiRoot+"/backends/empty/servers", "", 200, `"backend":"empty","servers":[],"count":0`)
 	if a.Data.Instance != "default" {
 		t.Errorf("instance %q", a.Data.Instance)
 	}

@@ -43,13 +43,16 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// scriptFree sets each variable to an address on which nothing listens:
-// "free ADDRESS...".
+// scriptFree sets each variable to an address on which nothing listens, and one
+// with _PORT behind its name to the port alone: "free ADDRESS...".
 func scriptFree(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range args {
 		address, err := loopback.Address()
 		ts.Check(err)
+		_, port, err := net.SplitHostPort(address)
+		ts.Check(err)
 		ts.Setenv(name, address)
+		ts.Setenv(name+"_PORT", port)
 	}
 }
 

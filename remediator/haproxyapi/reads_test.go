@@ -120,17 +120,23 @@ func TestInstancesDontWaitForEachOther(t *testing.T) {
 
 func TestALookThatPanicsLeavesNobodyWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		first := true
+		looks := 0
 		r := reads{read: func(context.Context, string) (Reading, error) {
 			time.Sleep(time.Second)
-			if first {
-				first = false
+			if looks++; looks == 2 {
 				panic("a fault")
 			}
 			return Reading{}, nil
 		}}
 		var all sync.WaitGroup
-		all.Go(func() {
+		well := func() {
+			if _, err := r.of(t.Context(), "prod"); err != nil {
+				t.Error(err)
+			}
+		}
+		all.Go(well)
+		synctest.Wait()
+		all.Go(func() { // the next look is this one's
 			defer func() {
 				if p := recover(); p == nil || !strings.Contains(fmt.Sprint(p), "a fault") {
 					t.Errorf("recovered %v", p)
@@ -141,10 +147,11 @@ func TestALookThatPanicsLeavesNobodyWaiting(t *testing.T) {
 		})
 		synctest.Wait()
 		all.Go(func() {
-			if _, err := r.of(t.Context(), "prod"); err != nil {
-				t.Error(err)
+			if _, err := r.of(t.Context(), "prod"); !errors.Is(err, errBroke) {
+				t.Errorf("who waited for it got %v", err)
 			}
 		})
 		all.Wait()
+		well()
 	})
 }
