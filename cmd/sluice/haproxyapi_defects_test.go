@@ -337,20 +337,25 @@ func TestDefect12ADrainIsSeenToEnd(t *testing.T) {
 		}
 		return conn
 	}
-	first, second := dial(), dial()
-	api.awaits(t, servers, func(_ int, a apiAnswer) bool {
-		s := a.server(t, "web01")
-		return s.Sessions == 1 && s.Limit == 1
-	})
-	if err := second.Close(); err != nil {
-		t.Error(err)
+	// HAProxy doesn't wait for the member when a client resets its connection.
+	reset := func(conn net.Conn) {
+		if err := errors.Join(conn.(*net.TCPConn).SetLinger(0), conn.Close()); err != nil {
+			t.Error(err)
+		}
 	}
+	becomes := func(sessions int) {
+		api.awaits(t, servers, func(_ int, a apiAnswer) bool {
+			s := a.server(t, "web01")
+			return s.Sessions == sessions && s.Limit == 1
+		})
+	}
+	becomes(0)
+	client := dial()
+	becomes(1)
 	api.must(t, "POST", actionOf("myapp", "web01"), `{"action":"drain","override":["min_serving","load"],"reason":"its sessions are to end"}`, 200)
 	if s := api.must(t, "GET", servers, "", 200).server(t, "web01"); s.Status != "DRAIN" || s.Sessions != 1 {
 		t.Errorf("while it drains: %+v", s)
 	}
-	if err := errors.Join(first.(*net.TCPConn).SetLinger(0), first.Close()); err != nil { // HAProxy doesn't wait for the member then
-		t.Error(err)
-	}
-	api.awaits(t, servers, func(_ int, a apiAnswer) bool { return a.server(t, "web01").Sessions == 0 })
+	reset(client)
+	becomes(0)
 }
