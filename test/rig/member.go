@@ -1,10 +1,12 @@
 package rig
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -77,6 +79,11 @@ func (m *Member) Set(b Behaviour) error {
 		return m.server.Close()
 	case was == Refuse:
 		ln, err := net.Listen("tcp4", m.Address)
+		// Somebody else's test may have got the port meanwhile; it mostly ends soon.
+		for end := time.Now().Add(patience); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); {
+			<-time.After(50 * time.Millisecond)
+			ln, err = net.Listen("tcp4", m.Address)
+		}
 		if err != nil {
 			return fmt.Errorf("bring %s back: %w", m.Name, err)
 		}
@@ -92,6 +99,9 @@ func (m *Member) Served() uint64 {
 	defer m.mu.Unlock()
 	return m.served
 }
+
+// patience is how long a member waits for its port.
+const patience = 20 * time.Second
 
 // Close ends the member for good.
 func (m *Member) Close() error { return m.Set(Refuse) }
