@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"fmt"
+	"time"
 )
 
 // maxProblems bounds the list: who has twenty needs no twenty-first.
@@ -33,11 +34,11 @@ func replay(s store) ([]string, error) {
 		if _, err := hintsIn(tx); err != nil {
 			return err
 		}
-		last, err := replayEntries(tx, &odd)
+		given, err := tx.given(bucketEntries)
 		if err != nil {
 			return err
 		}
-		given, err := tx.given(bucketEntries)
+		last, err := replayEntries(tx, given, &odd)
 		if err != nil {
 			return err
 		}
@@ -76,9 +77,16 @@ func replayHolds(tx txn, last map[string]Phase, odd *problems) error {
 }
 
 // replayEntries returns the phase in which its entries leave each hold.
-func replayEntries(tx txn, odd *problems) (map[string]Phase, error) {
+func replayEntries(tx txn, given uint64, odd *problems) (map[string]Phase, error) {
 	last := map[string]Phase{}
-	return last, tx.scan(bucketEntries, nil, func(k, v []byte) error {
+	var before Entry
+	// Only old entries are pruned, so that behind a young one none may be missing.
+	follows := func(seq uint64) {
+		if before.Seq > 0 && seq > before.Seq+1 && time.Since(before.At) < young {
+			odd.add("entries %d to %d are missing", before.Seq+1, seq-1)
+		}
+	}
+	err := tx.scan(bucketEntries, nil, func(k, v []byte) error {
 		var e Entry
 		if err := get(v, &e); err != nil {
 			return err
@@ -86,6 +94,8 @@ func replayEntries(tx txn, odd *problems) (map[string]Phase, error) {
 		if !bytes.Equal(k, seqKey(e.Seq)) {
 			return fmt.Errorf("%w: entry %d stands in another's place", ErrUnreadable, e.Seq)
 		}
+		follows(e.Seq)
+		before = Entry{Seq: e.Seq, At: e.At}
 		if e.Hold == "" || e.To == "" {
 			return nil
 		}
@@ -100,4 +110,9 @@ func replayEntries(tx txn, odd *problems) (map[string]Phase, error) {
 		last[e.Hold] = e.To
 		return nil
 	})
+	follows(given + 1)
+	return last, err
 }
+
+// young is an age at which no entry is pruned.
+const young = 24 * time.Hour

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -112,13 +111,7 @@ func TestADiskThatLiesIsNotBelieved(t *testing.T) {
 		}
 		got, err := contentOf(j)
 		ok(t, err)
-		// Known limit: where an older page of the entries' table lies in the place of its
-		// last one, some of the newest entries are missing and nothing in the file tells of them.
-		older := len(got.Entries) < len(is.Entries)
-		for _, e := range got.Entries {
-			older = older && slices.ContainsFunc(is.Entries, func(o Entry) bool { return cmp.Equal(e, o) })
-		}
-		sound := cmp.Equal(got, is) || cmp.Equal(got, was) || older
+		sound := cmp.Equal(got, is) || cmp.Equal(got, was)
 		if !sound && len(j.Problems()) == 0 {
 			t.Errorf("pages %b of %v are lost: it opened with content that never was, and says nothing of it (-want +got):\n%s", set, pages, cmp.Diff(is, got))
 		}
