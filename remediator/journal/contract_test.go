@@ -332,7 +332,7 @@ func deleteBut(tx txn, every, from, to int) error {
 			return err
 		}
 	}
-	return nil
+	return notePruned(tx, uint64(to-1))
 }
 
 func contractFreeze(t *testing.T, at place) {

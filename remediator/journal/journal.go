@@ -430,7 +430,33 @@ func prune(tx txn, before time.Time, after []byte, batch int) (n int, next []byt
 			return n, next, err
 		}
 	}
-	return n, next, nil
+	if len(gone) == 0 {
+		return n, next, nil
+	}
+	return n, next, notePruned(tx, binary.BigEndian.Uint64(gone[len(gone)-1]))
+}
+
+func notePruned(tx txn, seq uint64) error {
+	p, err := prunedIn(tx)
+	if err != nil || seq <= p.Seq { // of a hold that ended long after its time
+		return err
+	}
+	return put(tx, bucketState, keyPruned, pruned{Seq: seq})
+}
+
+// pruned says which entries may be missing by our own doing: none behind Seq.
+type pruned struct {
+	Seq uint64 `json:"seq"`
+}
+
+var keyPruned = []byte("pruned")
+
+func prunedIn(tx txn) (p pruned, err error) {
+	b, err := tx.get(bucketState, keyPruned)
+	if err != nil || b == nil {
+		return p, err
+	}
+	return p, get(b, &p)
 }
 
 func appendEntry(tx txn, e Entry) error {

@@ -295,7 +295,46 @@ func TestPruneKeepsWhatIsYoungAndWhatIsHeld(t *testing.T) { // I23
 		if p := j.Problems(); len(p) != 0 {
 			t.Errorf("pruning left problems: %v", p)
 		}
+		ok(t, j.Drop(held, Entry{}))
+		ok(t, j.Append(Entry{Event: "younger"}))
+		ok(t, j.Prune(young)) // an entry far in front of those that are gone already
+		j = reopen(t, j)
+		if p := j.Problems(); len(p) != 0 {
+			t.Errorf("pruning once more left problems: %v", p)
+		}
 	})
+}
+
+func TestEntriesThatAreMissingAreTold(t *testing.T) { // I23
+	for _, tt := range []struct {
+		name string
+		lost []uint64
+		want []string
+	}{
+		{"in front", []uint64{1, 2}, []string{"entries 1 to 2 are missing"}},
+		{"between", []uint64{4}, []string{"entries 4 to 4 are missing"}},
+		{"the newest", []uint64{6, 7}, []string{"entries 6 to 7 are missing"}},
+		{"all", []uint64{1, 2, 3, 4, 5, 6, 7}, []string{"entries 1 to 7 are missing"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			j := openNew(t)
+			for range 7 {
+				ok(t, j.Append(Entry{Event: "e"}))
+			}
+			ok(t, j.update("forge", func(tx txn) error {
+				for _, seq := range tt.lost {
+					if err := tx.delete(bucketEntries, seqKey(seq)); err != nil {
+						return err
+					}
+				}
+				return nil
+			}))
+			j = reopen(t, j)
+			if d := cmp.Diff(tt.want, j.Problems()); d != "" {
+				t.Error(d)
+			}
+		})
+	}
 }
 
 func make100() []Entry {

@@ -3,7 +3,6 @@ package journal
 import (
 	"bytes"
 	"fmt"
-	"time"
 )
 
 // maxProblems bounds the list: who has twenty needs no twenty-first.
@@ -79,14 +78,18 @@ func replayHolds(tx txn, last map[string]Phase, odd *problems) error {
 // replayEntries returns the phase in which its entries leave each hold.
 func replayEntries(tx txn, given uint64, odd *problems) (map[string]Phase, error) {
 	last := map[string]Phase{}
-	var before Entry
-	// Only old entries are pruned, so that behind a young one none may be missing.
-	follows := func(seq uint64) {
-		if before.Seq > 0 && seq > before.Seq+1 && time.Since(before.At) < young {
-			odd.add("entries %d to %d are missing", before.Seq+1, seq-1)
-		}
+	gone, err := prunedIn(tx)
+	if err != nil {
+		return nil, err
 	}
-	err := tx.scan(bucketEntries, nil, func(k, v []byte) error {
+	before := uint64(0)
+	follows := func(seq uint64) {
+		if first := max(before, gone.Seq) + 1; first < seq {
+			odd.add("entries %d to %d are missing", first, seq-1)
+		}
+		before = seq
+	}
+	err = tx.scan(bucketEntries, nil, func(k, v []byte) error {
 		var e Entry
 		if err := get(v, &e); err != nil {
 			return err
@@ -95,7 +98,6 @@ func replayEntries(tx txn, given uint64, odd *problems) (map[string]Phase, error
 			return fmt.Errorf("%w: entry %d stands in another's place", ErrUnreadable, e.Seq)
 		}
 		follows(e.Seq)
-		before = Entry{Seq: e.Seq, At: e.At}
 		if e.Hold == "" || e.To == "" {
 			return nil
 		}
@@ -113,6 +115,3 @@ func replayEntries(tx txn, given uint64, odd *problems) (map[string]Phase, error
 	follows(given + 1)
 	return last, err
 }
-
-// young is an age at which no entry is pruned.
-const young = 24 * time.Hour

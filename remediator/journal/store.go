@@ -26,7 +26,7 @@ type store interface {
 type bucket string
 
 const (
-	bucketState   bucket = "state"   // freeze
+	bucketState   bucket = "state"   // freeze, pruned
 	bucketHolds   bucket = "holds"   // member -> Hold
 	bucketEntries bucket = "entries" // seq, big-endian -> Entry
 	bucketHints   bucket = "hints"   // hash of labels -> Hint
