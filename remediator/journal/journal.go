@@ -456,7 +456,8 @@ func prunedIn(tx txn) (p pruned, err error) {
 	if err != nil || b == nil {
 		return p, err
 	}
-	return p, get(b, &p)
+	err = get(b, &p)
+	return p, err
 }
 
 func appendEntry(tx txn, e Entry) error {
