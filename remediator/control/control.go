@@ -87,7 +87,22 @@ func Handler(o Options) http.Handler {
 		o.Actor = actor
 	}
 	mux := http.NewServeMux()
-	for path, methods := range map[string]methods{
+	for path, methods := range o.routes() {
+		mux.Handle(path, methods)
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, nil, problem(http.StatusNotFound, "no such path: want freeze, holds, candidates, approvals, members, steps, explain or pools below /api/v1/"))
+	})
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, nil, problem(http.StatusForbidden, "this request comes from another site's page"))
+	}))
+	return guard.Handler(mux)
+}
+
+// routes are all that there is, as the document of the API has them.
+func (o Options) routes() map[string]methods {
+	return map[string]methods{
 		"/api/v1/freeze": {"GET": o.frozen, "POST": o.freeze, "DELETE": o.thaw},
 		"/api/v1/holds":  {"GET": o.holds},
 		"/api/v1/holds/{device}/{pool}/{member}/release":  {"POST": o.release},
@@ -102,17 +117,7 @@ func Handler(o Options) http.Handler {
 		"/api/v1/members/{device}/{pool}/{member}/weight": {"POST": o.weigh},
 		"/api/v1/explain":                                 {"POST": o.explain},
 		"/api/v1/pools/{device}/{pool}/restore":           {"POST": o.restore},
-	} {
-		mux.Handle(path, methods)
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, nil, problem(http.StatusNotFound, "no such path: want freeze, holds, candidates, approvals, members, steps, explain or pools below /api/v1/"))
-	})
-	guard := http.NewCrossOriginProtection()
-	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, nil, problem(http.StatusForbidden, "this request comes from another site's page"))
-	}))
-	return guard.Handler(mux)
 }
 
 // methods are the ways to use one path.
