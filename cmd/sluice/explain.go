@@ -16,6 +16,7 @@ import (
 	"github.com/go-kit/log"
 	"github.com/prometheus/alertmanager/pkg/labels"
 
+	"github.com/sluice-project/sluice/ctl"
 	"github.com/sluice-project/sluice/remediator"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
@@ -93,7 +94,7 @@ func parseLabels(s string) (map[string]string, error) {
 func askRemediator(ctx context.Context, f *explainFlags, alert map[string]string) (*remediator.Explanation, error) {
 	var x remediator.Explanation
 	err := f.remote.post(ctx, "/api/v1/explain", map[string]any{"labels": alert}, &x)
-	if errors.Is(err, errNoRemediator) {
+	if errors.Is(err, ctl.ErrNoRemediator) {
 		return nil, fmt.Errorf("%w --offline decides without it", err)
 	}
 	return &x, err

@@ -19,6 +19,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/model"
 
+	"github.com/sluice-project/sluice/ctl"
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
@@ -195,7 +196,7 @@ func (f *journalFlags) ask(ctx context.Context, q journal.Query, page int, image
 		Steps []journal.Entry `json:"steps"`
 	}
 	err := f.remote.get(ctx, "/api/v1/steps", v, &out)
-	if errors.Is(err, errNoRemediator) {
+	if errors.Is(err, ctl.ErrNoRemediator) {
 		return nil, fmt.Errorf("%w --offline reads the file", err)
 	}
 	return out.Steps, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/go-kit/log"
 
+	"github.com/sluice-project/sluice/ctl"
 	"github.com/sluice-project/sluice/edge/fleet"
 	"github.com/sluice-project/sluice/edge/ptaf"
 	"github.com/sluice-project/sluice/remediator"
@@ -82,7 +82,7 @@ func addPTAFRestore(app *kingpin.Application) (string, func(streams) error) {
 			return err
 		}
 		var out remediator.Restoration
-		where := "/api/v1/pools/" + url.PathEscape(d.Name()) + "/" + url.PathEscape(u.Name) + "/restore"
+		where := ctl.Path("pools", d.Name(), u.Name, "restore")
 		if err := r.post(ctx, where, map[string]string{"object": string(object), "reason": *reason}, &out); err != nil {
 			return err
 		}

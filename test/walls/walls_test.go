@@ -88,6 +88,15 @@ var walls = []wall{
 		of:   "remediator/...", forbids: []string{"edge/haproxy/...", "edge/ptaf/...", "edge/ptafpro/...", "edge/fleet"},
 	},
 	{
+		name: "what asks the remediator knows its words, and no device",
+		of:   "ctl/...", forbids: []string{"cmd/...", "exporter/...", "edge/haproxy/...", "edge/ptaf/...", "edge/ptafpro/...", "edge/fleet", "test/..."},
+	},
+	{
+		name: "the remediator doesn't know who asks",
+		of:   "remediator/...", forbids: []string{"ctl/..."},
+		withTests: true,
+	},
+	{
 		name: "a guard knows edge and nothing else of ours",
 		of:   "remediator/guard", forbids: []string{"edge/haproxy/...", "edge/ptaf/...", "edge/ptafpro/...", "edge/fleet", "remediator/...", "exporter/...", "test/..."},
 	},
