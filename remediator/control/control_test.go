@@ -103,6 +103,7 @@ func (a *api) do(t *testing.T, method, path, body string, change ...func(*http.R
 	}
 	w := httptest.NewRecorder()
 	a.handler.ServeHTTP(w, r)
+	documented(t, method, path, w.Code, w.Header(), w.Body.Bytes())
 	var got answer
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 		t.Fatalf("%s %s: %q is no envelope: %v", method, path, w.Body, err)

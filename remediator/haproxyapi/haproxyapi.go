@@ -21,13 +21,14 @@ import (
 	"sync"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/apidoc"
 )
 
 // Where the API stands. Whoever mounts [Handler] gives it all of these.
 const (
 	Root     = "/api/v1/haproxy"
 	OldRoot  = "/api/v1/control/haproxy" // the older form of an action, which the replaced API still took
-	Document = "/api/v1/openapi.json"
+	Document = apidoc.Path
 	Ping     = "/ping" // what the replaced API had in place of /-/healthy
 )
 
@@ -139,7 +140,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.only(w, r, http.MethodGet, func() { write(w, http.StatusOK, map[string]string{"status": "ok"}) })
 		return
 	case Document:
-		a.only(w, r, http.MethodGet, func() { writeBytes(w, http.StatusOK, openAPI) })
+		a.only(w, r, http.MethodGet, func() { writeBytes(w, http.StatusOK, apidoc.Document()) })
 		return
 	}
 	to, err := parseRoute(r.URL.EscapedPath())

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/haproxyapi"
+	"github.com/sluice-project/sluice/test/openapi"
 )
 
 func TestWhatIsThereIsToldAsTheReplacedAPITellsIt(t *testing.T) {
@@ -82,10 +83,10 @@ func TestAnOrderGoesToTheEngineAsItWasGiven(t *testing.T) {
 func TestEveryDocumentedCodeIsGivenAndNoOther(t *testing.T) {
 	given := map[string]map[string]bool{}
 	saw := func(q question, a answered) {
-		template := templateOf(q.path)
+		template := openapi.Template(q.path)
 		methods := []string{q.method}
 		if a.code == http.StatusMethodNotAllowed {
-			methods = slices.Collect(maps.Keys(at(theDocument, "paths", template).(object)))
+			methods = slices.Collect(maps.Keys(openapi.As(openapi.At(openapi.Document(), "paths", template))))
 		}
 		for _, m := range methods {
 			op := strings.ToUpper(m) + " " + template
@@ -96,7 +97,7 @@ func TestEveryDocumentedCodeIsGivenAndNoOther(t *testing.T) {
 		}
 	}
 	cause := errors.New("some cause")
-	for op := range operations() {
+	for op := range ours() {
 		method, template, _ := strings.Cut(op, " ")
 		path := strings.NewReplacer("{instance}", "prod", "{backend}", "myapp", "{server}", "web01").Replace(template)
 		q := question{method: method, path: path}
@@ -160,7 +161,7 @@ func TestEveryDocumentedCodeIsGivenAndNoOther(t *testing.T) {
 	for op, codes := range given {
 		got[op] = slices.Sorted(maps.Keys(codes))
 	}
-	if diff := cmp.Diff(operations(), got); diff != "" {
+	if diff := cmp.Diff(ours(), got); diff != "" {
 		t.Errorf("what is documented (-) isn't what is answered (+):\n%s", diff)
 	}
 }
