@@ -166,6 +166,10 @@ type Snapshot struct {
 	// Row is how the device itself wrote a member, for people to look at: a line of
 	// "show stat", an object in JSON. Nil where it isn't kept.
 	Row func(Member) string
+
+	// Told is what the device tells of a member besides, worked out when it is
+	// asked for. Nil where the device tells no more.
+	Told func(Member) Told
 }
 
 // State finds a member or a switch.

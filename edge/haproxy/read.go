@@ -148,6 +148,20 @@ func (r Reading) Snapshot(device string) edge.Snapshot {
 		snap.States[m] = st
 	}
 	snap.Along = followers(snap.States)
+	changed := col("lastchg")
+	snap.Told = func(m edge.Member) edge.Told {
+		row, ok := rows[m]
+		if !ok {
+			return edge.Told{}
+		}
+		t := edge.Told{Op: row.At(status), Checked: row.At(check), Weighted: byName[[2]string{m.Pool, m.Name}].InitialWeight}
+		// Seconds since the last change from up to down or back; since the process began
+		// where there was none. Source: management guide 9.1, "lastchg".
+		if ago := number(row.At(changed)); row.At(changed) != "" && ago < longest {
+			t.Since = r.At.Add(-time.Duration(ago) * time.Second).Truncate(time.Second)
+		}
+		return t
+	}
 	snap.Row = func(m edge.Member) string {
 		row, ok := rows[m]
 		if !ok {
@@ -157,6 +171,9 @@ func (r Reading) Snapshot(device string) edge.Snapshot {
 	}
 	return snap
 }
+
+// longest is more seconds than any process has run, and than a time could be off by.
+const longest = 100 * 366 * 24 * 3600
 
 // followers finds for each server those that track it, directly or over others:
 // what is set on it is inherited by all of them. Source: facts 3.7, seen on 2.6.

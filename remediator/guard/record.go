@@ -23,7 +23,7 @@ func (w World) Around(m edge.Member) World {
 	w.Snapshot.States = without(w.Snapshot.States, far)
 	w.Snapshot.Switches = without(w.Snapshot.Switches, far)
 	w.Snapshot.Along = without(w.Snapshot.Along, func(other edge.Member) bool { return other != m })
-	w.Snapshot.Versions, w.Snapshot.Row = nil, nil
+	w.Snapshot.Versions, w.Snapshot.Row, w.Snapshot.Told = nil, nil, nil
 	w.Held, w.Own = without(w.Held, far), without(w.Own, far)
 	return w
 }
@@ -80,6 +80,7 @@ type snapshotRecord struct {
 	Switches byMember[edge.State]    `json:",omitempty"`
 	Along    byMember[[]edge.Member] `json:",omitempty"`
 	Row      *struct{}               `json:",omitempty"` // how the device wrote it is no part of the world
+	Told     *struct{}               `json:",omitempty"` // nor is what it tells people
 }
 
 type worldRecord struct {
