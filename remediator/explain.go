@@ -98,11 +98,11 @@ func (e engine) Order(ctx context.Context, o control.Order) (any, error) {
 	return out, nil
 }
 
-// Members answers with whatever can be written as JSON. See [Remediator.Members].
-func (e engine) Members(ctx context.Context, device, pool string) (any, error) {
+// Members answers with the code that says whose turn it is. See [Remediator.Members].
+func (e engine) Members(ctx context.Context, device, pool string) (control.Roster, error) {
 	out, err := e.Remediator.Members(ctx, device, pool)
 	if err != nil {
-		return nil, control.Problem(http.StatusServiceUnavailable, nil, err)
+		return out, control.Problem(http.StatusServiceUnavailable, nil, err)
 	}
 	return out, nil
 }

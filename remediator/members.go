@@ -3,77 +3,30 @@ package remediator
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/control"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
 
-// A Roster is the members of devices, with who set which state when.
-type Roster struct {
-	Devices []Sighted   `json:"devices"`
-	Members []Displayed `json:"members"`
-	Count   int         `json:"count"`
-}
-
-// Sighted is one device as it was looked at for people.
-type Sighted struct {
-	Device   string    `json:"device"`
-	At       time.Time `json:"at,omitzero"` // of what is shown of it
-	ReadOnly string    `json:"read_only,omitempty"`
-	Error    string    `json:"error,omitempty"` // why none of its members is listed
-}
-
-// Displayed is one member.
-type Displayed struct {
-	edge.State
-	Set *SetBy `json:"set,omitempty"` // nil: in service, and nobody is known to have seen to that
-}
-
-// SetBy is whose doing a member's admin state is.
-type SetBy struct {
-	By     string        `json:"by"` // sluice, person (through us), device (its configuration or DNS), unknown
-	Actor  string        `json:"actor,omitempty"`
-	Since  time.Time     `json:"since,omitzero"`
-	Reason string        `json:"reason,omitempty"`
-	Policy string        `json:"policy,omitempty"`
-	Hold   string        `json:"hold,omitempty"`
-	Phase  journal.Phase `json:"phase,omitempty"`
-}
-
-// glanceAge is how old a look may be that is shown to people: however many ask,
-// a device is read once in that time.
-const glanceAge = time.Second
-
-// A glance is the last look at a device for people's sake.
-type glance struct {
-	turn chan struct{} // has room for who reads the device: others wait for that answer
-	at   time.Time
-	snap edge.Snapshot
-	err  error
-}
-
-func newGlance() *glance { return &glance{turn: make(chan struct{}, 1)} }
-
-func (g *glance) look(ctx context.Context, d Device) (edge.Snapshot, error) {
-	select {
-	case g.turn <- struct{}{}:
-		defer func() { <-g.turn }()
-	case <-ctx.Done():
-		return edge.Snapshot{}, ctx.Err()
-	}
-	if time.Since(g.at) < glanceAge {
-		return g.snap, g.err
-	}
-	// Not the caller's end: the answer is for all who wait.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
-	defer cancel()
-	g.snap, g.err = d.Look(ctx)
-	g.at = time.Now()
-	return g.snap, g.err
-}
+// What people are shown has its types in control, whose answers they are.
+type (
+	// A Roster is the members of devices, with who set which state when.
+	Roster = control.Roster
+	// Sighted is one device as it was looked at for people.
+	Sighted = control.Device
+	// Displayed is one member.
+	Displayed = control.Member
+	// SetBy is whose doing a member's admin state is.
+	SetBy = control.SetBy
+)
 
 // hand is what a person did last to a member, through us.
 type hand struct {
@@ -86,7 +39,7 @@ type hand struct {
 // Members looks at devices, all at once, and says who set what; an empty name is
 // all of them. One that gives no answer delays the others by one look at most.
 func (r *Remediator) Members(ctx context.Context, device, pool string) (Roster, error) {
-	out := Roster{Devices: []Sighted{}, Members: []Displayed{}}
+	out := Roster{Devices: []Sighted{}, Pools: []control.Pool{}, Members: []Displayed{}}
 	if r.journal == nil {
 		return out, r.broken
 	}
@@ -97,7 +50,8 @@ func (r *Remediator) Members(ctx context.Context, device, pool string) (Roster, 
 	var mu sync.Mutex
 	var looking sync.WaitGroup
 	r.mu.Lock()
-	for name, d := range r.set.devices {
+	set := r.set
+	for name, d := range set.devices {
 		if device != "" && name != device {
 			continue
 		}
@@ -106,27 +60,113 @@ func (r *Remediator) Members(ctx context.Context, device, pool string) (Roster, 
 		}
 		g := r.glances[name]
 		looking.Go(func() {
-			snap, err := g.look(ctx, d)
+			seen, err := g.look(ctx, d)
+			dev, pools, members := r.shown(set, name, d, seen, err, pool, holds)
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil {
-				out.Devices = append(out.Devices, Sighted{Device: name, Error: oneLine(err)})
-				return
-			}
-			out.Devices = append(out.Devices, Sighted{Device: name, At: snap.At, ReadOnly: snap.ReadOnly})
-			for m, st := range snap.States {
-				if pool == "" || m.Pool == pool {
-					out.Members = append(out.Members, Displayed{State: st, Set: r.whose(st, holds)})
-				}
-			}
+			out.Devices = append(out.Devices, dev)
+			out.Pools = append(out.Pools, pools...)
+			out.Members = append(out.Members, members...)
 		})
 	}
 	r.mu.Unlock()
 	looking.Wait()
 	slices.SortFunc(out.Devices, func(a, b Sighted) int { return cmp.Compare(a.Device, b.Device) })
+	slices.SortFunc(out.Pools, func(a, b control.Pool) int {
+		return cmp.Or(cmp.Compare(a.Device, b.Device), cmp.Compare(a.Pool, b.Pool))
+	})
 	slices.SortFunc(out.Members, func(a, b Displayed) int { return a.Member.Compare(b.Member) })
 	out.Count = len(out.Members)
 	return out, nil
+}
+
+// shown is one device with its pools and members, in no order.
+func (r *Remediator) shown(set *settings, name string, d Device, seen glimpse, err error, pool string, holds []journal.Hold) (dev Sighted, pools []control.Pool, members []Displayed) {
+	dev = Sighted{Device: name, Kind: kindOf(d)}
+	if err != nil {
+		dev.Error, dev.Last = oneLine(err), seen.pools
+		return dev, nil, nil
+	}
+	dev.Up, dev.At, dev.ReadOnly, dev.Members = true, seen.At, seen.ReadOnly, len(seen.States)
+	ours := slices.DeleteFunc(slices.Clone(holds), func(h journal.Hold) bool {
+		return h.Member.Device != name || h.Phase == journal.Superseded
+	})
+	by, in := map[string]*control.Pool{}, map[string][]edge.Member{}
+	for m, st := range seen.States {
+		p := by[m.Pool]
+		if p == nil {
+			p = &control.Pool{Device: name, Pool: m.Pool, Maintenance: []string{}}
+			by[m.Pool] = p
+		}
+		held := slices.ContainsFunc(ours, func(h journal.Hold) bool { return h.Holds(m) })
+		in[m.Pool] = append(in[m.Pool], m)
+		p.Members++
+		p.Serving += oneIf(st.Serving)
+		p.Out += oneIf(st.Admin != edge.Ready)
+		p.Held += oneIf(held)
+		dev.Held += oneIf(held)
+		if pool == "" || m.Pool == pool {
+			members = append(members, r.displayed(seen, st, holds))
+		}
+	}
+	dev.Pools = len(by)
+	frozen, now := r.freeze() != "", time.Now()
+	for _, p := range by {
+		if pool == "" || p.Pool == pool {
+			p.Frozen = frozen
+			set.tell(p, in[p.Pool], now)
+			pools = append(pools, *p)
+		}
+	}
+	return dev, pools, members
+}
+
+func oneIf(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// kindOf is the key that a device has in the configuration, as far as it knows.
+func kindOf(d Device) string {
+	if k, ok := d.(interface{ Kind() string }); ok {
+		return k.Kind()
+	}
+	return ""
+}
+
+func (r *Remediator) displayed(seen glimpse, st edge.State, holds []journal.Hold) Displayed {
+	told := seen.told[st.Member]
+	out := Displayed{State: st, Set: r.whose(st, holds), Op: told.Op, OpSince: told.Since, Checked: told.Checked, Configured: told.Weighted}
+	if e, known := seen.errors[st.Member]; known {
+		share := math.Round(e.share*1e4) / 1e4 // what is shown
+		out.Errors5xx = &share
+		if e.over > 0 {
+			out.ErrorsOver = model.Duration(e.over.Round(time.Second)).String()
+		}
+	}
+	return out
+}
+
+// tell says how careful the configuration is with a pool.
+func (s *settings) tell(p *control.Pool, members []edge.Member, now time.Time) {
+	if s.cfg == nil {
+		return
+	}
+	slices.SortFunc(members, edge.Member.Compare)
+	for i := range s.cfg.Policies {
+		if rules := &s.cfg.Policies[i]; !rules.bypass && slices.ContainsFunc(members, rules.Members.Match) {
+			p.Policy, p.MinServing = rules.Name, rules.MinServing
+			break
+		}
+	}
+	for _, text := range s.cfg.in(now, members...) {
+		if end := strings.LastIndex(text, " until "); end >= 0 {
+			text = text[:end]
+		}
+		p.Maintenance = append(p.Maintenance, text)
+	}
 }
 
 // whose doing a state is. What was recorded counts only while the device shows

@@ -2,13 +2,16 @@ package remediator
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/control"
 )
 
 func TestMembersSayWhoSetTheirState(t *testing.T) {
@@ -57,6 +60,35 @@ func TestMembersSayWhoSetTheirState(t *testing.T) {
 		want[1] = "s2 FDRAIN: unknown"
 		if diff := cmp.Diff(want, shown()); diff != "" {
 			t.Errorf("after somebody's change (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestDevicesAndPoolsAreCounted(t *testing.T) {
+	inHands(t, nil, func(w *world) {
+		w.fail(s1)
+		w.wait(time.Second)
+		w.freeze()
+		got, err := w.r.Members(w.t.Context(), "", "")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		devices := []Sighted{{Device: "edge1", Up: true, Pools: 1, Members: 3, Held: 1}}
+		pools := []control.Pool{{
+			Device: "edge1", Pool: "shop", Members: 3, Serving: 2, Out: 1, Held: 1, Policy: "drain",
+			MinServing: w.cfg.Policies[0].MinServing, Frozen: true, Maintenance: []string{},
+		}}
+		if diff := cmp.Diff(devices, got.Devices, cmpopts.IgnoreFields(Sighted{}, "At")); diff != "" {
+			w.t.Errorf("devices (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(pools, got.Pools); diff != "" {
+			w.t.Errorf("pools (-want +got):\n%s", diff)
+		}
+		w.device.change(func() { w.device.dead = true })
+		w.wait(2 * glanceAge)
+		got, err = w.r.Members(w.t.Context(), "", "")
+		if d := got.Devices[0]; err != nil || d.Up || d.Error == "" || len(got.Pools)+len(got.Members) > 0 || !slices.Equal(d.Last, []string{"shop"}) {
+			w.t.Errorf("without an answer: %+v, %v", got, err)
 		}
 	})
 }

@@ -65,9 +65,9 @@ type Engine interface {
 	// and says what came of it. It waits for the member's device, within limits.
 	// The answer goes out as JSON.
 	Order(ctx context.Context, o Order) (any, error)
-	// Members are those of a device and pool, each with who set its state; an empty
-	// name is all of them. The answer goes out as JSON.
-	Members(ctx context.Context, device, pool string) (any, error)
+	// Members looks at a device and its pools and members, ordered by name, each
+	// member with who set its state; an empty name is all of them.
+	Members(ctx context.Context, device, pool string) (Roster, error)
 }
 
 // Options of [Handler].
@@ -91,7 +91,7 @@ func Handler(o Options) http.Handler {
 		mux.Handle(path, methods)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, nil, problem(http.StatusNotFound, "no such path: want freeze, holds, candidates, approvals, members, steps, explain or pools below /api/v1/"))
+		reply(w, nil, problem(http.StatusNotFound, "no such path: want devices, pools, members, holds, steps, candidates, approvals, freeze or explain below /api/v1/"))
 	})
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -110,6 +110,8 @@ func (o Options) routes() map[string]methods {
 		"/api/v1/approvals":                               {"GET": o.approvals},
 		"/api/v1/approvals/{device}/{pool}/{member}":      {"POST": o.answer},
 		"/api/v1/steps":                                   {"GET": o.steps},
+		"/api/v1/devices":                                 {"GET": o.devices},
+		"/api/v1/pools":                                   {"GET": o.pools},
 		"/api/v1/members":                                 {"GET": o.members},
 		"/api/v1/members/{device}/{pool}/{member}/drain":  {"POST": o.order(edge.Drain)},
 		"/api/v1/members/{device}/{pool}/{member}/maint":  {"POST": o.order(edge.Maint)},

@@ -26,6 +26,8 @@ type engine struct {
 	released []string
 	labels   map[string]string
 	orders   []Order
+	roster   Roster
+	asked    []string // device/pool, for members
 	err      error
 }
 
@@ -67,8 +69,9 @@ func (e *engine) Order(_ context.Context, o Order) (any, error) {
 	return map[string]string{"result": "applied"}, e.err
 }
 
-func (e *engine) Members(_ context.Context, device, pool string) (any, error) {
-	return map[string]string{"device": device, "pool": pool}, e.err
+func (e *engine) Members(_ context.Context, device, pool string) (Roster, error) {
+	e.asked = append(e.asked, device+"/"+pool)
+	return e.roster, e.err
 }
 
 type api struct {
@@ -144,8 +147,15 @@ func TestMistakesAreSaid(t *testing.T) {
 		{"a release can't be got", "GET", "/api/v1/holds/edge1/shop/s1/release", ``, 405, "use POST"},
 		{"a step can't be got", "GET", "/api/v1/members/edge1/shop/s1/drain", ``, 405, "use POST"},
 		{"members can't be posted", "POST", "/api/v1/members", `{}`, 405, "use GET"},
-		{"members by what isn't", "GET", "/api/v1/members?member=s1", ``, 400, "want device or pool"},
-		{"members of two pools", "GET", "/api/v1/members?pool=a&pool=b", ``, 400, "want device or pool, once"},
+		{"members by what isn't", "GET", "/api/v1/members?server=s1", ``, 400, `"server": no such parameter: want one of cursor, device, limit, member, pool, state`},
+		{"members of two pools", "GET", "/api/v1/members?pool=a&pool=b", ``, 400, "pool: give it once"},
+		{"members in no state", "GET", "/api/v1/members?state=up", ``, 400, `state: "up": want ready, drain, maint, serving or not_serving`},
+		{"members of no number", "GET", "/api/v1/members?limit=0", ``, 400, `limit: "0": want a number from 1 to 10000`},
+		{"members from nowhere on", "GET", "/api/v1/members?cursor=", ``, 400, "cursor: is none of ours"},
+		{"members by a cursor of two lines", "GET", "/api/v1/members?cursor=%0A%00", ``, 400, "cursor: is none of ours"},
+		{"devices by what isn't", "GET", "/api/v1/devices?device=edge1", ``, 400, `"device": no such parameter`},
+		{"devices can't be posted", "POST", "/api/v1/devices", `{}`, 405, "use GET"},
+		{"pools by what isn't", "GET", "/api/v1/pools?state=drain", ``, 400, `"state": no such parameter`},
 		{"a step that isn't", "POST", "/api/v1/members/edge1/shop/s1/stop", ``, 404, "no such path"},
 		{"a step on no member", "POST", "/api/v1/members/edge1/shop/drain", ``, 404, "no such path"},
 		{"a step with a key that is none", "POST", "/api/v1/members/edge1/shop/s1/drain", `{"force":true}`, 400, `unknown field "force"`},

@@ -2,7 +2,6 @@ package control
 
 import (
 	"net/http"
-	"net/url"
 
 	"github.com/sluice-project/sluice/edge"
 )
@@ -15,22 +14,6 @@ type Order struct {
 	Override []string // names of guards whose no they take upon themselves
 	Reason   string
 	Actor    string
-}
-
-// members answers GET /api/v1/members: those of all devices, looked at now or
-// within the last second, with who set which state when. Its parameters are device
-// and pool. A device that can't be read is listed with its error.
-func (o Options) members(r *http.Request) (any, error) {
-	values, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, problem(http.StatusBadRequest, "query can't be read")
-	}
-	for name, vs := range values {
-		if name != "device" && name != "pool" || len(vs) != 1 {
-			return nil, problem(http.StatusBadRequest, "%q: want device or pool, once", cut(name))
-		}
-	}
-	return o.Engine.Members(r.Context(), values.Get("device"), values.Get("pool"))
 }
 
 // mostOverrides bounds a list: there are fewer guards.

@@ -36,18 +36,6 @@ func TestAStepIsHandedOn(t *testing.T) {
 	}
 }
 
-func TestMembersAreAskedFor(t *testing.T) {
-	a := newAPI(t)
-	for path, want := range map[string]string{
-		"/api/v1/members":                        `{"device":"","pool":""}`,
-		"/api/v1/members?device=edge1&pool=shop": `{"device":"edge1","pool":"shop"}`,
-	} {
-		if got := a.do(t, "GET", path, ``); string(got.Data) != want {
-			t.Errorf("%s: got %s; want %s", path, got.Data, want)
-		}
-	}
-}
-
 func TestARefusedStepTellsWhatGuardsSaid(t *testing.T) {
 	a := newAPI(t)
 	a.engine.err = Problem(http.StatusConflict, map[string]string{"result": "refused"}, errors.New("load: too much\nfor it"))
