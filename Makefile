@@ -54,10 +54,12 @@ race: deps ## the same tests under the race detector (wants a C compiler)
 lint: $(LINT) ## style, likely bugs, and the walls between packages
 	$(LINT) run ./...
 	$(GO) run ./test/safety -check
+	$(GO) run ./test/apidocs -check
 
 .PHONY: docs
-docs: ## docs/safety.md: which tests guard which invariant
+docs: ## docs/safety.md: which tests guard which invariant; docs/api.md: the HTTP API
 	$(GO) run ./test/safety
+	$(GO) run ./test/apidocs
 
 .PHONY: mutate
 mutate: ## docs/mutation.md: each guard taken out in turn, and the test that notices
