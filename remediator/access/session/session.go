@@ -64,7 +64,7 @@ type Sessions struct {
 	o        Options
 	loginKey []byte // of the form that is sent before there is a session
 	cross    *http.CrossOriginProtection
-	newest   prometheus.Gauge
+	number   prometheus.Gauge
 
 	mu     sync.Mutex
 	config Config
@@ -94,7 +94,7 @@ func New(o Options) *Sessions {
 	s := &Sessions{
 		o: o, config: o.Config, all: map[key]*Session{},
 		loginKey: make([]byte, tokenSize), cross: http.NewCrossOriginProtection(),
-		newest: promauto.With(o.Registerer).NewGauge(prometheus.GaugeOpts{
+		number: promauto.With(o.Registerer).NewGauge(prometheus.GaugeOpts{
 			Name: "sluice_access_sessions",
 			Help: "Browsers that are logged in to the console.",
 		}),
@@ -129,7 +129,7 @@ func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, who Who) {
 	id := make([]byte, tokenSize)
 	now := time.Now()
 	e := &Session{Who: who, Started: now, seen: now, done: make(chan struct{})}
-	rand.Read(id) // never fails, since Go 1.24
+	rand.Read(id)          // never fails, since Go 1.24
 	rand.Read(e.secret[:]) // never fails, since Go 1.24
 	text := encode(id)
 	e.key = hashed(text)
@@ -153,7 +153,7 @@ func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, who Who) {
 	}
 	s.all[e.key] = e
 	s.watch(e)
-	s.newest.Set(float64(len(s.all)))
+	s.number.Set(float64(len(s.all)))
 	s.mu.Unlock()
 
 	s.set(w, r, sessionCookie, text, 0)
@@ -260,7 +260,7 @@ func (s *Sessions) end(e *Session) {
 	e.over.Stop()
 	close(e.done)
 	delete(s.all, e.key)
-	s.newest.Set(float64(len(s.all)))
+	s.number.Set(float64(len(s.all)))
 }
 
 // oldest is the session among some that was used least lately.
