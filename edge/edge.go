@@ -11,13 +11,14 @@ import (
 	"time"
 )
 
-// Labels by which the read side names a member to the write side, and the one
-// by which an alert asks for a step.
+// Labels by which the read side names a member to the write side, the one by
+// which an alert asks for a step, and the one by which it is a drill and does not.
 const (
 	LabelDevice      = "device"
 	LabelPool        = "pool"
 	LabelMember      = "member"
 	LabelRemediation = "remediation"
+	LabelDrill       = "sluice_drill"
 )
 
 // A Pool is a set of members among which one device shares its traffic.

@@ -158,6 +158,11 @@ func (n noJournal) Candidates() ([]journal.Hold, error) { return nil, n.why }
 // Explain looks at the devices and asks the second source as a round would,
 // decides by the same guards, and changes nothing.
 func (r *Remediator) Explain(ctx context.Context, labels map[string]string) (Explanation, error) {
+	return r.explain(ctx, labels, false)
+}
+
+// explain is Explain; shown says that the caller knows that a source shows the alert.
+func (r *Remediator) explain(ctx context.Context, labels map[string]string, shown bool) (Explanation, error) {
 	x := Explanation{Labels: labels, Members: []Judged{}}
 	r.mu.Lock()
 	set, seen := r.set, r.view
@@ -171,10 +176,14 @@ func (r *Remediator) Explain(ctx context.Context, labels map[string]string) (Exp
 		return x, nil
 	}
 	x.Policy = c.Policy
+	if c.Drill != "" {
+		x.Notes = append(x.Notes, "the alert is marked as a drill's: it asks for nothing")
+		return x, nil
+	}
 	if x.Refusal = set.unfit(c); x.Refusal != nil {
 		return x, nil
 	}
-	if !slices.ContainsFunc(seen.Claims, func(o claims.Claim) bool { return o.Key == c.Key }) {
+	if !shown && !slices.ContainsFunc(seen.Claims, func(o claims.Claim) bool { return o.Key == c.Key }) {
 		x.Notes = append(x.Notes, "no source shows this alert now: the answer is for the case that one did")
 	}
 	c.Source, c.UpdatedAt, c.SeenAt = "explain", time.Now(), time.Now()

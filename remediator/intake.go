@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,6 +54,10 @@ func (r *Remediator) Hint(_ context.Context, m webhook.Message) error {
 			r.mu.Unlock()
 		}
 	}
+	r.drillsIn(m, now)
+	if !slices.ContainsFunc(m.Alerts, func(a webhook.Alert) bool { return a.Result != webhook.Drill }) && len(m.Alerts) > 0 {
+		return nil // a drill asks nobody to look
+	}
 	r.Wake()
 	return nil
 }
@@ -72,6 +77,8 @@ func (r *Remediator) readClaims(ctx context.Context, set *settings) {
 		return
 	}
 	r.passes("claims.read")
+	r.sift(&v, true) // first of all: from here on every claim asks for something
+	r.lateDrills()
 	for _, b := range v.Blind {
 		level.Debug(r.logger).Log("msg", "claim source blind", "source", b)
 	}
@@ -102,7 +109,7 @@ func (r *Remediator) readClaims(ctx context.Context, set *settings) {
 
 // unfitReasons are why an alert, or a claim, is nobody's: guard inventory, before
 // any member is judged.
-var unfitReasons = []string{"invalid_alert", "unknown_policy", "pool_claim", "missing_labels", "unknown_device", "member_claim"}
+var unfitReasons = []string{"invalid_alert", "unknown_policy", "pool_claim", "missing_labels", "unknown_device", "member_claim", unknownDrill}
 
 // unfit says why a claim can't be on any member that we know; nil when a keeper
 // is to judge it. Alert text only selects among what is configured (SAFETY.md

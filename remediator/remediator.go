@@ -113,6 +113,7 @@ type Remediator struct {
 	heard     map[edge.Member]time.Time // when the last evidence on a member came
 	hands     map[edge.Member]hand      // what people did last through us
 	glances   map[string]*glance        // by device
+	drills    drilling
 }
 
 // New opens the journal. A journal that can't be read is no reason not to start:
@@ -133,6 +134,7 @@ func New(o Options) (*Remediator, error) {
 		said: map[string]string{}, episodes: map[string]string{}, readOnly: map[string]string{}, heard: map[edge.Member]time.Time{},
 		hands: map[edge.Member]hand{}, glances: map[string]*glance{}, keepers: map[string]*keeper{}, begun: make(chan struct{}), flows: map[string]*flow{},
 	}
+	r.drills = drilling{judging: map[string]bool{}, due: r.started}
 	if r.coordinator == nil {
 		r.coordinator = coordinate.Local{}
 	}
@@ -321,7 +323,7 @@ func (r *Remediator) Handler() http.Handler {
 	if r.journal != nil {
 		j = r.journal
 	}
-	mux.Handle("/api/v1/", control.Handler(control.Options{Journal: j, Engine: engine{r}}))
+	mux.Handle("/api/v1/", control.Handler(control.Options{Journal: j, Engine: engine{r}, Drills: drillAPI{r}}))
 	return mux
 }
 

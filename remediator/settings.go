@@ -24,10 +24,12 @@ type settings struct {
 	mapping  *claims.Mapping
 	reader   claims.Reader
 	queries  []querier // the Prometheus servers, for confirm: prometheus
+
+	authenticated bool // a webhook has to say who sends it
 }
 
 func (r *Remediator) build(o Options) (*settings, error) {
-	s := &settings{cfg: o.Config, hash: o.ConfigHash, evidence: o.EvidenceHash, devices: o.Devices, checks: o.Checks, images: o.Images, mapping: new(claims.Mapping)}
+	s := &settings{cfg: o.Config, hash: o.ConfigHash, evidence: o.EvidenceHash, devices: o.Devices, checks: o.Checks, images: o.Images, mapping: new(claims.Mapping), authenticated: o.Authenticated}
 	if o.Config == nil {
 		return s, nil
 	}

@@ -202,7 +202,7 @@ func (a *answer) take(g *models.GettableAlert, mapping *Mapping, now time.Time) 
 		return
 	}
 	ls := map[string]string(g.Labels)
-	if ls[edge.LabelRemediation] == Watchdog {
+	if ls[edge.LabelRemediation] == Watchdog && ls[edge.LabelDrill] == "" {
 		a.watchdog = later(a.watchdog, at(g.UpdatedAt))
 		return
 	}

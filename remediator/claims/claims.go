@@ -48,6 +48,8 @@ type Claim struct {
 
 	// PoolOnly says that the claim names a pool and neither member nor address.
 	PoolOnly bool
+
+	Drill string // the id that marks the alert as a drill's; empty but for these
 }
 
 // A Source is one place that was asked.
@@ -69,6 +71,18 @@ type View struct {
 // half of the sources see, and none of these has it. With no source there is no
 // absence.
 func (v View) AbsenceCounts() bool { return 2*len(v.Blind) < len(v.Sources) }
+
+// SetApart takes the alerts of drills out of the claims, and returns them. Whoever
+// reads a view for what it asks for does this first: a drill asks for nothing.
+func (v *View) SetApart() (drills []Claim) {
+	v.Claims = slices.DeleteFunc(v.Claims, func(c Claim) bool {
+		if c.Drill != "" {
+			drills = append(drills, c)
+		}
+		return c.Drill != ""
+	})
+	return drills
+}
 
 // A Reader reads all claims.
 type Reader interface {

@@ -106,6 +106,7 @@ func (m *Mapping) Claim(ls map[string]string) (Claim, bool) {
 		Labels: ls,
 		Key:    Key(ls),
 		Policy: e.Policy,
+		Drill:  ls[edge.LabelDrill],
 		Member: edge.Member{Device: value(ls, e.Device), Pool: value(ls, e.Pool), Name: value(ls, e.Member)},
 	}
 	c.Address = value(ls, e.Address)

@@ -74,13 +74,14 @@ type Engine interface {
 type Options struct {
 	Journal Journal
 	Engine  Engine
+	Drills  Drills
 	// Actor names who sent a request, for the journal. Nil: the user of basic
 	// authentication, which the web layer has checked, or else the remote host.
 	Actor func(*http.Request) string
 }
 
 // Handler answers everything below /api/v1/ that this package knows: freeze,
-// holds, candidates, approvals, members, steps, explain and restore. Requests that a
+// holds, candidates, approvals, members, steps, drills, explain and restore. Requests that a
 // browser sends for another site's page are refused.
 func Handler(o Options) http.Handler {
 	if o.Actor == nil {
@@ -91,7 +92,7 @@ func Handler(o Options) http.Handler {
 		mux.Handle(path, methods)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, nil, problem(http.StatusNotFound, "no such path: want devices, pools, members, holds, steps, candidates, approvals, freeze or explain below /api/v1/"))
+		reply(w, nil, problem(http.StatusNotFound, "no such path: want devices, pools, members, holds, steps, candidates, approvals, drills, freeze or explain below /api/v1/"))
 	})
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -119,6 +120,8 @@ func (o Options) routes() map[string]methods {
 		"/api/v1/members/{device}/{pool}/{member}/weight": {"POST": o.weigh},
 		"/api/v1/explain":                                 {"POST": o.explain},
 		"/api/v1/pools/{device}/{pool}/restore":           {"POST": o.restore},
+		"/api/v1/drills":                                  {"GET": o.drills, "POST": o.announce},
+		"/api/v1/drills/{id}":                             {"GET": o.drill, "DELETE": o.endDrill},
 	}
 }
 

@@ -33,6 +33,9 @@ func replay(s store) ([]string, error) {
 		if _, err := hintsIn(tx); err != nil {
 			return err
 		}
+		if _, err := drillsIn(tx); err != nil {
+			return err
+		}
 		given, err := tx.given(bucketEntries)
 		if err != nil {
 			return err

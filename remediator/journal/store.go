@@ -1,6 +1,9 @@
 package journal
 
-import "errors"
+import (
+	"bytes"
+	"errors"
+)
 
 // A store keeps keys and values in order, in buckets, and changes them in
 // transactions. What they mean is the Journal's business alone.
@@ -26,7 +29,7 @@ type store interface {
 type bucket string
 
 const (
-	bucketState   bucket = "state"   // freeze, pruned
+	bucketState   bucket = "state"   // freeze, pruned, drills
 	bucketHolds   bucket = "holds"   // member -> Hold
 	bucketEntries bucket = "entries" // seq, big-endian -> Entry
 	bucketHints   bucket = "hints"   // hash of labels -> Hint
@@ -92,11 +95,19 @@ type noting struct {
 }
 
 func (n *noting) put(b bucket, key, value []byte) error {
-	n.changed |= partOf[b]
+	n.changed |= part(b, key)
 	return n.txn.put(b, key, value)
 }
 
 func (n *noting) delete(b bucket, key []byte) error {
-	n.changed |= partOf[b]
+	n.changed |= part(b, key)
 	return n.txn.delete(b, key)
+}
+
+// part is what followers of it are told of; a drill wakes nobody.
+func part(b bucket, key []byte) Part {
+	if b == bucketState && bytes.HasPrefix(key, keyDrills) {
+		return 0
+	}
+	return partOf[b]
 }

@@ -53,6 +53,8 @@ func parse(body []byte, maxAlerts int, wants func(map[string]string) bool) (Mess
 		switch {
 		case err != nil:
 			a = Alert{Result: Invalid, Problem: fmt.Sprintf("alerts[%d]: %v", i, err)}
+		case a.Labels[edge.LabelDrill] != "":
+			a.Result = Drill // whoever marked it meant no step, whether we know of the drill or not
 		case wants(a.Labels):
 			a.Result = Wanted
 		default:

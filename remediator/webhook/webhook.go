@@ -60,6 +60,7 @@ type Result string
 const (
 	Wanted  Result = "wanted"  // asks for something, or ends such a request
 	Ignored Result = "ignored" // no business of ours
+	Drill   Result = "drill"   // wanted but for its mark: it shows that the way is open, and asks for nothing
 	Invalid Result = "invalid" // not to be understood; Problem says why
 )
 
