@@ -17,7 +17,7 @@ var elsewhere = []string{"/api/v1/haproxy/", "/api/v1/control/haproxy/", apidoc.
 
 // said are the answers whose data the engine makes; its tests hold them against
 // the document, and here it is a fake one.
-var said = []string{"/api/v1/explain", "/api/v1/members", "/api/v1/pools/"}
+var said = []string{"/api/v1/explain", "/api/v1/members/", "/api/v1/pools/"}
 
 func TestEachRouteIsDocumentedAndNoOther(t *testing.T) {
 	var documented, routes []string
