@@ -139,13 +139,13 @@ func (o Ordered) problem() string {
 }
 
 // AnswerTTL is how long a word on a step by this policy is worth something.
-func (e engine) AnswerTTL(policy string, m edge.Member) time.Duration {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.set.cfg == nil {
+func (r *Remediator) AnswerTTL(policy string, m edge.Member) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.set.cfg == nil {
 		return defaultApproval
 	}
-	p, err := e.set.rule(policy, m)
+	p, err := r.set.rule(policy, m)
 	if err != nil {
 		return defaultApproval
 	}

@@ -319,11 +319,7 @@ func (r *Remediator) prune(ctx context.Context, retention time.Duration) {
 func (r *Remediator) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/webhook", webhook.Handler(webhook.Options{Sink: r, Wants: r.wants, Observe: r.metrics.webhook}))
-	var j control.Journal = noJournal{r.broken}
-	if r.journal != nil {
-		j = r.journal
-	}
-	mux.Handle("/api/v1/", control.Handler(control.Options{Journal: j, Engine: engine{r}, Drills: drillAPI{r}}))
+	mux.Handle("/api/v1/", control.Handler(control.Options{Journal: r.Records(), Engine: engine{r}, Drills: drillAPI{r}}))
 	return mux
 }
 

@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sluice-project/sluice/remediator"
+	"github.com/sluice-project/sluice/remediator/console"
 	"github.com/sluice-project/sluice/remediator/haproxyapi"
 	"github.com/sluice-project/sluice/remediator/snapshots"
 )
@@ -106,6 +107,7 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 			"/api/":        r.Handler(),
 			"GET /metrics": promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}),
 			"GET /{$}":     remediatorPage(r.Status, w.external, logger),
+			"/console/":    console.Handler(console.Options{Engine: r, Journal: r.Records(), Base: w.external, Logger: logger}),
 		},
 		keep:  keep,
 		ready: func() error { return nil },

@@ -1,0 +1,200 @@
+// Package console is the page on which people see what the remediator sees and
+// does, and steer it: one table of all members over all devices, holds and what
+// they wait for, refusals, approvals, freeze, maintenance, and a member with its
+// history. It is written by the server and works by forms and links alone; where
+// a browser has JavaScript, what is shown stays fresh by itself.
+//
+// There is no second way to write: orders go to the same engine, through the
+// same guards, as those of package control. What devices, alerts and people say
+// is hostile text here: it is cut, escaped, and never a link.
+package console
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator"
+	"github.com/sluice-project/sluice/remediator/journal"
+)
+
+// An Engine is the [remediator.Remediator], as far as the console needs it.
+type Engine interface {
+	Members(ctx context.Context, device, pool string) (remediator.Roster, error)
+	Status() remediator.Status
+	Awaits(h journal.Hold) []remediator.Await
+	Order(ctx context.Context, o remediator.PersonOrder) (remediator.Ordered, error)
+	Release(ctx context.Context, m edge.Member, actor, reason string) error
+	Answer(ctx context.Context, m edge.Member, yes bool, actor, note string) error
+	AnswerTTL(policy string, m edge.Member) time.Duration
+	Wake()
+}
+
+// A Journal is the [journal.Journal], as far as the console reads it, and freezes by it.
+type Journal interface {
+	Freeze() (*journal.Freeze, error)
+	SetFreeze(f journal.Freeze) error
+	Thaw(actor string) error
+	Holds() ([]journal.Hold, error)
+	Candidates() ([]journal.Hold, error)
+	Entries(q journal.Query) ([]journal.Entry, error)
+}
+
+// Options of [Handler].
+type Options struct {
+	Engine  Engine
+	Journal Journal
+	Base    string // stands before /console/ in links: the path of the external URL
+	Logger  log.Logger
+}
+
+//go:embed assets
+var assets embed.FS
+
+//go:embed pages
+var pages embed.FS
+
+// A console answers everything below /console/.
+type console struct {
+	Options
+	pages  map[string]*template.Template
+	static map[string]asset
+	stamp  string // of all assets: they are new when it is
+}
+
+// Handler answers everything below /console/. Requests that a browser sends for
+// another site's page are refused.
+func Handler(o Options) http.Handler {
+	if o.Logger == nil {
+		o.Logger = log.NewNopLogger()
+	}
+	c := &console{Options: o, pages: map[string]*template.Template{}, static: map[string]asset{}}
+	c.readAssets()
+	c.readPages()
+	mux := http.NewServeMux()
+	for pattern, h := range map[string]http.HandlerFunc{
+		"GET /console/{$}":            c.overview,
+		"GET /console/service":        c.service,
+		"GET /console/member":         c.member,
+		"POST /console/member":        c.order,
+		"GET /console/holds":          c.holds,
+		"POST /console/holds":         c.release,
+		"GET /console/approvals":      c.approvals,
+		"POST /console/approvals":     c.answer,
+		"GET /console/refusals":       c.refusals,
+		"GET /console/freeze":         c.freezePage,
+		"POST /console/freeze":        c.freeze,
+		"POST /console/preferences":   c.preferences,
+		"GET /console/assets/{asset}": c.asset,
+	} {
+		mux.HandleFunc(pattern, h)
+	}
+	mux.HandleFunc("/console/", func(w http.ResponseWriter, r *http.Request) {
+		p := c.page(r, "")
+		p.Title, p.Problem = p.T("no_page"), p.T("no_page_text")
+		c.write(w, p, http.StatusNotFound, "problem")
+	})
+	guard := http.NewCrossOriginProtection()
+	return guard.Handler(headers(mux))
+}
+
+// headers are those of every answer. Nothing may be framed, sent elsewhere or run
+// but our own files.
+func headers(next http.Handler) http.Handler {
+	const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("Cache-Control", "no-store")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// maxForm bounds what a form sends, in bytes.
+const maxForm = 64 << 10
+
+// An asset is a file of ours that pages refer to.
+type asset struct {
+	body []byte
+	kind string
+}
+
+var kinds = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+
+func (c *console) readAssets() {
+	sum := sha256.New()
+	files, err := fs.ReadDir(assets, "assets")
+	must(err)
+	for _, f := range files {
+		body, err := assets.ReadFile("assets/" + f.Name())
+		must(err)
+		sum.Write(body) // of a hash: it doesn't fail
+		c.static[f.Name()] = asset{body, kinds[f.Name()[strings.LastIndexByte(f.Name(), '.'):]]}
+	}
+	c.stamp = hex.EncodeToString(sum.Sum(nil))[:12]
+}
+
+// must is for what was built into the program.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func (c *console) asset(w http.ResponseWriter, r *http.Request) {
+	a, known := c.static[r.PathValue("asset")]
+	if !known {
+		http.NotFound(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", a.kind)
+	if r.URL.Query().Get("v") == c.stamp {
+		h.Set("Cache-Control", "private, max-age=31536000, immutable")
+	}
+	w.Write(a.body) // a reader who went away needs no answer
+}
+
+func (c *console) readPages() {
+	layout := template.Must(template.New("layout").Funcs(template.FuncMap{"tab": newTab, "kind": newKind, "event": newEvent, "line": newLine, "hold": newHold, "entries": newEntries}).ParseFS(pages, "pages/layout.html", "pages/parts.html"))
+	files, err := fs.ReadDir(pages, "pages")
+	must(err)
+	for _, f := range files {
+		name := strings.TrimSuffix(f.Name(), ".html")
+		if name == "layout" || name == "parts" {
+			continue
+		}
+		c.pages[name] = template.Must(template.Must(layout.Clone()).ParseFS(pages, "pages/"+f.Name()))
+	}
+}
+
+// write answers with a page, whole or not at all.
+func (c *console) write(w http.ResponseWriter, p *page, code int, name string) {
+	var b bytes.Buffer
+	if err := c.pages[name].ExecuteTemplate(&b, "layout", p); err != nil {
+		level.Error(c.Logger).Log("msg", "page not written", "page", name, "err", err)
+		http.Error(w, "the page can't be written", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Language", string(p.Lang))
+	w.Header().Set("Vary", "Accept-Language, Cookie")
+	w.WriteHeader(code)
+	w.Write(b.Bytes()) // a reader who went away needs no answer
+}
