@@ -54,11 +54,17 @@ const unknownDrill = "unknown_drill"
 // A DrillView is a drill as people are told of it.
 type DrillView struct {
 	journal.Drill
-	Alertmanagers []string        `json:"alertmanagers"`         // that we ask for claims; none: the webhook is the claim
-	Sources       []claims.Source `json:"sources,omitempty"`     // as they were last read
-	Authenticates bool            `json:"authenticates"`         // a webhook has to say who sends it
-	LastWebhook   time.Time       `json:"last_webhook,omitzero"` // of any content, since the start
-	Running       bool            `json:"running"`               // it goes on
+	Alertmanagers []string      `json:"alertmanagers"`         // that we ask for claims; none: the webhook is the claim
+	Sources       []DrillSource `json:"sources,omitempty"`     // as they were last read
+	Authenticates bool          `json:"authenticates"`         // a webhook has to say who sends it
+	LastWebhook   time.Time     `json:"last_webhook,omitzero"` // of any content, since the start
+	Running       bool          `json:"running"`               // it goes on
+}
+
+// A DrillSource is one place that is asked for claims.
+type DrillSource struct {
+	Name  string `json:"name"`
+	Blind string `json:"blind,omitempty"` // why what it doesn't show means nothing
 }
 
 // drilling is what this process remembers for drills beside the journal.
@@ -193,7 +199,10 @@ func (r *Remediator) drillView(set *settings, d journal.Drill) DrillView {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	v.Sources, v.LastWebhook = r.view.Sources, r.drills.lastWebhook
+	v.LastWebhook = r.drills.lastWebhook
+	for _, s := range r.view.Sources {
+		v.Sources = append(v.Sources, DrillSource(s))
+	}
 	return v
 }
 
@@ -411,7 +420,7 @@ func (r *Remediator) judgeDrill(ctx context.Context, id string) {
 	case err != nil:
 		v.Would = "be refused: " + oneLine(err)
 	case x.Refusal != nil:
-		v.Would, v.Decision = "refuse: "+x.Refusal.Guard+", "+x.Refusal.Reason+": "+x.Refusal.Detail, marshal(guard.Decision{Refusal: x.Refusal})
+		v.Would, v.Decision = "refuse: "+x.Refusal.Guard+", "+x.Refusal.Reason+": "+x.Refusal.Detail, marshal(refusal(d, *x.Refusal))
 	case len(x.Members) == 0:
 		v.Would = "do nothing: " + strings.Join(x.Notes, "; ")
 	default:
@@ -429,6 +438,15 @@ func (r *Remediator) judgeDrill(ctx context.Context, id string) {
 		}
 		return first
 	})
+}
+
+// refusal is that of an alert, before any member is judged, as a decision.
+func refusal(d journal.Drill, why guard.Refusal) guard.Decision {
+	return guard.Decision{
+		Step:     guard.Step{Member: d.Member},
+		Findings: []guard.Finding{{Guard: why.Guard, Reason: why.Reason, Detail: why.Detail}},
+		Refusal:  &why,
+	}
 }
 
 // drillsIn notes the drills that a webhook tells of, and nothing else about them.

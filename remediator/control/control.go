@@ -74,7 +74,7 @@ type Engine interface {
 type Options struct {
 	Journal Journal
 	Engine  Engine
-	Drills  Drills
+	Drills  Drills // nil: none can be made
 	// Actor names who sent a request, for the journal. Nil: the user of basic
 	// authentication, which the web layer has checked, or else the remote host.
 	Actor func(*http.Request) string
@@ -86,6 +86,9 @@ type Options struct {
 func Handler(o Options) http.Handler {
 	if o.Actor == nil {
 		o.Actor = actor
+	}
+	if o.Drills == nil {
+		o.Drills = noDrills{}
 	}
 	mux := http.NewServeMux()
 	for path, methods := range o.routes() {

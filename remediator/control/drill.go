@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/access"
 )
 
 // A Drill is a person's try of the way from an alert to a step on one member.
@@ -31,9 +32,24 @@ type Drills interface {
 	EndDrill(id, actor string) (any, error)
 }
 
+// noDrills answers where nobody makes drills.
+type noDrills struct{}
+
+var errNoDrills = problem(http.StatusServiceUnavailable, "no drills can be made here")
+
+func (noDrills) Announce(Drill) (any, error)                { return nil, errNoDrills }
+func (noDrills) Drills(func(edge.Member) bool) (any, error) { return nil, errNoDrills }
+func (noDrills) Drill(context.Context, string) (any, error) { return nil, errNoDrills }
+func (noDrills) DrillOn(string) (edge.Member, error)        { return edge.Member{}, errNoDrills }
+func (noDrills) EndDrill(string, string) (any, error)       { return nil, errNoDrills }
+
 // drills answers GET /api/v1/drills.
-func (o Options) drills(*http.Request) (any, error) {
-	all, err := o.Drills.Drills(func(edge.Member) bool { return true })
+func (o Options) drills(r *http.Request) (any, error) {
+	who := access.From(r.Context())
+	if err := forbidden(who.CheckSomewhere(access.View)); err != nil {
+		return nil, err
+	}
+	all, err := o.Drills.Drills(func(m edge.Member) bool { return who.May(access.View, m.In()) })
 	if err != nil {
 		return nil, err
 	}
@@ -57,13 +73,20 @@ func (o Options) announce(r *http.Request) (any, error) {
 			return nil, problem(http.StatusBadRequest, "%s is missing: a drill is on one member", name)
 		}
 	}
+	if err := may(r, access.Order, in.Member); err != nil {
+		return nil, err
+	}
 	d, err := o.Drills.Announce(Drill{Member: in.Member, Policy: in.Policy, Labels: in.Labels, Actor: o.Actor(r)})
 	return drillAnswer{d}, err
 }
 
 // drill answers GET /api/v1/drills/{id}.
 func (o Options) drill(r *http.Request) (any, error) {
-	if _, err := o.Drills.DrillOn(r.PathValue("id")); err != nil {
+	m, err := o.Drills.DrillOn(r.PathValue("id"))
+	if err == nil {
+		err = may(r, access.View, m)
+	}
+	if err != nil {
 		return nil, err
 	}
 	d, err := o.Drills.Drill(r.Context(), r.PathValue("id"))
@@ -72,7 +95,11 @@ func (o Options) drill(r *http.Request) (any, error) {
 
 // endDrill answers DELETE /api/v1/drills/{id}. To end what has ended is no mistake.
 func (o Options) endDrill(r *http.Request) (any, error) {
-	if _, err := o.Drills.DrillOn(r.PathValue("id")); err != nil {
+	m, err := o.Drills.DrillOn(r.PathValue("id"))
+	if err == nil {
+		err = may(r, access.Order, m)
+	}
+	if err != nil {
 		return nil, err
 	}
 	d, err := o.Drills.EndDrill(r.PathValue("id"), o.Actor(r))
@@ -81,4 +108,16 @@ func (o Options) endDrill(r *http.Request) (any, error) {
 
 type drillAnswer struct {
 	Drill any `json:"drill"`
+}
+
+func may(r *http.Request, v access.Verb, m edge.Member) error {
+	return forbidden(access.From(r.Context()).Check(v, m.In()))
+}
+
+// forbidden is the answer to what the caller's roles don't allow.
+func forbidden(err error) error {
+	if err == nil {
+		return nil
+	}
+	return problem(http.StatusForbidden, "%v", err)
 }
