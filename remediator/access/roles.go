@@ -5,15 +5,6 @@ import (
 	"regexp"
 )
 
-// A Role is one of the configuration's own: what another role may, on some
-// devices and pools.
-type Role struct {
-	Name    string   `yaml:"name"`
-	Like    string   `yaml:"like"`              // viewer, operator, admin or webhook
-	Devices []string `yaml:"devices,omitempty"` // anchored regular expressions; left out: all
-	Pools   []string `yaml:"pools,omitempty"`
-}
-
 // Named makes an identity of roles: viewer, operator, admin, webhook, or those
 // that are given with it. It is for tests, and for what authenticates by itself.
 func Named(name, via string, roles []string, own ...Role) (Identity, error) {
