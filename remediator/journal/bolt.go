@@ -175,9 +175,16 @@ func (t boltTxn) scan(b bucket, from []byte, fn func(key, value []byte) error) e
 	return nil
 }
 
-func (t boltTxn) scanBack(b bucket, lowest uint64, fn func(value []byte) error) error {
+func (t boltTxn) scanBack(b bucket, lowest, highest uint64, fn func(value []byte) error) error {
 	c := t.bucket(b).Cursor()
-	for k, v := c.Last(); len(k) == 8 && binary.BigEndian.Uint64(k) >= lowest; k, v = c.Prev() {
+	k, v := c.Seek(seqKey(highest))
+	switch {
+	case k == nil:
+		k, v = c.Last()
+	case len(k) == 8 && binary.BigEndian.Uint64(k) > highest:
+		k, v = c.Prev()
+	}
+	for ; len(k) == 8 && binary.BigEndian.Uint64(k) >= lowest; k, v = c.Prev() {
 		if err := fn(v); errors.Is(err, errEnough) {
 			return nil
 		} else if err != nil {

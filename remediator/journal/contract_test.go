@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -75,6 +76,7 @@ func TestContract(t *testing.T) { // I9, I11, I19
 		{"of many writers with the same revision one wins", contractRace},
 		{"entries are numbered without gaps and found by queries", contractEntries},
 		{"queries find the same on pages and between gaps", contractPages},
+		{"a walk over pages finds each entry once, either way", contractWalk},
 		{"a freeze is there until it is lifted", contractFreeze},
 		{"hints join, however many come, and go when they are old", contractHints},
 		{"too many hints are refused whole", contractTooManyHints},
@@ -320,6 +322,76 @@ func contractPages(t *testing.T, at place) {
 	want("what is left after", Query{After: 512}, left[8:])
 	if p, err := replay(j.store); err != nil || len(p) != 0 {
 		t.Errorf("%v, %v", p, err)
+	}
+}
+
+// contractWalk goes over pages while entries are appended and pruned.
+func contractWalk(t *testing.T, at place) {
+	j := opened(t, at)
+	add := func(n int, event string) {
+		t.Helper()
+		es := make([]Entry, n)
+		for i := range es {
+			es[i] = Entry{At: time.Unix(int64(i), 0), Event: event, Guard: []string{"", "load"}[i%2]}
+		}
+		ok(t, j.Append(es...))
+	}
+	add(20, "old")
+	add(20, "e")
+	keep := func(e *Entry) bool { return e.Seq%5 != 0 }
+	for _, tt := range []struct {
+		name string
+		page Page
+	}{
+		{"a limit", Page{Query: Query{Event: "e", Limit: 3}}},
+		{"few are looked at", Page{Query: Query{Event: "e", Guard: "load"}, Look: 4}},
+		{"one at a time", Page{Query: Query{Event: "e"}, MaxBytes: 1}},
+		{"not all are wanted", Page{Query: Query{Event: "e", Limit: 2}, Keep: keep, Look: 3}},
+		{"those after", Page{Query: Query{Event: "e", Limit: 2, After: 31}}},
+		{"until", Page{Query: Query{Event: "e", Limit: 2, Until: time.Unix(7, 0), Since: time.Unix(3, 0)}}},
+	} {
+		for _, newest := range []bool{false, true} {
+			p := tt.page
+			p.Newest = newest
+			all := p.Query
+			all.Limit = 0
+			es, err := j.Entries(all)
+			ok(t, err)
+			want := seqs(slices.DeleteFunc(es, func(e Entry) bool { return p.Keep != nil && !p.Keep(&e) }))
+			if newest {
+				slices.Reverse(want)
+			}
+			var got []uint64
+			for pages := 1; ; pages++ {
+				es, next, err := j.Page(p)
+				ok(t, err)
+				got = append(got, seqs(es)...)
+				if next == 0 {
+					break
+				}
+				if pages > 100 {
+					t.Fatalf("%s: no end", tt.name)
+				}
+				p.From = next
+				if pages == 3 {
+					add(1, "another") // one more at the end, and one less before the place
+					ok(t, j.update("forge", func(tx txn) error { return tx.delete(bucketEntries, seqKey(uint64(pages))) }))
+				}
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("%s, newest %t:\n%s", tt.name, newest, d)
+			}
+		}
+	}
+	for _, p := range []Page{{Query: Query{After: math.MaxUint64}}, {Newest: true, Query: Query{After: math.MaxUint64}}, {From: math.MaxUint64}, {From: 1, Newest: true}} {
+		if es, next, err := j.Page(p); len(es) != 0 || next != 0 || err != nil {
+			t.Errorf("%+v: got %d entries, %d, %v", p, len(es), next, err)
+		}
+	}
+	seq, err := j.Newest()
+	ok(t, err)
+	if es, _, err := j.Page(Page{Newest: true, Query: Query{Limit: 1}}); err != nil || len(es) != 1 || es[0].Seq != seq {
+		t.Errorf("the newest is %d: got %+v, %v", seq, es, err)
 	}
 }
 

@@ -54,10 +54,14 @@ type Entry struct {
 // A Query selects entries. The zero Query selects all.
 type Query struct {
 	Since  time.Time   // not before
+	Until  time.Time   // before; zero is no bound
 	After  uint64      // only with a greater Seq
 	Member edge.Member // a part left empty matches any
 	Hold   string      // id
 	Event  string
+	Policy string
+	Guard  string // which refused
+	Reason string // a refusal's
 
 	Remediation string
 
@@ -66,7 +70,10 @@ type Query struct {
 
 func (q Query) selects(e *Entry) bool {
 	switch {
-	case e.At.Before(q.Since), !matches(q.Hold, e.Hold), !matches(q.Event, e.Event), !matches(q.Remediation, e.Remediation):
+	case e.At.Before(q.Since), !q.Until.IsZero() && !e.At.Before(q.Until):
+		return false
+	case !matches(q.Hold, e.Hold), !matches(q.Event, e.Event), !matches(q.Remediation, e.Remediation),
+		!matches(q.Policy, e.Policy), !matches(q.Guard, e.Guard), !matches(q.Reason, e.Reason):
 		return false
 	case q.Member == edge.Member{}:
 		return true

@@ -247,7 +247,7 @@ func (t *etcdTxn) scan(b bucket, from []byte, fn func(key, value []byte) error) 
 // scanBack asks for ranges of numbers in ascending order and turns them round:
 // asked for the last keys of a range, etcd reads and sorts the whole range.
 // Source: etcd 3.4, etcdserver/apply.go: applierV3backend.Range, "fetch everything".
-func (t *etcdTxn) scanBack(b bucket, lowest uint64, fn func(value []byte) error) error {
+func (t *etcdTxn) scanBack(b bucket, lowest, highest uint64, fn func(value []byte) error) error {
 	if t.update {
 		return errors.New("an update is scanned backward")
 	}
@@ -255,6 +255,7 @@ func (t *etcdTxn) scanBack(b bucket, lowest uint64, fn func(value []byte) error)
 	if err != nil {
 		return err
 	}
+	top = min(top, highest)
 	wide := uint64(pageKeys)
 	for lowest = max(lowest, 1); top >= lowest; {
 		low := lowest

@@ -19,6 +19,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -351,7 +352,7 @@ func (j *Journal) Entries(q Query) ([]Entry, error) {
 	var out []Entry
 	err := j.view("read entries", func(tx txn) error {
 		out = nil
-		return tx.scanBack(bucketEntries, q.After+1, func(v []byte) error {
+		return tx.scanBack(bucketEntries, q.After+1, math.MaxUint64, func(v []byte) error {
 			var e Entry
 			if err := get(v, &e); err != nil {
 				return err

@@ -49,9 +49,9 @@ type txn interface {
 	// what was read make the update start again.
 	scan(b bucket, from []byte, fn func(key, value []byte) error) error
 
-	// scanBack calls fn for each sequence number from the last one given down to
-	// the lowest wanted. Only views have it.
-	scanBack(b bucket, lowest uint64, fn func(value []byte) error) error
+	// scanBack calls fn for each sequence number from the highest wanted, or the last
+	// one given, down to the lowest wanted. Only views have it.
+	scanBack(b bucket, lowest, highest uint64, fn func(value []byte) error) error
 
 	next(b bucket) (uint64, error)        // the bucket's next number, from 1; one for each call
 	given(b bucket) (uint64, error)       // the last number that was given
