@@ -155,6 +155,9 @@ func (r *Remediator) AnswerTTL(policy string, m edge.Member) time.Duration {
 // Candidates is part of [noJournal].
 func (n noJournal) Candidates() ([]journal.Hold, error) { return nil, n.why }
 
+// Page is part of [noJournal].
+func (n noJournal) Page(journal.Page) ([]journal.Entry, uint64, error) { return nil, 0, n.why }
+
 // Explain looks at the devices and asks the second source as a round would,
 // decides by the same guards, and changes nothing.
 func (r *Remediator) Explain(ctx context.Context, labels map[string]string) (Explanation, error) {

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/access"
 	"github.com/sluice-project/sluice/remediator/guard"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
@@ -70,11 +72,24 @@ func (o Options) refused(c *candidate) (*journal.Entry, error) {
 	return &e, nil
 }
 
-// candidates answers GET /api/v1/candidates.
-func (o Options) candidates(*http.Request) (any, error) {
+// candidatesFor are those that the caller may see.
+func (o Options) candidatesFor(r *http.Request) ([]journal.Hold, error) {
+	sees, err := viewer(r)
+	if err != nil {
+		return nil, err
+	}
 	hs, err := o.Journal.Candidates()
 	if err != nil {
 		return nil, unavailable(err)
+	}
+	return slices.DeleteFunc(hs, func(h journal.Hold) bool { return !sees(h.Member.In()) }), nil
+}
+
+// candidates answers GET /api/v1/candidates.
+func (o Options) candidates(r *http.Request) (any, error) {
+	hs, err := o.candidatesFor(r)
+	if err != nil {
+		return nil, err
 	}
 	list := make([]candidate, len(hs))
 	for i, h := range hs {
@@ -93,10 +108,10 @@ func (o Options) candidates(*http.Request) (any, error) {
 }
 
 // approvals answers GET /api/v1/approvals: the steps that wait for a person's word.
-func (o Options) approvals(*http.Request) (any, error) {
-	hs, err := o.Journal.Candidates()
+func (o Options) approvals(r *http.Request) (any, error) {
+	hs, err := o.candidatesFor(r)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, err
 	}
 	list := []awaited{}
 	for _, h := range hs {
@@ -143,6 +158,9 @@ func wanted(decision json.RawMessage) string {
 // when the answer goes out; the guards judge the step again before it is taken.
 func (o Options) answer(r *http.Request) (any, error) {
 	m := edge.Member{Device: r.PathValue("device"), Pool: r.PathValue("pool"), Name: r.PathValue("member")}
+	if err := may(r, access.Approve, m.In()); err != nil {
+		return nil, err
+	}
 	var in struct {
 		Approve *bool  `json:"approve"`
 		Reason  string `json:"reason"`

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/access"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
 
@@ -40,6 +41,7 @@ type Journal interface {
 	Holds() ([]journal.Hold, error)
 	Candidates() ([]journal.Hold, error)
 	Entries(q journal.Query) ([]journal.Entry, error)
+	Page(p journal.Page) (es []journal.Entry, next uint64, err error)
 }
 
 // An Engine does what the journal alone can't.
@@ -114,6 +116,7 @@ func (o Options) routes() map[string]methods {
 		"/api/v1/approvals":                               {"GET": o.approvals},
 		"/api/v1/approvals/{device}/{pool}/{member}":      {"POST": o.answer},
 		"/api/v1/steps":                                   {"GET": o.steps},
+		"/api/v1/refusals":                                {"GET": o.refusals},
 		"/api/v1/devices":                                 {"GET": o.devices},
 		"/api/v1/pools":                                   {"GET": o.pools},
 		"/api/v1/members":                                 {"GET": o.members},
@@ -194,6 +197,9 @@ func reply(w http.ResponseWriter, data any, err error) {
 		if p := (*problemError)(nil); errors.As(err, &p) {
 			e.StatusCode, e.Data = p.code, p.data
 		}
+		if no := (*access.ForbiddenError)(nil); errors.As(err, &no) {
+			e.StatusCode = http.StatusForbidden
+		}
 	}
 	body, err := json.Marshal(e)
 	if err != nil {
@@ -247,6 +253,9 @@ func unavailable(err error) error {
 }
 
 func actor(r *http.Request) string {
+	if name := access.From(r.Context()).Name; name != "" {
+		return name
+	}
 	if user, _, ok := r.BasicAuth(); ok && user != "" {
 		return user
 	}

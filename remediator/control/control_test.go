@@ -257,7 +257,7 @@ func TestFreezeAndThaw(t *testing.T) { // I19
 
 func TestHoldsAndRelease(t *testing.T) { // I19: works while frozen
 	a := newAPI(t)
-	if got := string(a.do(t, "GET", "/api/v1/holds", "").Data); got != `{"holds":[],"count":0}` {
+	if got := string(a.do(t, "GET", "/api/v1/holds", "").Data); got != `{"holds":[],"count":0,"next":""}` {
 		t.Errorf("got %s", got)
 	}
 	if err := a.journal.Put(&journal.Hold{Member: s1, Phase: journal.Intent, To: edge.Drain, Policy: "drain"}, journal.Entry{}); err != nil {
@@ -461,7 +461,7 @@ func TestImagesAreLeftOutUnlessAskedFor(t *testing.T) {
 }
 
 func TestAPageOfLargeEntriesIsShort(t *testing.T) {
-	small, large := journal.Entry{}, journal.Entry{Before: make([]byte, pageBytes)}
+	small, large := journal.Entry{Event: "image"}, journal.Entry{Event: "image", Before: make([]byte, pageBytes)}
 	for _, tt := range []struct {
 		name    string
 		entries []journal.Entry
@@ -472,8 +472,15 @@ func TestAPageOfLargeEntriesIsShort(t *testing.T) {
 		{"one that is larger than a page", []journal.Entry{large, small}, 1},
 		{"one that no longer fits", []journal.Entry{small, large}, 1},
 	} {
-		if got := page(tt.entries, 3); got != tt.want {
-			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		a := newAPI(t)
+		if err := a.journal.Append(tt.entries...); err != nil {
+			t.Fatal(err)
+		}
+		for _, query := range []string{"?first=3", "?order=oldest&limit=3"} {
+			var got struct{ Count int }
+			if err := json.Unmarshal(a.do(t, "GET", "/api/v1/steps"+query, "").Data, &got); err != nil || got.Count != tt.want {
+				t.Errorf("%s: %s: %d, %v; want %d", tt.name, query, got.Count, err, tt.want)
+			}
 		}
 	}
 }

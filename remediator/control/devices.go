@@ -128,11 +128,14 @@ func ascending(a, b string) bool { return a < b }
 
 // roster is what the caller may see of devices.
 func (o Options) roster(r *http.Request, device, pool string) (Roster, error) {
+	sees, err := viewer(r)
+	if err != nil {
+		return Roster{}, err
+	}
 	all, err := o.Engine.Members(r.Context(), device, pool)
 	if err != nil {
 		return all, err
 	}
-	sees := viewer(r)
 	out := Roster{Devices: []Device{}, Pools: []Pool{}, Members: []Member{}}
 	per := map[string]*Device{}
 	for _, p := range all.Pools {

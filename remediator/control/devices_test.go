@@ -3,6 +3,7 @@ package control
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -106,7 +107,7 @@ func TestACursorIsOfOneListOnly(t *testing.T) {
 		"/api/v1/members?pool=shop&cursor=" + strings.Repeat("A", maxCursor+1): "cursor: is none of ours",
 	} {
 		got := a.do(t, "GET", path, ``)
-		if want == "" && !got.Success || want != "" && (got.StatusCode != 400 || !strings.HasPrefix(got.Error, want)) {
+		if want == "" && !got.Success || want != "" && (got.StatusCode != http.StatusBadRequest || !strings.HasPrefix(got.Error, want)) {
 			t.Errorf("%.80s: got %d %q; want %q", path, got.StatusCode, got.Error, want)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/access"
 )
 
 // An Order is a person's step on one member.
@@ -62,6 +63,9 @@ func (o Options) read(r *http.Request) (in orderBody, out Order, err error) {
 	out = Order{
 		Member: edge.Member{Device: r.PathValue("device"), Pool: r.PathValue("pool"), Name: r.PathValue("member")},
 		Reason: "by hand", Actor: o.Actor(r),
+	}
+	if err := may(r, access.Order, out.Member.In()); err != nil {
+		return in, out, err
 	}
 	if r.ContentLength != 0 {
 		if err := read(r, &in); err != nil {
