@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/sluice-project/sluice/edge"
@@ -18,7 +17,7 @@ type Member struct {
 	Set       *SetBy    `json:"set"` // nil: in service, and nobody is known to have seen to that
 	Op        string    `json:"op"`  // the operational state in the device's words; empty where it doesn't tell
 	OpSince   time.Time `json:"op_since"`
-	Errors5xx *float64  `json:"errors_5xx"` // share of its answers that were 5xx, from 0 to 1; nil where it isn't known
+	Errors5xx *float64  `json:"errors_5xx"` // part of its answers that were 5xx or none at all, from 0 to 1; nil where it isn't known
 
 	raw json.RawMessage // all that the remediator said, also what we don't know
 }
@@ -70,19 +69,21 @@ type Roster struct {
 	Next    string   `json:"next,omitempty"`
 }
 
-// membersPage is how many members are asked for at once.
-const membersPage = 1000
-
 // Members are those of a device and pool; an empty name is all of them.
 func (c *Client) Members(ctx context.Context, device, pool string) (Roster, error) {
+	return c.roster(ctx, edge.Member{Device: device, Pool: pool})
+}
+
+// roster asks for all pages; an empty part of which is any.
+func (c *Client) roster(ctx context.Context, which edge.Member) (Roster, error) {
 	all := Roster{Devices: []Device{}, Members: []Member{}}
-	v := set(url.Values{}, "device", device, "pool", pool)
-	for {
+	v := set(url.Values{}, "device", which.Device, "pool", which.Pool, "member", which.Name)
+	for first := true; ; first = false {
 		var page Roster
 		if err := c.Get(ctx, Path("members"), v, &page); err != nil {
 			return Roster{}, err
 		}
-		if all.Count == 0 {
+		if first {
 			all.Devices = append(all.Devices, page.Devices...) // each page names them all
 		}
 		all.Members = append(all.Members, page.Members...)
@@ -91,7 +92,6 @@ func (c *Client) Members(ctx context.Context, device, pool string) (Roster, erro
 			return all, nil
 		}
 		v.Set("cursor", page.Next)
-		v.Set("limit", strconv.Itoa(membersPage))
 	}
 }
 
@@ -138,6 +138,16 @@ func (c *Client) Order(ctx context.Context, m edge.Member, a Ask) (Ordered, erro
 	return out, err
 }
 
+// fetch asks for a list, and keeps the answer as it came beside what it means.
+func fetch[T any](ctx context.Context, c *Client, path string, v url.Values) (out T, raw json.RawMessage, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err = c.Get(ctx, path, v, &raw); err == nil {
+		err = json.Unmarshal(raw, &out)
+	}
+	return out, raw, err
+}
+
 // Holds are the members that the remediator holds out, or is about to.
 func (c *Client) Holds(ctx context.Context) ([]journal.Hold, error) {
 	var out struct{ Holds []journal.Hold }
@@ -177,13 +187,6 @@ type Waiting struct {
 		Until time.Time `json:"until"`
 		Yes   bool      `json:"yes"`
 	} `json:"answer"`
-}
-
-// Approvals are the steps that wait for a person's word.
-func (c *Client) Approvals(ctx context.Context) ([]Waiting, error) {
-	var out struct{ Approvals []Waiting }
-	err := c.Get(ctx, Path("approvals"), nil, &out)
-	return out.Approvals, err
 }
 
 // Answer gives a person's word on a step that waits for it. A no wants a reason.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,11 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
-	"github.com/prometheus/common/model"
 
 	"github.com/sluice-project/sluice/ctl"
 	"github.com/sluice-project/sluice/edge"
@@ -75,7 +72,7 @@ func addJournalShow(app *kingpin.Application) (string, func(streams) error) {
 		if q.Member, err = parseMember(*member); err != nil {
 			return err
 		}
-		if q.Since, err = parseSince(f.since, time.Now()); err != nil {
+		if q.Since, err = ctl.ParseSince(f.since, time.Now()); err != nil {
 			return err
 		}
 		var list []journal.Entry
@@ -102,7 +99,7 @@ func addJournalExport(app *kingpin.Application) (string, func(streams) error) {
 	f := addJournalFlags(cmd)
 	images := cmd.Flag("images", "With the objects around writes, which are large, in base64.").Bool()
 	return cmd.FullCommand(), func(std streams) error {
-		since, err := parseSince(f.since, time.Now())
+		since, err := ctl.ParseSince(f.since, time.Now())
 		if err != nil {
 			return err
 		}
@@ -251,20 +248,6 @@ func parseMember(s string) (m edge.Member, err error) {
 	return m, nil
 }
 
-func parseSince(s string, now time.Time) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t, nil
-	}
-	d, err := model.ParseDuration(s)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("--since: %q: want 2026-01-02T15:04:05Z, or 30m, 2h, 1d before now", s)
-	}
-	return now.Add(-time.Duration(d)), nil
-}
-
 // printBundles prints all of each entry.
 func printBundles(w io.Writer, list []journal.Entry) error {
 	for i, e := range list {
@@ -289,27 +272,5 @@ func printEntries(w io.Writer, list []journal.Entry, output string) error {
 		}
 		return e.Encode(list)
 	}
-	if len(list) == 0 {
-		_, err := fmt.Fprintln(w, "no entries")
-		return err
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SEQ\tTIME\tMEMBER\tEVENT\tRESULT\tWHY\tDETAIL")
-	for _, e := range list {
-		member := ""
-		if e.Member != nil {
-			member = e.Member.String()
-		}
-		why := strings.Trim(e.Guard+": "+e.Reason, ": ")
-		detail := e.Detail
-		if moved := e.From != e.To; moved && detail == "" {
-			detail = fmt.Sprintf("from %s to %s", cmp.Or(string(e.From), "nothing"), e.To)
-		}
-		if e.Actor != "" {
-			detail = strings.TrimSpace(detail + " (by " + e.Actor + ")")
-		}
-		event := strings.TrimSpace(e.Event + " " + e.Admin)
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Seq, stamp(e.At), cell(member), cell(event), cell(e.Result), cell(why), cell(detail))
-	}
-	return t.Flush()
+	return ctl.WriteEntries(w, list)
 }

@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/version"
+
+	"github.com/sluice-project/sluice/ctl"
 )
 
 func main() { os.Exit(sluice(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -24,7 +27,8 @@ type streams struct{ out, err io.Writer }
 var errSaid = errors.New("the output says it")
 
 // sluice carries out one command line and returns the exit code: 0, or 1 when it
-// could not be done or the answer is no; 2 as [errDiffers] says.
+// could not be done or the answer is no; 2 as [errDiffers] says, and others as
+// [ctl.ExitCode] has them.
 func sluice(args []string, stdout, stderr io.Writer) int {
 	app := kingpin.New("sluice", "Watches the members of HAProxy and PTAF pools, takes a failing one out when that is safe, and gives it back when it has proved healthy.")
 	app.Version(version.Print("sluice"))
@@ -52,6 +56,7 @@ func sluice(args []string, stdout, stderr io.Writer) int {
 		name, command := add(app)
 		commands[name] = command
 	}
+	maps.Copy(commands, addCtl(app))
 	name, err := app.Parse(args)
 	if err != nil {
 		fmt.Fprintf(stderr, "sluice: %v: try --help\n", err)
@@ -62,8 +67,9 @@ func sluice(args []string, stdout, stderr io.Writer) int {
 		return 0
 	case errors.Is(err, errDiffers):
 		return 2
-	case !errors.Is(err, errSaid):
+	case !errors.Is(err, errSaid) && !errors.Is(err, ctl.ErrSaid):
 		fmt.Fprintf(stderr, "sluice %s: %v\n", name, err)
+		return exitOf(name, err)
 	}
 	return 1
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/alecthomas/kingpin/v2"
 
+	"github.com/sluice-project/sluice/ctl"
 	"github.com/sluice-project/sluice/remediator"
 	"github.com/sluice-project/sluice/remediator/audit"
 	"github.com/sluice-project/sluice/remediator/journal"
@@ -32,7 +33,7 @@ func addReplay(app *kingpin.Application) (string, func(streams) error) {
 	output := cmd.Flag("output", "table or json.").Default("table").Enum("table", "json")
 	fail := cmd.Flag("fail-on-difference", "Exit 2 when anything would have been decided differently.").Bool()
 	return cmd.FullCommand(), func(std streams) error {
-		from, err := parseSince(*since, time.Now())
+		from, err := ctl.ParseSince(*since, time.Now())
 		if err != nil {
 			return err
 		}
