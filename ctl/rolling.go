@@ -229,11 +229,11 @@ func (s *Session) healthy(ctx context.Context, r Rolling, m Member) error {
 	}
 	if r.Health != "" {
 		_, err := s.until(ctx, m.Member, "health", r.Timeout, func(Member) (string, error) {
-			err := Command{r.Health}.run(ctx, m, s.commandOut(), s.Err)
-			if err != nil {
-				return well(false, "--health-command: "+err.Error()), nil
+			lack := ""
+			if err := (Command{r.Health}).run(ctx, m, s.commandOut(), s.Err); err != nil {
+				lack = "--health-command: " + err.Error()
 			}
-			return well(true, ""), nil
+			return well(lack == "", lack), nil
 		})
 		return err
 	}

@@ -98,20 +98,19 @@ func (s *Session) until(ctx context.Context, m edge.Member, what string, within 
 	defer tick.Stop()
 	late := time.NewTimer(within)
 	defer late.Stop()
-	last := "it wasn't looked at"
 	for {
+		var last string
 		seen, err := s.look(ctx, m)
 		if err == nil {
-			if last, err = lacks(seen); err == nil && last == "" {
-				return seen, nil
-			}
-			if err != nil {
-				return seen, fmt.Errorf("%s: wait for %s: %w", Name(m), what, err)
-			}
-		} else if final(err) {
+			last, err = lacks(seen)
+		}
+		switch {
+		case err != nil && final(err):
 			return seen, fmt.Errorf("%s: wait for %s: %w", Name(m), what, err)
-		} else {
+		case err != nil:
 			last = err.Error()
+		case last == "":
+			return seen, nil
 		}
 		select {
 		case <-tick.C:
@@ -150,5 +149,5 @@ func (s *Session) look(ctx context.Context, m edge.Member) (Member, error) {
 // final says that asking again would bring the same answer.
 func final(err error) bool {
 	answer := (*Error)(nil)
-	return errors.Is(err, ErrNoMember) || errors.As(err, &answer) && answer.Code < 500
+	return errors.Is(err, ErrNoMember) || errors.Is(err, errUseless) || errors.As(err, &answer) && answer.Code < 500
 }
