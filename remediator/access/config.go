@@ -12,6 +12,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/access/oidc"
+	"github.com/sluice-project/sluice/remediator/access/session"
 )
 
 // Config is the section "access". Call [Config.Validate] before anything else.
@@ -20,6 +22,9 @@ type Config struct {
 	Users  []User  `yaml:"users,omitempty"`
 	Tokens []Token `yaml:"tokens,omitempty"`
 	Roles  []Role  `yaml:"roles,omitempty"` // beside viewer, operator, admin and webhook
+
+	Sessions session.Config `yaml:"sessions,omitempty"` // of the console's browsers
+	OIDC     *oidc.Config   `yaml:"oidc,omitempty"`     // another way to log in to the console
 
 	secret string // AGENT_AUTH_TOKEN; see [ForToken]
 }
@@ -77,15 +82,22 @@ func (c *Config) SetDirectory(dir string) {
 	for i := range c.Tokens {
 		c.Tokens[i].TokenFile = promconfig.JoinDir(dir, c.Tokens[i].TokenFile)
 	}
+	if c.OIDC != nil {
+		c.OIDC.SetDirectory(dir)
+	}
 }
 
 // Validate returns all mistakes.
 func (c *Config) Validate() edge.Mistakes {
 	var all edge.Mistakes
-	if len(c.Users) == 0 && len(c.Tokens) == 0 {
-		all.Add("", "names neither users nor tokens: nobody could come in")
+	if len(c.Users) == 0 && len(c.Tokens) == 0 && c.OIDC == nil {
+		all.Add("", "names neither users nor tokens nor oidc: nobody could come in")
 	}
 	known := c.validateRoles(&all)
+	all.Under("sessions", c.Sessions.Validate())
+	if c.OIDC != nil {
+		all.Under("oidc", c.OIDC.Validate(func(role string) bool { return slices.Contains(known, role) }))
+	}
 	users := map[string]int{}
 	for i, u := range c.Users {
 		at := fmt.Sprintf("users[%d]", i)
