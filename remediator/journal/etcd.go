@@ -62,8 +62,9 @@ type silence struct {
 // the client open.
 //
 // Several processes may have it open. What a leader alone may write is committed
-// only while f stands (see [Fence]); a nil f writes no such thing. SetFreeze, Thaw,
-// SaveHints, Order and AppendUnfenced are anybody's. Reads are linearizable: they
+// only while f stands (see [Fence]); a nil f writes no such thing. What people
+// put in the way (SetFreeze, Thaw, Claim, Unclaim, windows), SaveHints, Order and
+// AppendUnfenced are anybody's. Reads are linearizable: they
 // see all that was committed anywhere before they began.
 //
 // Each call ends within a few seconds; without an answer of etcd with

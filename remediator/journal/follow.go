@@ -7,7 +7,7 @@ type Part uint
 
 // The parts.
 const (
-	PartState   Part = 1 << iota // the freeze
+	PartState   Part = 1 << iota // what people put in the way: freezes, claimed members, windows
 	PartHolds                    // the holds
 	PartEntries                  // the entries
 	PartHints                    // the hints

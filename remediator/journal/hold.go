@@ -44,6 +44,8 @@ type Hold struct {
 
 	Effect *Effect `json:"effect,omitempty"` // what the step out is measured by
 
+	Handed string `json:"handed,omitempty"` // of a hold: who claimed its member; it is given up as soon as no command of it is in hand
+
 	Released string    `json:"released,omitempty"` // of a candidate: who had it given back, or took it over, while it was claimed
 	Refused  string    `json:"refused,omitempty"`  // of a candidate: "guard/reason" of the refusal that was recorded last
 	Would    string    `json:"would,omitempty"`    // of a candidate: the mode in which it would have been taken out, and wasn't

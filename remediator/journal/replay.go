@@ -27,7 +27,7 @@ func replay(s store) ([]string, error) {
 	var odd problems
 	err := s.view(func(tx txn) error {
 		odd = nil
-		if _, err := freezeIn(tx); err != nil {
+		if _, err := barriersIn(tx); err != nil {
 			return err
 		}
 		if _, err := hintsIn(tx); err != nil {

@@ -29,7 +29,7 @@ type store interface {
 type bucket string
 
 const (
-	bucketState   bucket = "state"   // freeze, pruned, drills
+	bucketState   bucket = "state"   // freezes, claimed members, windows, pruned, drills
 	bucketHolds   bucket = "holds"   // member -> Hold
 	bucketEntries bucket = "entries" // seq, big-endian -> Entry
 	bucketHints   bucket = "hints"   // hash of labels -> Hint
