@@ -134,20 +134,22 @@ func (k *keeper) record(acts []*act, entries bool) error {
 	return err
 }
 
-// unlessStopped is the last moment before a command: in which a freeze stops what
-// nobody asked for by hand, a lease must outlast the step (SAFETY.md I16), and
+// unlessStopped is the last moment before a command: in which a freeze, or a claim
+// of a person, stops what nobody asked for by hand, a lease must outlast the step (SAFETY.md I16), and
 // what was decided on must still be fresh (I17), however long this process stood
 // still since.
 func (k *keeper) unlessStopped(acts []*act) (going []*act) {
-	frozen := k.r.frozen()
+	b := k.r.barriers()
 	lead := guard.Leads(k.r.standing())
 	for _, a := range acts {
 		no := journal.Entry{Event: "refusal", Admin: a.entry.Admin, Result: "refused"}
+		stop := k.stopped(b, a)
 		switch age := time.Since(a.snap.At); {
 		case lead.Reason != "":
 			no.Guard, no.Reason, no.Detail = lead.Guard, lead.Reason, lead.Detail
-		case frozen != "" && !a.byHand:
-			no.Guard, no.Reason, no.Detail = "freeze", "frozen", frozen
+		case stop.Reason != "":
+			no.Guard, no.Reason, no.Detail = stop.Guard, stop.Reason, stop.Detail
+			k.reread(a.hold)
 		case age > freshest:
 			no.Guard, no.Reason, no.Detail = "inventory", "device_stale", fmt.Sprintf("the device was read %s ago: the step is decided anew", age.Round(time.Millisecond))
 			k.replan = true
@@ -163,6 +165,15 @@ func (k *keeper) unlessStopped(acts []*act) (going []*act) {
 		}
 	}
 	return going
+}
+
+// reread takes over what a person's claim has written on a hold since we did, so that
+// why its step isn't taken can be entered.
+func (k *keeper) reread(h *journal.Hold) {
+	now, err := k.r.journal.Hold(h.Member)
+	if err == nil && now.ID == h.ID && now.Phase == h.Phase && now.Handed != "" {
+		h.Rev, h.Handed = now.Rev, now.Handed
+	}
 }
 
 // stays goes back to holding, when a way back, or a further step, was not gone.
@@ -411,10 +422,12 @@ func (k *keeper) put(h *journal.Hold, e journal.Entry) error {
 	return err
 }
 
-func (k *keeper) drop(h *journal.Hold, e journal.Entry) {
+func (k *keeper) drop(h *journal.Hold, e journal.Entry) (done bool) {
 	e.Config = k.set.hash
-	if err := k.r.journal.Drop(h, e); err != nil {
+	err := k.r.journal.Drop(h, e)
+	if err != nil {
 		k.r.metrics.journalFailed(err)
 		level.Error(k.r.logger).Log("msg", "not recorded", "member", h.Member, "phase", h.Phase, "err", err)
 	}
+	return err == nil
 }

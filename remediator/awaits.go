@@ -47,7 +47,7 @@ func (r *Remediator) Awaits(h journal.Hold) (out []Await) {
 		return nil
 	}
 	p := set.held(h.Policy, h.Member)
-	if why := r.freeze(); why != "" {
+	if why := r.frozen(append([]edge.Member{h.Member}, h.Along...)...); why != "" {
 		add(Await{Word: "frozen", Detail: why})
 	}
 	if !acts(p.Mode) {

@@ -298,7 +298,7 @@ func (k *keeper) giveBack(ctx context.Context, h *journal.Hold, t *target, p *Po
 	w.AtMax = now.After(h.MaxUntil) && (h.Bypass || p.AtMax == "release")
 	d := guard.Decide(k.back(h, byHand), w)
 	if !d.Allowed() {
-		if d.Refusal.Guard == "foreign" {
+		if d.Refusal.Guard == "foreign" && d.Refusal.Reason != "claimed" {
 			return shortest // the next round finds out what it is
 		}
 		k.r.refuse("release:"+h.Member.String(), &h.Member, p.Name, *d.Refusal, &d)

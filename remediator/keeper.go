@@ -141,6 +141,7 @@ func (k *keeper) round(ctx context.Context) time.Duration {
 		level.Error(k.r.logger).Log("msg", "holds unreadable", "device", k.name, "err", oneLine(err))
 		return lookHeld
 	}
+	holds = k.handOver(holds)
 	k.endLapses(claimed)
 	if len(claimed) == 0 {
 		k.endCandidates(nil)
@@ -244,7 +245,7 @@ func (k *keeper) cantLook(cs []claims.Claim, err error) {
 		if _, held, bad := k.hold(m); held || bad != nil {
 			continue // nothing is asked for that isn't done
 		}
-		w := guard.World{Now: time.Now(), Freeze: k.r.frozen(), Blind: oneLine(err)}
+		w := guard.World{Now: time.Now(), Freeze: k.r.frozen(m), Blind: oneLine(err)}
 		if t.policy != nil {
 			w.Policy = k.set.limits(t.policy, m)
 		}

@@ -85,7 +85,11 @@ func (l *ledger) load(r *Remediator, c *Config) error {
 				delete(l.idle, e.Member.In())
 			}
 		case journal.EventThaw:
-			clear(l.idle)
+			scope := edge.Pool{}
+			if e.Member != nil {
+				scope = e.Member.In()
+			}
+			l.looked(scope)
 		}
 	}
 	return nil
@@ -248,11 +252,18 @@ func (l *ledger) changed(now time.Time) {
 	l.storm.Changed = now
 }
 
-// forgive begins to count anew: a person lifted a freeze, and so has looked.
-func (l *ledger) forgive() {
+// forgive begins to count anew: a person lifted a freeze, and so has looked at what
+// it was about.
+func (l *ledger) forgive(scope edge.Pool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	clear(l.idle)
+	l.looked(scope)
+}
+
+// looked is forgive for who holds the lock.
+func (l *ledger) looked(scope edge.Pool) {
+	f := journal.Freeze{Device: scope.Device, Pool: scope.Name}
+	maps.DeleteFunc(l.idle, func(p edge.Pool, _ int) bool { return f.Covers(edge.Member{Device: p.Device, Pool: p.Name}) })
 }
 
 // ineffective returns the pools on which steps in a row changed nothing for the better.

@@ -110,10 +110,10 @@ func (r *Remediator) shown(set *settings, name string, d Device, seen glimpse, e
 		}
 	}
 	dev.Pools = len(by)
-	frozen, now := r.freeze() != "", time.Now()
+	stop, now := r.barriers(), time.Now()
 	for _, p := range by {
 		if pool == "" || p.Pool == pool {
-			p.Frozen = frozen
+			p.Frozen = stop.frozen(edge.Member{Device: name, Pool: p.Pool}) != ""
 			set.tell(p, in[p.Pool], now)
 			pools = append(pools, *p)
 		}

@@ -91,6 +91,7 @@ func (m *metrics) webhook(_ *http.Request, code int, msg webhook.Message, _ erro
 var (
 	descHolds       = desc("holds", "Members that Sluice holds out now.", "device", "pool")
 	descFrozen      = desc("frozen", "1 while a freeze is in force, or the journal can't be used.")
+	descFrozenScope = desc("frozen_scope", "1 while a device, or one of its pools, is frozen by itself; pool is empty where all of the device is.", "device", "pool")
 	descMode        = desc("mode", "1 for the mode that is the ceiling of all policies.", "mode")
 	descWatchdog    = desc("watchdog_age_seconds", "Time since the Watchdog alert was last seen; since the start while it never was.")
 	descClaims      = desc("claims", "Claims that are seen now.")
@@ -111,7 +112,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe is prometheus.Collector's.
 func (r *Remediator) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descHolds, descFrozen, descMode, descWatchdog, descClaims, descBlind, descReadOnly, descFrozenAge, descBrake, descCandidates, descIneffective, descLeader, descLease, descAge} {
+	for _, d := range []*prometheus.Desc{descHolds, descFrozen, descFrozenScope, descMode, descWatchdog, descClaims, descBlind, descReadOnly, descFrozenAge, descBrake, descCandidates, descIneffective, descLeader, descLease, descAge} {
 		ch <- d
 	}
 }
@@ -130,6 +131,11 @@ func (r *Remediator) Collect(ch chan<- prometheus.Metric) {
 		gauge(descHolds, float64(n), p.Device, p.Name)
 	}
 	gauge(descFrozen, truth(st.Frozen != ""))
+	for _, f := range r.barriers().Freezes {
+		if f.Device != "" {
+			gauge(descFrozenScope, 1, f.Device, f.Pool)
+		}
+	}
 	gauge(descFrozenAge, st.FrozenFor.Seconds())
 	gauge(descBrake, truth(st.Brake != ""))
 	waiting := map[[3]string]int{}

@@ -290,7 +290,7 @@ func (k *keeper) sendFor(ctx context.Context, e *errand, snap edge.Snapshot) (ed
 // blindFor refuses a step on a device that gives no answer.
 func (k *keeper) blindFor(p *Policy, o PersonOrder, why error) (Ordered, bool, error) {
 	w := guard.World{
-		Now: time.Now(), Freeze: k.r.frozen(), Blind: oneLine(why), Policy: k.set.limits(p, o.Member), Standing: k.r.standing(), Override: o.Override,
+		Now: time.Now(), Freeze: k.r.frozen(o.Member), Blind: oneLine(why), Policy: k.set.limits(p, o.Member), Standing: k.r.standing(), Override: o.Override,
 	}
 	out := Ordered{Member: o.Member, Decision: guard.Decide(guard.Step{Member: o.Member, To: o.To, Share: o.Share, Person: true}, w)}
 	err := k.refuseFor(&out, journal.Entry{

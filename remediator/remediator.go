@@ -107,7 +107,7 @@ type Remediator struct {
 	flows     map[string]*flow  // by device
 	said      map[string]string // what was last recorded of a subject, so that it is recorded when it changes
 	watchdog  time.Time
-	wasFrozen bool
+	wasFrozen []edge.Pool               // scopes of the freezes that were read last
 	episodes  map[string]string         // key of a claim -> the remediation that its steps belong to
 	readOnly  map[string]string         // device -> why no step can be taken there; "" when one can
 	heard     map[edge.Member]time.Time // when the last evidence on a member came
@@ -327,8 +327,10 @@ func (r *Remediator) Handler() http.Handler {
 type noJournal struct{ why error }
 
 func (n noJournal) Freeze() (*journal.Freeze, error)               { return nil, n.why }
-func (n noJournal) SetFreeze(journal.Freeze) error                 { return n.why }
 func (n noJournal) Thaw(string) error                              { return n.why }
+func (n noJournal) Barriers() (journal.Barriers, error)            { return journal.Barriers{}, n.why }
+func (n noJournal) SetFreeze(journal.Freeze) error                 { return n.why }
+func (n noJournal) ThawScope(edge.Pool, string) error              { return n.why }
 func (n noJournal) Holds() ([]journal.Hold, error)                 { return nil, n.why }
 func (n noJournal) Entries(journal.Query) ([]journal.Entry, error) { return nil, n.why }
 
@@ -358,35 +360,6 @@ func (r *Remediator) Release(_ context.Context, m edge.Member, actor, reason str
 		return err
 	}
 	return fmt.Errorf("release %s: %w", m, journal.ErrConflict)
-}
-
-// frozen says why no automatic step may be taken now; empty when none is in force.
-func (r *Remediator) frozen() string {
-	why := r.freeze()
-	r.mu.Lock()
-	thawed := r.wasFrozen && why == ""
-	r.wasFrozen = why != ""
-	r.mu.Unlock()
-	if thawed {
-		r.ledger.forgive()
-	}
-	return why
-}
-
-func (r *Remediator) freeze() string {
-	if r.journal == nil {
-		return r.broken.Error()
-	}
-	f, err := r.journal.Freeze()
-	switch {
-	case err != nil:
-		return "the freeze can't be read: " + err.Error()
-	case f == nil:
-		return ""
-	case f.Until.IsZero():
-		return fmt.Sprintf("%s (by %s)", f.Reason, f.Actor)
-	}
-	return fmt.Sprintf("%s (by %s, until %s)", f.Reason, f.Actor, f.Until.UTC().Format(time.RFC3339))
 }
 
 // flowOf returns what is known of a device's traffic. The caller of newKeeper may

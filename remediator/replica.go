@@ -120,11 +120,7 @@ func (r *Remediator) follow(ctx context.Context) {
 		case <-hints:
 			poke(r.hint)
 		case <-orders:
-			r.mu.Lock()
-			for _, k := range r.keepers {
-				poke(k.wake)
-			}
-			r.mu.Unlock()
+			r.wakeKeepers()
 		}
 	}
 }

@@ -16,8 +16,9 @@ import (
 // about to do counts as done: steps on one pool that go in one write are judged
 // as they will stand together.
 func (k *keeper) world(snap edge.Snapshot, p *Policy, t *target, m edge.Member, own map[edge.Member]guard.Evidence) (guard.World, error) {
+	b, moved := k.r.barriers(), moves(m, snap, nil)
 	w := guard.World{
-		Now: time.Now(), Freeze: k.r.frozen(), Snapshot: snap, Own: own,
+		Now: time.Now(), Freeze: b.frozen(moved...), Taken: b.claimed(moved...), Snapshot: snap, Own: own,
 		Held: map[edge.Member]guard.Held{},
 	}
 	if p != nil {

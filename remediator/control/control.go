@@ -36,8 +36,10 @@ const maxObject = 4 << 20
 // A Journal is the [journal.Journal], as far as people reach it.
 type Journal interface {
 	Freeze() (*journal.Freeze, error)
-	SetFreeze(f journal.Freeze) error
 	Thaw(actor string) error
+	Barriers() (journal.Barriers, error)
+	SetFreeze(f journal.Freeze) error
+	ThawScope(p edge.Pool, actor string) error
 	Holds() ([]journal.Hold, error)
 	Candidates() ([]journal.Hold, error)
 	Entries(q journal.Query) ([]journal.Entry, error)
@@ -48,6 +50,14 @@ type Journal interface {
 type Engine interface {
 	// Wake makes the engine look again soon. It doesn't wait.
 	Wake()
+	// Knows says whether there is such a device, pool or member, as far as that can be
+	// known without waiting for long; an empty part is any. [NotFound] says that not.
+	Knows(ctx context.Context, m edge.Member) error
+	// Claim makes a member a person's: automation takes no step on it. It is durable
+	// when it returns, and holds of ours on it are handed over.
+	Claim(ctx context.Context, c journal.Claimed) error
+	// Unclaim gives it back to automation. [NotFound] says that nobody has claimed it.
+	Unclaim(ctx context.Context, m edge.Member, actor, reason string) error
 	// Release asks for one hold to be given back, whatever evidence and freeze
 	// say: a person wants it. It is durable when it returns, and not yet done.
 	// [journal.ErrNoHold] says that the member isn't held.
@@ -97,7 +107,7 @@ func Handler(o Options) http.Handler {
 		mux.Handle(path, methods)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, nil, problem(http.StatusNotFound, "no such path: want devices, pools, members, holds, steps, candidates, approvals, drills, freeze or explain below /api/v1/"))
+		reply(w, nil, problem(http.StatusNotFound, "no such path: want devices, pools, members, holds, steps, candidates, approvals, drills, claimed, freeze or explain below /api/v1/"))
 	})
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -109,8 +119,11 @@ func Handler(o Options) http.Handler {
 // routes are all that there is, as the document of the API has them.
 func (o Options) routes() map[string]methods {
 	return map[string]methods{
-		"/api/v1/freeze": {"GET": o.frozen, "POST": o.freeze, "DELETE": o.thaw},
-		"/api/v1/holds":  {"GET": o.holds},
+		"/api/v1/freeze":  {"GET": o.frozen, "POST": o.freeze, "DELETE": o.thaw},
+		"/api/v1/claimed": {"GET": o.claimed},
+		"/api/v1/members/{device}/{pool}/{member}/claim":   {"POST": o.claim},
+		"/api/v1/members/{device}/{pool}/{member}/release": {"POST": o.unclaim},
+		"/api/v1/holds": {"GET": o.holds},
 		"/api/v1/holds/{device}/{pool}/{member}/release":  {"POST": o.release},
 		"/api/v1/candidates":                              {"GET": o.candidates},
 		"/api/v1/approvals":                               {"GET": o.approvals},

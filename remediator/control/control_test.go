@@ -29,9 +29,31 @@ type engine struct {
 	roster   Roster
 	asked    []string // device/pool, for members
 	err      error
+	journal  *journal.Journal
 }
 
 func (e *engine) Wake() { e.woken++ }
+
+func (e *engine) Knows(_ context.Context, m edge.Member) error {
+	if m.Device != "edge1" || m.Pool != "" && m.Pool != "shop" {
+		return NotFound(fmt.Errorf("%s: the device doesn't list it", m))
+	}
+	return nil
+}
+
+func (e *engine) Claim(_ context.Context, c journal.Claimed) error {
+	if c.Member != s1 {
+		return NotFound(fmt.Errorf("%s: the device doesn't list it", c.Member))
+	}
+	return e.journal.Claim(c)
+}
+
+func (e *engine) Unclaim(_ context.Context, m edge.Member, actor, reason string) error {
+	if err := e.journal.Unclaim(m, actor, reason); err != nil {
+		return NotFound(err)
+	}
+	return nil
+}
 
 func (e *engine) Release(_ context.Context, m edge.Member, actor, reason string) error {
 	if m != s1 {
@@ -87,7 +109,7 @@ func newAPI(t *testing.T) *api {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { j.Close() })
-	e := new(engine)
+	e := &engine{journal: j}
 	return &api{Handler(Options{Journal: j, Engine: e}), e, j}
 }
 
@@ -392,7 +414,7 @@ func FuzzControl(f *testing.F) { // I21
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { j.Close() })
-	e := new(engine)
+	e := &engine{journal: j}
 	h := Handler(Options{Journal: j, Engine: e})
 	f.Fuzz(func(t *testing.T, method, path, body string) {
 		r, err := http.NewRequestWithContext(t.Context(), method, "http://192.0.2.1/", strings.NewReader(body))

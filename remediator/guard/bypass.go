@@ -14,6 +14,8 @@ func foreignBypass(s Step, w World) (string, string) {
 	switch {
 	case !known:
 		return "", "not known to the device"
+	case w.Taken != "" && !s.ByHand:
+		return "claimed", w.Taken
 	case s.Back:
 		return asLeft(st, held, ours, w)
 	case w.Released != "":

@@ -54,12 +54,15 @@ func inventory(s Step, w World) (string, string) {
 
 // foreign: what somebody else did is left alone. We take out only what nobody
 // has restricted, and give back only what we left and how we left it (SAFETY.md I7).
+// What a person has claimed isn't ours to judge, neither way.
 func foreign(s Step, w World) (string, string) {
 	st, known := w.Snapshot.States[s.Member]
 	held, ours := w.Held[s.Member]
 	switch {
 	case !known:
 		return "", "not known to the device"
+	case w.Taken != "" && !s.ByHand:
+		return "claimed", w.Taken
 	case s.takesOut() && w.Released != "":
 		return byHand(w)
 	case s.To != edge.Ready && ours && held.Superseded:
@@ -76,8 +79,11 @@ func foreign(s Step, w World) (string, string) {
 func foreignHeld(s Step, w World) (string, string) {
 	st, known := w.Snapshot.States[s.Member]
 	held, ours := w.Held[s.Member]
-	if !known {
+	switch {
+	case !known:
 		return "", "not known to the device"
+	case w.Taken != "":
+		return "claimed", w.Taken
 	}
 	return asLeft(st, held, ours, w)
 }

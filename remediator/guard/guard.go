@@ -99,7 +99,8 @@ type Step struct {
 type World struct {
 	Now      time.Time
 	Policy   *Policy // nil: no policy selects the member
-	Freeze   string  // why automation is frozen; empty when it isn't
+	Freeze   string  // why automation is frozen, or what the step would move is; empty when it isn't
+	Taken    string  // whose it is, when a person has claimed what the step would move
 	Snapshot edge.Snapshot
 	Blind    string // why the device's answer can't be had; empty when Snapshot is one
 	Claims   []Claim
@@ -174,7 +175,7 @@ var guards = []row{
 	{"freeze", freeze, []string{"frozen"}},
 	{"leader", leader, []string{"standby", "lease_short"}},
 	{"inventory", inventory, []string{"device_blind", "read_only", "no_policy", "unknown_pool", "unknown_member", "device_stale", "tracking", "along"}},
-	{"foreign", foreign, []string{"released", "superseded", "taken_out", "not_ours", "other_process", "changed", "moved"}},
+	{"foreign", foreign, []string{"claimed", "released", "superseded", "taken_out", "not_ours", "other_process", "changed", "moved"}},
 	{"silence", silence, []string{"silenced"}},
 	{"agent", agent, []string{"agent_check"}},
 	{"evidence", evidence, []string{"no_claim", "claim_stale", "no_second_source", "stale", "contradicted", "unknown", "not_well", "claimed", "rising", "hold_down"}},

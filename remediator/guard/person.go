@@ -100,6 +100,9 @@ func mootFor(name string, w World) string {
 	if name == "freeze" && w.Freeze != "" {
 		return "frozen, yet a person asks: " + w.Freeze
 	}
+	if name == "foreign" && w.Taken != "" {
+		return "claimed, yet a person asks: " + w.Taken
+	}
 	return "a person asks"
 }
 

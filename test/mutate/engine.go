@@ -27,7 +27,7 @@ var engineEdits = []edit{
 	{ids: "I11", what: "an intent that could not be recorded is carried out", dir: engine, texts: one("if k.record(acts, true) != nil {", "if k.record(acts, true) != nil && len(acts) == 0 {")},
 	{ids: "I11", what: "what is about to be sent isn't recorded as that", dir: engine, texts: never("len(out) > 0 && k.record(out, false) != nil")},
 	{ids: "I7, I11", what: "an intent that is found alone was sent", dir: engine, texts: neverCase("h.Phase == journal.Intent")},
-	{ids: "I19", what: "a freeze between decision and order isn't seen", dir: engine, texts: neverCase(`frozen != "" && !a.byHand`)},
+	{ids: "I19", what: "a freeze between decision and order isn't seen", dir: engine, texts: neverCase(`stop.Reason != ""`)},
 	{ids: "I16", what: "a lead that ended between decision and order isn't noticed", dir: engine, texts: neverCase(`lead.Reason != ""`)},
 	{ids: "I17", what: "an order goes out long after its decision", dir: engine, texts: neverCase("age > freshest")},
 	{ids: "I19", what: "a freeze that can't be read is none", dir: engine, texts: one(`return "the freeze can't be read: " + err.Error()`, `return ""`)},

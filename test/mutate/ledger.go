@@ -40,7 +40,7 @@ var ledgerEdits = []edit{
 	{ids: "I20", what: "the guards aren't told of steps that didn't help", dir: engine, texts: one("	w.Ineffective = l.idle[m.In()]\n", "")},
 	{ids: "I20", what: "a restart forgets that a person looked at the pool", dir: engine, texts: one("		case eventReleaseAsked:", "		case eventReleaseAsked + \"?\":")},
 	{ids: "I20", what: "a person's release doesn't end the count of steps that didn't help", dir: engine, texts: one("			r.ledger.effect(m.In(), effective) // somebody has looked at the pool\n", "")},
-	{ids: "I20", what: "a restart forgets that a person lifted a freeze", dir: engine, texts: one("		case journal.EventThaw:\n			clear(l.idle)\n", "")},
+	{ids: "I20", what: "a restart forgets that a person lifted a freeze", dir: engine, texts: one("			l.looked(scope)\n", "			_ = scope\n")},
 	{ids: "I20", what: "what too little is known of has helped", dir: engine, texts: neverCase("e.Before < 0 || after.answers < effectAnswers")},
 	{ids: "I20", what: "too few answers tell that a step didn't help", dir: engine, texts: one("e.Before < 0 || after.answers < effectAnswers", "e.Before < 0")},
 	{ids: "I20", what: "a member that is picked although it is out was taken out", dir: engine, texts: neverCase("st.Chosen > e.Chosen")},
