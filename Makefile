@@ -93,8 +93,20 @@ demo: deps build ## watch it work: a member dies, is drained, comes back (DEMO_A
 	@exec bin/demo -sluice bin/sluice $(DEMO_ARGS)
 
 .PHONY: deps
-deps: ## HAProxy, Prometheus, Alertmanager, etcd and the exporters that tests compare with from Debian's packages, where they are missing
-	@test/deps.sh haproxy=haproxy prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager etcd=etcd-server prometheus-blackbox-exporter=prometheus-blackbox-exporter prometheus-haproxy-exporter=prometheus-haproxy-exporter curl=curl jq=jq
+deps: ## HAProxy, Prometheus, Alertmanager, etcd, Chromium and what else tests want from packages, where it is missing
+	@test/deps.sh haproxy=haproxy prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager etcd=etcd-server prometheus-blackbox-exporter=prometheus-blackbox-exporter prometheus-haproxy-exporter=prometheus-haproxy-exporter curl=curl jq=jq chromium=chromium chromium=fonts-dejavu-core npm=npm
+	@$(MAKE) --no-print-directory $(AXE)
+
+# axe-core looks for what people who don't see a page would miss. npm checks it
+# against the sum in package-lock.json and runs none of its scripts.
+AXE := test/console/axe/node_modules/axe-core/axe.min.js
+$(AXE): test/console/axe/package.json test/console/axe/package-lock.json
+	@cd $(dir $<) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: screenshots
+screenshots: deps ## bin/screenshots: the console as people see it, in both languages, light and dark, wide and narrow
+	SCREENSHOTS=$(CURDIR)/bin/screenshots $(GO) test -count 1 ./test/console
 
 .PHONY: bench-deps
 bench-deps: deps ## the exporters that ours is measured beside, from Debian's packages

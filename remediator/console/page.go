@@ -177,6 +177,8 @@ func (p *page) await(a remediator.Await) template.HTML {
 	}
 	switch {
 	case a.Word == "hold_down":
+	case a.Word == "claim":
+		line += " " + p.Age(a.Since) + template.HTML(" "+esc(p.T("ago")))
 	case !a.Until.IsZero():
 		line += template.HTML(" "+esc(p.T("left"))+" ") + p.Left(a.Until)
 	case !a.Since.IsZero():

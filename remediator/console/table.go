@@ -42,10 +42,11 @@ type poolHead struct {
 // A row is one member by its name, with what each device says of it. When all say
 // the same they share a line.
 type row struct {
-	Name   string
-	Nodes  []node
-	Differ bool // they don't say the same
-	Split  bool // a line for each of them
+	Name    string
+	Nodes   []node
+	Differ  bool // they don't say the same
+	Split   bool // a line for each of them
+	Weights bool // they have other weights
 }
 
 // A node is a member as one device knows it.
@@ -215,7 +216,7 @@ func rowOf(name string, nodes []node) row {
 		}
 		if n.Weight != first.Weight && n.Admin == first.Admin {
 			nodes[i+1].Shares = true
-			r.Split = true
+			r.Split, r.Weights = true, true
 		}
 		if who(n) != who(first) {
 			r.Split = true
