@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-project/sluice/edge"
@@ -21,6 +22,7 @@ const (
 // A glance is the last look at a device for people's sake.
 type glance struct {
 	turn chan struct{} // has room for who reads the device: others wait for that answer
+	old  atomic.Bool   // a person's step came after it: who asks wants to see what it did
 	at   time.Time
 	seen glimpse
 	err  error
@@ -52,7 +54,7 @@ func (g *glance) look(ctx context.Context, d Device) (glimpse, error) {
 	case <-ctx.Done():
 		return glimpse{}, ctx.Err()
 	}
-	if time.Since(g.at) < glanceAge {
+	if !g.old.Swap(false) && time.Since(g.at) < glanceAge {
 		return g.seen, g.err
 	}
 	// Not the caller's end: the answer is for all who wait.
@@ -64,6 +66,15 @@ func (g *glance) look(ctx context.Context, d Device) (glimpse, error) {
 	}
 	g.at = time.Now()
 	return g.seen, g.err
+}
+
+// ages has the device read again by who looks next.
+func (r *Remediator) ages(device string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if g := r.glances[device]; g != nil {
+		g.old.Store(true)
+	}
 }
 
 // take works out, once for all who ask, what a look has for people.

@@ -64,6 +64,18 @@ func TestMembersSayWhoSetTheirState(t *testing.T) {
 	})
 }
 
+func TestAStepIsSeenAtOnceByWhoTookIt(t *testing.T) {
+	inHands(t, nil, func(w *world) {
+		for _, to := range []edge.Admin{edge.Drain, edge.Maint, edge.Ready} {
+			w.order(PersonOrder{Member: s1, To: to, Reason: "a new disk"}, "applied")
+			got, err := w.r.Members(w.t.Context(), "edge1", "shop")
+			if err != nil || got.Members[0].Admin != to {
+				t.Errorf("after %s: %s, %v", to, got.Members[0].Admin, err)
+			}
+		}
+	})
+}
+
 func TestDevicesAndPoolsAreCounted(t *testing.T) {
 	inHands(t, nil, func(w *world) {
 		w.fail(s1)

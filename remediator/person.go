@@ -176,6 +176,7 @@ func (o PersonOrder) check() error {
 // order decides anew while the pool changes under it.
 func (k *keeper) order(ctx context.Context, o PersonOrder) (out Ordered, err error) {
 	defer poke(k.wake) // what it changed is looked at soon
+	defer k.r.ages(o.Member.Device)
 	for range orderTries {
 		var again bool
 		if out, again, err = k.orderOnce(ctx, o); !again {
