@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-project/sluice/edge/fleet"
 	"github.com/sluice-project/sluice/exporter"
 	"github.com/sluice-project/sluice/remediator"
+	"github.com/sluice-project/sluice/remediator/access"
 )
 
 // config is the whole file. Each section's own package says what may stand in it.
@@ -25,6 +26,7 @@ type config struct {
 	Devices     fleet.Configs      `yaml:"devices"`
 	Exporter    exporter.Config    `yaml:",inline"`
 	Remediation *remediator.Config `yaml:"remediation,omitempty"`
+	Access      *access.Config     `yaml:"access,omitempty"`
 }
 
 // loaded is a file that was found good.
@@ -101,6 +103,9 @@ func (c *config) setDirectory(dir string) {
 	if c.Remediation != nil {
 		c.Remediation.SetDirectory(dir)
 	}
+	if c.Access != nil {
+		c.Access.SetDirectory(dir)
+	}
 }
 
 // validate asks each section for its mistakes, with the names that it may refer
@@ -112,6 +117,9 @@ func (c *config) validate() edge.Mistakes {
 	if c.Remediation != nil {
 		all.Under("remediation", c.Remediation.Validate(c.devices(), c.probes()))
 		all.Under("remediation", c.validateConfirms())
+	}
+	if c.Access != nil {
+		all.Under("access", c.Access.Validate())
 	}
 	return all
 }

@@ -51,8 +51,9 @@ func checkConfig(std streams, file string) error {
 	return nil
 }
 
-// missingFiles finds the files of devices that can't be read now, in a file that
-// may have other mistakes, too. A server starts without them, for one device
+// missingFiles finds the files of devices, and those of secrets that let people in,
+// that can't be read now, in a file that may have other mistakes, too. The exporter
+// starts without the latter, and both servers without the former, for one device
 // that is down is no reason to lose the others; so load doesn't look for them.
 func missingFiles(path string) ([]lineMistake, error) {
 	text, err := os.ReadFile(path)
@@ -71,6 +72,10 @@ func missingFiles(path string) ([]lineMistake, error) {
 	c.Devices.SetDirectory(dir)
 	var all edge.Mistakes
 	all.Under("devices", c.Devices.Files())
+	if c.Access != nil {
+		c.Access.SetDirectory(dir)
+		all.Under("access", c.Access.Files())
+	}
 	return judged(root, all, found), nil
 }
 

@@ -21,6 +21,7 @@ import (
 
 	"github.com/sluice-project/sluice/edge/fleet"
 	"github.com/sluice-project/sluice/edge/haproxy"
+	"github.com/sluice-project/sluice/remediator/access"
 )
 
 // The variables by which the HAProxy REST API that Sluice replaces was configured.
@@ -266,27 +267,30 @@ func exists(path string) bool {
 }
 
 // useEnvironment tells what is to be told of it, and takes from it where to listen,
-// unless the command line says so. It returns the token.
-func useEnvironment(e *environment, flags *webFlags, authenticated bool, logger log.Logger) (token string, err error) {
+// unless the command line says so.
+func useEnvironment(e *environment, flags *webFlags, authenticated bool, logger log.Logger) error {
 	if e == nil {
-		return "", nil
+		return nil
 	}
 	for _, note := range e.notes {
 		level.Warn(logger).Log("msg", "environment", "note", note)
 	}
 	if e.token != "" && authenticated {
-		return "", errors.New(envSecurity + " and the authentication of --web.config.file: use one of the two")
+		return errors.New(envSecurity + " and the authentication of --web.config.file: use one of the two")
 	}
 	if !flags.named && !flags.systemd {
 		flags.addresses = []string{e.listen}
 	}
-	return e.token, nil
+	return nil
 }
 
 // loaded is the environment as a file would have said it: devices, and nothing else.
 func (e *environment) loaded() (*loaded, error) {
 	l := &loaded{path: "environment", env: e}
 	l.Devices = e.devices
+	if e.token != "" {
+		l.Access = access.ForToken(e.token)
+	}
 	text, err := yaml.Marshal(map[string]any{"devices": e.devices})
 	if err != nil {
 		return nil, fmt.Errorf("environment: %w", err)

@@ -45,16 +45,15 @@ func startAPI(t *testing.T, environ ...string) *apiServer {
 	devices := forRemediator(f)
 	h := newHAProxies(startOrders(t, devices))
 	h.use(l.Devices, devices)
-	var handler http.Handler
 	s := site{own: map[string]http.Handler{}, ready: func() error { return nil }}
 	for _, pattern := range haproxyapi.Patterns() {
 		s.own[pattern] = haproxyapi.Handler(haproxyapi.Options{Engine: h})
 	}
-	handler = s.handler("")
-	if e.token != "" {
-		handler = haproxyapi.Authenticate("", e.token, handler)
+	gate, err := newGate(l.Access, routes{}, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return &apiServer{url: "http://" + testserve.Handler(t, handler, nil), token: e.token}
+	return &apiServer{url: "http://" + testserve.Handler(t, gate.Handler(s.handler("")), nil), token: e.token}
 }
 
 // ask sends a request and returns the code and the answer.

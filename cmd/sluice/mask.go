@@ -148,7 +148,7 @@ func isHeaders(key string) bool {
 // texts: a body or a line that a probe sends may log in somewhere.
 func isSecret(key string) bool {
 	switch key {
-	case "password", "secret", "token", "credentials", "key", "passphrase",
+	case "password", "password_hash", "secret", "token", "token_hash", "credentials", "key", "passphrase",
 		"bearer_token", "client_secret", "client_certificate_key", "endpoint_params",
 		"body", "send":
 		return true

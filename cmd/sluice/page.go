@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator"
+	"github.com/sluice-project/sluice/remediator/access"
 	"github.com/sluice-project/sluice/remediator/claims"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
@@ -51,9 +52,10 @@ type holdLine struct {
 
 // remediatorPage shows people how things stand and where all else is.
 func remediatorPage(status func() remediator.Status, external string, logger log.Logger) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		now := time.Now()
 		st := status()
+		who := access.From(r.Context())
 		p := page{
 			Base: external, Version: cmp.Or(version.Version, "unknown"), At: now.UTC().Format(time.RFC3339),
 			Mode: st.Mode, Frozen: st.Frozen, Brake: st.Brake, Standby: st.Standby, Claims: st.Claims, Sources: st.Sources,
@@ -62,6 +64,9 @@ func remediatorPage(status func() remediator.Status, external string, logger log
 			p.FrozenFor = st.FrozenFor.Round(time.Second).String()
 		}
 		for _, c := range st.Candidates {
+			if !who.May(access.View, c.Member.In()) {
+				continue
+			}
 			l := candidateLine{
 				Member: c.Member, To: cmp.Or(c.Mark, c.To.String()), Phase: string(c.Phase), Policy: c.Policy,
 				Since: now.Sub(c.Changed).Round(time.Second).String() + " ago", Why: why(c),
@@ -76,6 +81,9 @@ func remediatorPage(status func() remediator.Status, external string, logger log
 			p.Waiting = append(p.Waiting, l)
 		}
 		for _, h := range st.Holds {
+			if !who.May(access.View, h.Member.In()) {
+				continue
+			}
 			l := holdLine{Member: h.Member, To: cmp.Or(h.Mark, h.To.String()), Phase: string(h.Phase), Policy: h.Policy, Reason: h.Reason}
 			if !h.Since.IsZero() {
 				l.Since = now.Sub(h.Since).Round(time.Second).String() + " ago"

@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sluice-project/sluice/remediator"
+	"github.com/sluice-project/sluice/remediator/access"
 	"github.com/sluice-project/sluice/remediator/console"
 	"github.com/sluice-project/sluice/remediator/haproxyapi"
 	"github.com/sluice-project/sluice/remediator/snapshots"
@@ -38,32 +39,36 @@ func runRemediator(logger log.Logger, l *loaded, flags *webFlags, open bool) err
 	if err != nil {
 		return err
 	}
-	authenticated, err := authenticates(flags.configFile)
+	web, err := authenticates(flags.configFile)
 	if err != nil {
 		return err
 	}
-	token, err := useEnvironment(l.env, flags, authenticated, logger)
-	if err != nil {
+	if err := useEnvironment(l.env, flags, web.Asks(), logger); err != nil {
 		return err
 	}
 	listeners, err := flags.listen()
 	if err != nil {
 		return err
 	}
-	for _, ln := range listeners {
-		if !authenticated && token == "" && !open && !local(ln) {
+	w := routes{route, external, flags.configFile, web, false}
+	if ln := beyond(listeners); ln != nil && !web.Asks() && !open {
+		if l.Access == nil {
 			return errors.Join(fmt.Errorf("listen on %s: %w", ln.Addr(), errOpen), closeAll(listeners))
 		}
+		w.closed = true
 	}
-	return remediate(logger, l, listeners, routes{route, external, flags.configFile, authenticated, token})
+	if web.Users && l.Access != nil && len(l.Access.Tokens) > 0 {
+		level.Warn(logger).Log("msg", "tokens can't be used, as basic_auth_users of --web.config.file asks everybody for a password first")
+	}
+	return remediate(logger, l, listeners, w)
 }
 
 // routes are how the web server is reached.
 type routes struct {
 	route, external string
 	webConfig       string
-	authenticated   bool   // by the web configuration
-	token           string // that each request has to carry; empty: none
+	web             access.Web // what the web configuration asks for
+	closed          bool       // nothing but the section access keeps others out
 }
 
 func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes) (err error) {
@@ -74,7 +79,11 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 	if err != nil {
 		return err
 	}
-	o.Registerer, o.Authenticated, o.Failpoint = reg, w.authenticated, failpoint()
+	gate, err := newGate(l.Access, w, reg)
+	if err != nil {
+		return fmt.Errorf("access: %w", err)
+	}
+	o.Registerer, o.Authenticated, o.Failpoint = reg, w.web.Asks() || l.Access != nil, failpoint()
 	side, err := openBeside(l.Remediation, logger, reg)
 	if err != nil {
 		return err
@@ -94,19 +103,27 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 		if err != nil {
 			return err
 		}
-		o.Authenticated = w.authenticated
+		if w.closed && l.Access == nil {
+			return errReopened
+		}
+		admit, err := gate.Prepare(l.Access)
+		if err != nil {
+			return fmt.Errorf("access: %w", err)
+		}
+		o.Authenticated = w.web.Asks() || l.Access != nil
 		if err := r.Apply(o); err != nil {
 			return err
 		}
+		admit()
 		edges.use(l.Devices, o.Devices)
 		return nil
 	})
 	s := site{
 		own: map[string]http.Handler{
-			"/webhook":     r.Handler(),
+			"/webhook":     access.Require(access.Webhook, r.Handler()),
 			"/api/":        r.Handler(),
-			"GET /metrics": promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}),
-			"GET /{$}":     remediatorPage(r.Status, w.external, logger),
+			"GET /metrics": access.Require(access.View, promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg})),
+			"GET /{$}":     access.RequireSomewhere(access.View, remediatorPage(r.Status, w.external, logger)),
 			"/console/":    console.Handler(console.Options{Engine: r, Journal: r.Records(), Base: w.external, Logger: logger}),
 		},
 		keep:  keep,
@@ -116,14 +133,7 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 	for _, pattern := range haproxyapi.Patterns() {
 		s.own[pattern] = api
 	}
-	h := s.handler(w.route)
-	if w.token != "" {
-		h = haproxyapi.Authenticate(w.route, w.token, h)
-	}
-	if w.authenticated {
-		h = stillAuthenticated(w.webConfig, h)
-	}
-	return serve(newWebsite(listeners, w.webConfig, h, logger), logger,
+	return serve(newWebsite(listeners, w.webConfig, gate.Handler(s.handler(w.route)), logger), logger,
 		append(side.actors(), actor{"remediator", r.Run}, actor{"reload", keep.onHangup})...)
 }
 

@@ -23,6 +23,7 @@ func logRequests(logger log.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		a := &answer{ResponseWriter: w}
+		r, from := withCaller(r)
 		defer func() {
 			p := recover()
 			if p == http.ErrAbortHandler { //nolint:errorlint,err113 // a panic's value, compared as net/http does
@@ -35,8 +36,11 @@ func logRequests(logger log.Logger, next http.Handler) http.Handler {
 				"msg", "request", "method", r.Method, "path", r.URL.EscapedPath(), "code", a.status(),
 				"remote", host(r.RemoteAddr),
 			}
-			if user, _, ok := r.BasicAuth(); ok && a.status() != http.StatusUnauthorized {
-				line = append(line, "user", user)
+			if user, _, ok := r.BasicAuth(); ok && from.name == "" && !unknown[a.status()] {
+				from.name = user // where there is no gate, exporter-toolkit has checked it
+			}
+			if from.name != "" {
+				line = append(line, "user", from.name)
 			}
 			line = append(line, "duration", time.Since(start).Round(time.Microsecond))
 			switch {
@@ -55,6 +59,9 @@ func logRequests(logger log.Logger, next http.Handler) http.Handler {
 		next.ServeHTTP(a, r)
 	})
 }
+
+// unknown are the answers to those of whom nobody knows who they are.
+var unknown = map[int]bool{http.StatusUnauthorized: true, http.StatusTooManyRequests: true, http.StatusServiceUnavailable: true}
 
 func host(address string) string {
 	if h, _, err := net.SplitHostPort(address); err == nil {

@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
+
+	"github.com/sluice-project/sluice/remediator/access"
 )
 
 // newRegistry returns one that tells of the program itself: its version, the Go
@@ -24,7 +26,8 @@ func newRegistry() *prometheus.Registry {
 }
 
 // A site is what one of our servers offers: its own pages, by the patterns of
-// [http.ServeMux], and those that all servers have.
+// [http.ServeMux], and those that all servers have. Who may use them is asked of
+// the request's [access.Identity]; without a gate in front everybody may.
 type site struct {
 	own   map[string]http.Handler
 	keep  *keeper
@@ -47,11 +50,12 @@ func (s site) handler(route string) http.Handler {
 		}
 		text(w, http.StatusOK, "Sluice is ready.")
 	})
-	mux.HandleFunc("POST /-/reload", s.reload)
-	mux.HandleFunc("PUT /-/reload", s.reload) // as Prometheus takes it
-	mux.HandleFunc("GET /config", func(w http.ResponseWriter, _ *http.Request) {
+	reload := access.Require(access.Reload, http.HandlerFunc(s.reload))
+	mux.Handle("POST /-/reload", reload)
+	mux.Handle("PUT /-/reload", reload) // as Prometheus takes it
+	mux.Handle("GET /config", access.Require(access.View, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		text(w, http.StatusOK, s.keep.current.Load().masked)
-	})
+	})))
 	if route == "" {
 		return guarded(mux)
 	}

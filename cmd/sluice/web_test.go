@@ -209,7 +209,7 @@ func TestOnlyCheckedIdentitiesCountAsAuthentication(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := authenticates(write(t, dir, "web.yml", c.text))
-			if got != c.want {
+			if got.Asks() != c.want {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 			if (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
@@ -290,8 +290,8 @@ func TestTheServerSpeaksTLSAndAsksForCertificates(t *testing.T) {
 	cert, key := certificate(t, dir)
 	file := write(t, dir, "web.yml", "tls_server_config:\n  cert_file: "+cert+"\n  key_file: "+key+
 		"\n  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: "+cert+"\n")
-	if ok, err := authenticates(file); !ok || err != nil {
-		t.Fatalf("got %v, %v; want that it authenticates", ok, err)
+	if web, err := authenticates(file); !web.Certificates || err != nil {
+		t.Fatalf("got %v, %v; want that it authenticates", web, err)
 	}
 	address, lines := serveTest(t, file, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 

@@ -34,6 +34,9 @@ type Web struct {
 	Certificates bool // nobody comes through without a certificate that it trusts
 }
 
+// Asks says whether nobody comes through unknown.
+func (w Web) Asks() bool { return w.Users || w.Certificates }
+
 // A Visit is a request of somebody whom a [Source] knows.
 type Visit struct {
 	Request  *http.Request // as it is to be served
@@ -58,7 +61,8 @@ type Options struct {
 	// Public are paths that need nobody, without prefix. A slash at the end stands
 	// for all below.
 	Public []string
-	// Web is asked for each request. Nil: the web server checks nothing.
+	// Web is asked for each request. Without a section its error refuses the request.
+	// Nil: the web server checks nothing.
 	Web func() (Web, error)
 	// Deny answers a request that isn't let in; [Code] and [Headers] say how. Nil:
 	// this package's own answer.
@@ -102,27 +106,39 @@ func New(o Options) (*Gate, error) {
 // Use puts another configuration in force, with its files read anew, or leaves all
 // as it was. Requests under way end under the one that they came in by.
 func (g *Gate) Use(c *Config) error {
-	if c == nil {
-		g.state.Store(nil)
-		return nil
+	commit, err := g.Prepare(c)
+	if err == nil {
+		commit()
 	}
-	s, err := newState(c)
-	if err != nil {
-		return err
-	}
-	g.state.Store(s)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for name := range g.friends {
-		if s.users[name] == nil {
-			delete(g.friends, name)
-		}
-	}
-	return nil
+	return err
 }
 
-// UseSource adds sessions. Call it before requests come.
-func (g *Gate) UseSource(s Source) { g.source = s }
+// Prepare is [Gate.Use] in two parts, for whoever has more to make sure of before
+// anything changes.
+func (g *Gate) Prepare(c *Config) (commit func(), err error) {
+	var s *state
+	if c != nil {
+		if s, err = newState(c); err != nil {
+			return nil, err
+		}
+	}
+	return func() {
+		g.state.Store(s)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		for name := range g.friends {
+			if s == nil || s.users[name] == nil {
+				delete(g.friends, name)
+			}
+		}
+	}, nil
+}
+
+// UseSource adds sessions, and paths that need nobody. Call it before requests come.
+func (g *Gate) UseSource(s Source, public ...string) {
+	g.source = s
+	g.o.Public = append(slices.Clone(g.o.Public), public...)
+}
 
 // Handler lets through to next whom we know, with their [Identity] in the
 // request's context.
@@ -160,14 +176,14 @@ func (g *Gate) public(r *http.Request) bool {
 }
 
 func (g *Gate) visit(r *http.Request) (*Visit, error) {
+	s := g.state.Load()
 	var web Web
 	if g.o.Web != nil {
 		var err error
-		if web, err = g.o.Web(); err != nil {
+		if web, err = g.o.Web(); err != nil && s == nil {
 			return nil, err
 		}
 	}
-	s := g.state.Load()
 	if s == nil {
 		return g.seen(r, unasked(r, web)), nil
 	}

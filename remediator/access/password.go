@@ -80,8 +80,10 @@ func (p *passwords) check(ctx context.Context, from, name, hash, password string
 			f = &flight{done: make(chan struct{})}
 			p.flights[flying] = f
 			p.mu.Unlock()
-			p.lead(ctx, f, id, hash, password, admit)
-			p.land(f, id, flying)
+			func() {
+				defer p.land(f, id, flying)
+				p.lead(ctx, f, id, hash, password, admit)
+			}()
 			return f.ok, f.err
 		}
 		p.mu.Unlock()

@@ -87,8 +87,8 @@ type Options struct {
 	Journal Journal
 	Engine  Engine
 	Drills  Drills // nil: none can be made
-	// Actor names who sent a request, for the journal. Nil: the user of basic
-	// authentication, which the web layer has checked, or else the remote host.
+	// Actor names who sent a request, for the journal. Nil: the name of the
+	// request's [access.Identity], or else the remote host.
 	Actor func(*http.Request) string
 }
 
@@ -266,6 +266,9 @@ func unavailable(err error) error {
 }
 
 func actor(r *http.Request) string {
+	if i := access.From(r.Context()); i.Name != "" {
+		return i.Name
+	}
 	if name := access.From(r.Context()).Name; name != "" {
 		return name
 	}

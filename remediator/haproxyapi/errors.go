@@ -3,7 +3,10 @@ package haproxyapi
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+
+	"github.com/sluice-project/sluice/remediator/access"
 )
 
 // A NotFoundError says that there is no such instance, backend or server: 404.
@@ -102,6 +105,8 @@ func problemOf(err error) *problemError {
 		guard       *GuardError
 		override    *OverrideError
 		unavailable *UnavailableError
+		locked      *access.LockedError
+		forbidden   *access.ForbiddenError
 	)
 	switch {
 	case errors.As(err, &ready):
@@ -124,8 +129,33 @@ func problemOf(err error) *problemError {
 		return problem(http.StatusBadGateway, haproxyRefused, refused.Instance, oneLine(refused.Err.Error()))
 	case errors.As(err, &unreachable):
 		return problem(http.StatusServiceUnavailable, haproxyAway, unreachable.Instance, oneLine(unreachable.Err.Error()))
+	case errors.As(err, &forbidden):
+		return problem(http.StatusForbidden, mayNot, forbidden.Error())
+	case errors.As(err, &locked):
+		return problem(http.StatusTooManyRequests, lockedOut, int(math.Ceil(locked.For.Seconds())))
+	case errors.Is(err, access.ErrExpired):
+		return problem(http.StatusUnauthorized, expired)
+	case errors.Is(err, access.ErrForged):
+		return problem(http.StatusForbidden, crossOrigin)
+	case errors.Is(err, access.ErrBusy):
+		return problem(http.StatusServiceUnavailable, manyLogins)
 	case errors.As(err, &unavailable):
 		return problem(http.StatusServiceUnavailable, notNow, oneLine(unavailable.Err.Error()))
 	}
 	return problem(http.StatusInternalServerError, internal, oneLine(err.Error()))
+}
+
+// Deny answers somebody who isn't let in, in the caller's language.
+func Deny(w http.ResponseWriter, r *http.Request, err error) {
+	switch access.Code(err) {
+	case http.StatusUnauthorized:
+		if !errors.Is(err, access.ErrExpired) {
+			err = problem(http.StatusUnauthorized, unauthorized)
+		}
+	case http.StatusServiceUnavailable:
+		if !errors.Is(err, access.ErrBusy) {
+			err = &UnavailableError{err}
+		}
+	}
+	reply(w, r, nil, err)
 }

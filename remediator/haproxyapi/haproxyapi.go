@@ -21,6 +21,7 @@ import (
 	"sync"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/access"
 	"github.com/sluice-project/sluice/remediator/apidoc"
 )
 
@@ -104,8 +105,8 @@ const mostOrders = 64
 // Options of [Handler].
 type Options struct {
 	Engine Engine
-	// Actor names who sent a request, for the journal. Nil: the user of basic
-	// authentication, which the web layer has checked, or else the remote host.
+	// Actor names who sent a request, for the journal. Nil: the name of the
+	// request's [access.Identity], or else the remote host.
 	Actor func(*http.Request) string
 }
 
@@ -169,8 +170,12 @@ func (a *api) only(w http.ResponseWriter, r *http.Request, method string, next f
 }
 
 func (a *api) answer(w http.ResponseWriter, r *http.Request, to route) (any, error) {
+	who := access.From(r.Context())
+	if err := who.CheckSomewhere(access.View); err != nil {
+		return nil, err
+	}
 	if to.kind == instancesRoute {
-		return a.instances(r.Context()), nil
+		return a.instances(r.Context(), who), nil
 	}
 	var in body
 	if to.kind == actionRoute {
@@ -183,8 +188,16 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, to route) (any, err
 	if err != nil {
 		return nil, err
 	}
-	if to.kind == actionRoute {
+	switch p := (edge.Pool{Device: instance, Name: to.backend}); to.kind {
+	case actionRoute:
+		if err := who.Check(access.Order, p); err != nil {
+			return nil, err
+		}
 		return a.act(r, instance, to, in)
+	case serversRoute:
+		if err := who.Check(access.View, p); err != nil {
+			return nil, err
+		}
 	}
 	reading, err := a.reads.of(r.Context(), instance)
 	if err != nil {
@@ -193,7 +206,9 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, to route) (any, err
 	if to.kind == backendsRoute {
 		names := []string{}
 		for name := range reading.Backends {
-			names = append(names, name)
+			if who.May(access.View, edge.Pool{Device: instance, Name: name}) {
+				names = append(names, name)
+			}
 		}
 		slices.Sort(names)
 		return struct {
@@ -243,9 +258,10 @@ type availability struct {
 	Available  bool   `json:"available"`
 }
 
-// instances asks each HAProxy now, all at the same time.
-func (a *api) instances(ctx context.Context) any {
-	all := a.engine.Instances()
+// instances asks each HAProxy now, all at the same time, of which the caller may
+// see something.
+func (a *api) instances(ctx context.Context, who access.Identity) any {
+	all := slices.DeleteFunc(slices.Clone(a.engine.Instances()), func(i Instance) bool { return !who.MayOnDevice(access.View, i.Name) })
 	list := make([]availability, len(all))
 	var asked sync.WaitGroup
 	for i, one := range all {
@@ -369,6 +385,9 @@ func writeBytes(w http.ResponseWriter, code int, b []byte) {
 }
 
 func actor(r *http.Request) string {
+	if i := access.From(r.Context()); i.Name != "" {
+		return i.Name
+	}
 	if user, _, ok := r.BasicAuth(); ok && user != "" {
 		return user
 	}

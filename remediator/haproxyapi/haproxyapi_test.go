@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/access"
 	"github.com/sluice-project/sluice/remediator/haproxyapi"
 	"github.com/sluice-project/sluice/test/openapi"
 )
@@ -106,7 +107,7 @@ func TestEveryDocumentedCodeIsGivenAndNoOther(t *testing.T) {
 		}
 		try := func(e *engine, q question, want int) {
 			t.Helper()
-			a := ask(t, haproxyapi.Authenticate("", "not-a-real-token", handler(e)), q.with("Authorization", "Bearer not-a-real-token"))
+			a := ask(t, behind(t, "", "not-a-real-token", handler(e)), q.with("Authorization", "Bearer not-a-real-token"))
 			if saw(q, a); a.code != want {
 				t.Errorf("%s %s: %d %s, want %d", q.method, q.path, a.code, a.body, want)
 			}
@@ -115,7 +116,7 @@ func TestEveryDocumentedCodeIsGivenAndNoOther(t *testing.T) {
 		try(fresh, q, 200)
 		try(fresh, question{method: http.MethodDelete, path: path}, 405)
 		if path != haproxyapi.Ping {
-			a := ask(t, haproxyapi.Authenticate("", "not-a-real-token", handler(fresh)), q)
+			a := ask(t, behind(t, "", "not-a-real-token", handler(fresh)), q)
 			if saw(q, a); a.code != 401 || a.header.Get("WWW-Authenticate") == "" {
 				t.Errorf("%s without token: %d %s", op, a.code, a.body)
 			}
@@ -176,6 +177,18 @@ func TestAGuardsRefusalNamesTheGuard(t *testing.T) {
 	}
 }
 
+// behind puts the gate in front that the program puts there for AGENT_AUTH_TOKEN.
+func behind(t *testing.T, prefix, token string, next http.Handler) http.Handler {
+	t.Helper()
+	g, err := access.New(access.Options{
+		Config: access.ForToken(token), Prefix: prefix, Public: []string{"/-/healthy", "/-/ready", haproxyapi.Ping}, Deny: haproxyapi.Deny,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g.Handler(next)
+}
+
 func TestTheTokenLetsIn(t *testing.T) {
 	inside := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
 	const token = "not-a-real-token"
@@ -208,7 +221,7 @@ func TestTheTokenLetsIn(t *testing.T) {
 		if c.header != "" {
 			q.header.Set("Authorization", c.header)
 		}
-		if got := asked(t, haproxyapi.Authenticate(c.prefix, c.token, inside), q); got.code != c.want {
+		if got := asked(t, behind(t, c.prefix, c.token, inside), q); got.code != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got.code, c.want)
 		}
 	}

@@ -34,11 +34,15 @@ var (
 
 	crossOrigin  = text{"this request comes from another site's page", "этот запрос отправлен страницей другого сайта"}
 	unauthorized = text{
-		"the token is missing or wrong: send the header Authorization: Bearer TOKEN",
-		"токен не указан или неверен: передайте заголовок Authorization: Bearer ТОКЕН",
+		"the token is missing or wrong: send the header Authorization: Bearer TOKEN, or a name and a password",
+		"токен не указан или неверен: передайте заголовок Authorization: Bearer ТОКЕН либо имя и пароль",
 	}
-	badMethod = text{"method %s is not served here: use %s", "метод %s здесь не поддерживается: используйте %s"}
-	noPath    = text{
+	expired    = text{"the token has expired: use another one", "срок действия токена истёк: используйте другой"}
+	lockedOut  = text{"too many failed log-ins: try again in %d s", "слишком много неудачных попыток входа: повторите через %d с"}
+	manyLogins = text{"too many log-ins at once: try again", "слишком много одновременных входов: повторите попытку"}
+	mayNot     = text{"%s", "доступ запрещён: %s"}
+	badMethod  = text{"method %s is not served here: use %s", "метод %s здесь не поддерживается: используйте %s"}
+	noPath     = text{
 		"no such path: want instances, [INSTANCE/]backends, [INSTANCE/]backends/BACKEND/servers or [INSTANCE/]backends/BACKEND/servers/SERVER/action",
 		"нет такого пути: ожидается instances, [INSTANCE/]backends, [INSTANCE/]backends/BACKEND/servers или [INSTANCE/]backends/BACKEND/servers/SERVER/action",
 	}
