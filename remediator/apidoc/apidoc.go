@@ -19,7 +19,7 @@ const Path = "/api/v1/openapi.json"
 
 // parts are the files, in the order in which the document has them. The first one
 // says what the API is, and has what the others share.
-var parts = []string{"shared.json", "haproxy.json", "members.json", "steps.json", "barriers.json", "drills.json", "program.json"}
+var parts = []string{"shared.json", "haproxy.json", "members.json", "steps.json", "barriers.json", "drills.json", "access.json", "program.json"}
 
 //go:embed *.json
 var files embed.FS

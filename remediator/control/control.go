@@ -137,6 +137,7 @@ func (o Options) routes() map[string]methods {
 		"/api/v1/members/{device}/{pool}/{member}/maint":  {"POST": o.order(edge.Maint)},
 		"/api/v1/members/{device}/{pool}/{member}/ready":  {"POST": o.order(edge.Ready)},
 		"/api/v1/members/{device}/{pool}/{member}/weight": {"POST": o.weigh},
+		"/api/v1/whoami":                                  {"GET": whoami},
 		"/api/v1/explain":                                 {"POST": o.explain},
 		"/api/v1/pools/{device}/{pool}/restore":           {"POST": o.restore},
 		"/api/v1/drills":                                  {"GET": o.drills, "POST": o.announce},
@@ -268,9 +269,6 @@ func unavailable(err error) error {
 func actor(r *http.Request) string {
 	if i := access.From(r.Context()); i.Name != "" {
 		return i.Name
-	}
-	if name := access.From(r.Context()).Name; name != "" {
-		return name
 	}
 	if user, _, ok := r.BasicAuth(); ok && user != "" {
 		return user
