@@ -352,7 +352,7 @@ type tablePage struct {
 	ReadOnly []remediator.Sighted
 	Devices  int
 	Next     string // of a service's page: the name of the last member here
-	Own      bool   // a service's own page
+	Own      string // a service's own page: its name
 }
 
 // look reads all devices and puts what they say in order.
@@ -405,7 +405,7 @@ func (c *console) service(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, p, http.StatusServiceUnavailable, err)
 		return
 	}
-	t.Own = true
+	t.Own = name
 	i := slices.IndexFunc(services, func(s service) bool { return s.Name == name })
 	if i < 0 && len(t.Sick) == 0 {
 		p.Title, p.Problem = p.T("no_page"), p.T("no_service", p.Short(name))

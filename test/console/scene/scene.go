@@ -4,6 +4,7 @@
 package scene
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -31,6 +32,7 @@ type World struct {
 	Candidate []journal.Hold
 	History   []journal.Entry
 	Refuse    *guard.Decision // what guards say to the next orders that override nothing
+	OrderErr  error           // of orders
 	Err       error           // of everything
 	Orders    []remediator.PersonOrder
 	Asked     []string // other things that people asked for
@@ -79,8 +81,8 @@ func (w *World) Order(_ context.Context, o remediator.PersonOrder) (remediator.O
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.Orders = append(w.Orders, o)
-	if w.Err != nil {
-		return remediator.Ordered{}, w.Err
+	if err := cmp.Or(w.OrderErr, w.Err); err != nil {
+		return remediator.Ordered{}, err
 	}
 	if w.Refuse != nil && len(o.Override) == 0 {
 		return remediator.Ordered{Member: o.Member, Result: "refused", Decision: *w.Refuse}, nil
