@@ -89,27 +89,37 @@ func New(o Options) *Flow {
 	return &Flow{o: o, seal: seal, busy: make(chan struct{}, mostAtOnce)}
 }
 
+// Check says whether [Flow.Use] would take the configuration.
+func (f *Flow) Check(c *Config) error {
+	_, err := f.provider(c)
+	return err
+}
+
 // Use takes a configuration; nil: nobody logs in by a provider any more. The
 // provider isn't asked yet.
 func (f *Flow) Use(c *Config) error {
-	var p *provider
-	if c != nil {
-		redirect := c.RedirectURL
-		if redirect == "" && f.o.External != "" {
-			redirect = f.o.External + Callback
-		}
-		if redirect == "" {
-			return ErrNoRedirect
-		}
-		var err error
-		if p, err = newProvider(c, redirect); err != nil {
-			return err
-		}
+	p, err := f.provider(c)
+	if err != nil {
+		return err
 	}
 	if old := f.now.Swap(p); old != nil {
 		old.client.CloseIdleConnections()
 	}
 	return nil
+}
+
+func (f *Flow) provider(c *Config) (*provider, error) {
+	if c == nil {
+		return nil, nil
+	}
+	redirect := c.RedirectURL
+	if redirect == "" && f.o.External != "" {
+		redirect = f.o.External + Callback
+	}
+	if redirect == "" {
+		return nil, ErrNoRedirect
+	}
+	return newProvider(c, redirect)
 }
 
 // Provider is the one that people can log in with, for the log-in page.
