@@ -19,6 +19,7 @@ import (
 
 	"github.com/sluice-project/sluice/remediator"
 	"github.com/sluice-project/sluice/remediator/access"
+	"github.com/sluice-project/sluice/remediator/access/login"
 	"github.com/sluice-project/sluice/remediator/console"
 	"github.com/sluice-project/sluice/remediator/haproxyapi"
 	"github.com/sluice-project/sluice/remediator/snapshots"
@@ -50,7 +51,7 @@ func runRemediator(logger log.Logger, l *loaded, flags *webFlags, open bool) err
 	if err != nil {
 		return err
 	}
-	w := routes{route, external, flags.configFile, web, false}
+	w := routes{route, external, flags.origin(), flags.configFile, web, false}
 	if ln := beyond(listeners); ln != nil && !web.Asks() && !open {
 		if l.Access == nil {
 			return errors.Join(fmt.Errorf("listen on %s: %w", ln.Addr(), errOpen), closeAll(listeners))
@@ -66,6 +67,7 @@ func runRemediator(logger log.Logger, l *loaded, flags *webFlags, open bool) err
 // routes are how the web server is reached.
 type routes struct {
 	route, external string
+	origin          string // scheme and host of the external URL
 	webConfig       string
 	web             access.Web // what the web configuration asks for
 	closed          bool       // nothing but the section access keeps others out
@@ -82,6 +84,10 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 	gate, err := newGate(l.Access, w, reg)
 	if err != nil {
 		return fmt.Errorf("access: %w", err)
+	}
+	people, err := newLogin(gate, l.Access, w, logger, reg)
+	if err != nil {
+		return err
 	}
 	o.Registerer, o.Authenticated, o.Failpoint = reg, w.web.Asks() || l.Access != nil, failpoint()
 	side, err := openBeside(l.Remediation, logger, reg)
@@ -110,11 +116,16 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 		if err != nil {
 			return fmt.Errorf("access: %w", err)
 		}
+		logIn, err := people.Prepare(l.Access)
+		if err != nil {
+			return err
+		}
 		o.Authenticated = w.web.Asks() || l.Access != nil
 		if err := r.Apply(o); err != nil {
 			return err
 		}
 		admit()
+		logIn()
 		edges.use(l.Devices, o.Devices)
 		return nil
 	})
@@ -132,6 +143,9 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 	api := haproxyapi.Handler(haproxyapi.Options{Engine: edges})
 	for _, pattern := range haproxyapi.Patterns() {
 		s.own[pattern] = api
+	}
+	for _, path := range login.Paths() {
+		s.own[path] = people.Handler()
 	}
 	return serve(newWebsite(listeners, w.webConfig, gate.Handler(s.handler(w.route)), logger), logger,
 		append(side.actors(), actor{"remediator", r.Run}, actor{"reload", keep.onHangup})...)

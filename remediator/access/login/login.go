@@ -48,7 +48,7 @@ type Login struct {
 
 var _ access.Source = (*Login)(nil)
 
-// New returns a log-in by which nobody comes in before [Login.Use].
+// New returns a log-in by which nobody comes in before [Login.Prepare].
 func New(o Options) *Login {
 	if o.Logger == nil {
 		o.Logger = log.NewNopLogger()
@@ -80,31 +80,25 @@ func limits(c *access.Config) session.Config {
 	return s
 }
 
-// Use puts a configuration in force; nil: there is no section. Call it after the
-// gate's own Use: sessions of users who changed end here.
-func (l *Login) Use(c *access.Config) error {
+// Prepare makes a configuration ready; commit puts it in force. Nil: there is no
+// section. Commit it after the gate's own: sessions of users who changed end here.
+func (l *Login) Prepare(c *access.Config) (commit func(), err error) {
 	var provider *oidc.Config
 	if c != nil {
 		provider = c.OIDC
 	}
-	if err := l.flow.Use(provider); err != nil {
-		return err
+	use, err := l.flow.Prepare(provider)
+	if err != nil {
+		return nil, err
 	}
-	l.config.Store(c)
-	l.sessions.Use(limits(c))
-	if n := l.sessions.End(func(who session.Who) bool { return c == nil || !l.still(who) }); n > 0 {
-		level.Info(l.logger).Log("msg", "sessions ended, as their users are others now", "sessions", n)
-	}
-	return nil
-}
-
-// Check says what keeps a configuration from being put in force, so that nothing
-// changes where it can't be.
-func (l *Login) Check(c *access.Config) error {
-	if c == nil || c.OIDC == nil {
-		return nil
-	}
-	return l.flow.Check(c.OIDC)
+	return func() {
+		use()
+		l.config.Store(c)
+		l.sessions.Use(limits(c))
+		if n := l.sessions.End(func(who session.Who) bool { return c == nil || !l.still(who) }); n > 0 {
+			level.Info(l.logger).Log("msg", "sessions ended, as their users are others now", "sessions", n)
+		}
+	}, nil
 }
 
 // Handler serves [Paths], without the route prefix.

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"errors"
 	"fmt"
 	"html"
 	"io"
@@ -48,18 +49,18 @@ func hashOf(t *testing.T, password string) string {
 func newPlace(t *testing.T, c *access.Config) *place {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
-	gate, err := access.New(access.Options{Public: Paths(), Registerer: reg})
+	gate, err := access.New(access.Options{Registerer: reg})
 	if err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
 	p := &place{t: t, gate: gate, reg: reg, url: "http://" + testserve.Handler(t, gate.Handler(mux), nil)}
 	p.login = New(Options{Gate: gate, Origin: p.url, Registerer: reg})
-	gate.UseSource(p.login)
+	gate.UseSource(p.login, Paths()...)
 	for _, path := range Paths() {
 		mux.Handle(path, p.login.Handler())
 	}
-	mux.HandleFunc("GET /console/", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/console/", func(w http.ResponseWriter, r *http.Request) {
 		i := access.From(r.Context())
 		fmt.Fprintf(w, "%s by %s: %s; <%s>", i.Name, i.Via, strings.Join(i.Roles, " "), session.CSRF(r))
 	})
@@ -77,15 +78,16 @@ func (p *place) use(c *access.Config) {
 			p.t.Fatal(m)
 		}
 	}
-	if err := p.login.Check(c); err != nil {
+	use, err := p.login.Prepare(c)
+	if err != nil {
 		p.t.Fatal(err)
 	}
-	if err := p.gate.Use(c); err != nil {
+	admit, err := p.gate.Prepare(c)
+	if err != nil {
 		p.t.Fatal(err)
 	}
-	if err := p.login.Use(c); err != nil {
-		p.t.Fatal(err)
-	}
+	admit()
+	use()
 }
 
 // A browser has cookies, follows where it is led, and asks for pages.
@@ -248,9 +250,11 @@ func TestASessionIsJudgedByTheGateInForce(t *testing.T) {
 	b.logIn("ann", password, http.StatusOK, "ann by session: operator")
 	next := people(t)
 	next.Users[0].Roles = []string{access.Viewer}
-	if err := p.gate.Use(next); err != nil {
+	admit, err := p.gate.Prepare(next)
+	if err != nil {
 		t.Fatal(err)
 	}
+	admit()
 	b.want(http.MethodGet, "/console/", nil, http.StatusOK, "Log in to Sluice")
 	if n := p.login.sessions.Count(); n != 0 {
 		t.Errorf("%d sessions", n)
@@ -341,11 +345,8 @@ func TestAConfigurationThatCantBeInForceChangesNothing(t *testing.T) {
 	if m := c.Validate(); len(m) > 0 {
 		t.Fatal(m)
 	}
-	if err := p.login.Check(c); err == nil || !strings.Contains(err.Error(), "redirect_url is missing") {
+	if _, err := p.login.Prepare(c); !errors.Is(err, oidc.ErrNoRedirect) {
 		t.Errorf("got %v", err)
-	}
-	if err := p.login.Use(c); err == nil {
-		t.Error("it is in force")
 	}
 }
 

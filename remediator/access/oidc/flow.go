@@ -89,23 +89,18 @@ func New(o Options) *Flow {
 	return &Flow{o: o, seal: seal, busy: make(chan struct{}, mostAtOnce)}
 }
 
-// Check says whether [Flow.Use] would take the configuration.
-func (f *Flow) Check(c *Config) error {
-	_, err := f.provider(c)
-	return err
-}
-
-// Use takes a configuration; nil: nobody logs in by a provider any more. The
-// provider isn't asked yet.
-func (f *Flow) Use(c *Config) error {
+// Prepare makes a configuration ready; commit puts it in force. Nil: nobody logs in by
+// a provider any more. The provider isn't asked yet.
+func (f *Flow) Prepare(c *Config) (commit func(), err error) {
 	p, err := f.provider(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if old := f.now.Swap(p); old != nil {
-		old.client.CloseIdleConnections()
-	}
-	return nil
+	return func() {
+		if old := f.now.Swap(p); old != nil {
+			old.client.CloseIdleConnections()
+		}
+	}, nil
 }
 
 func (f *Flow) provider(c *Config) (*provider, error) {

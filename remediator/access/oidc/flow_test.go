@@ -70,7 +70,7 @@ func newConsole(t *testing.T, p *testoidc.Provider, c *Config) *console {
 		Taken: func(name string) bool { return name == "root" },
 		Done:  func(result string) { con.results = append(con.results, result) },
 	})
-	if err := con.flow.Use(validate(t, c)); err != nil {
+	if err := use(con.flow, validate(t, c)); err != nil {
 		t.Fatal(err)
 	}
 	p.Client(con.url + Callback)
@@ -86,6 +86,16 @@ func newConsole(t *testing.T, p *testoidc.Provider, c *Config) *console {
 	})
 	con.newBrowser(t)
 	return con
+}
+
+// use puts a configuration in force.
+func use(f *Flow, c *Config) error {
+	commit, err := f.Prepare(c)
+	if err != nil {
+		return err
+	}
+	commit()
+	return nil
 }
 
 // newBrowser forgets all cookies.
@@ -424,7 +434,7 @@ func TestAReload(t *testing.T) {
 
 	same := *conf
 	same.Title, same.ClockSkew = "Example", 0
-	if err := con.flow.Use(validate(t, &same)); err != nil {
+	if err := use(con.flow, validate(t, &same)); err != nil {
 		t.Fatal(err)
 	}
 	if n := ended(); n != 0 {
@@ -434,7 +444,7 @@ func TestAReload(t *testing.T) {
 	back := con.step(t)
 	other := *conf
 	other.Roles = map[string][]string{"net": {"viewer"}}
-	if err := con.flow.Use(validate(t, &other)); err != nil {
+	if err := use(con.flow, validate(t, &other)); err != nil {
 		t.Fatal(err)
 	}
 	if n := ended(); n != 1 {
@@ -444,7 +454,7 @@ func TestAReload(t *testing.T) {
 	con.wasRefused(t, code, body, "stale", http.StatusForbidden, "Try again")
 	con.logIn(t, "ann [viewer] by oidc at /console/holds")
 
-	if err := con.flow.Use(nil); err != nil {
+	if err := use(con.flow, nil); err != nil {
 		t.Fatal(err)
 	}
 	if n := ended(); n != 1 || con.flow.Provider() != (session.Provider{}) {
@@ -479,15 +489,15 @@ func TestASecretThatIsSwappedOrMissing(t *testing.T) {
 func TestWhereToBeSentBack(t *testing.T) {
 	p := testoidc.Start(t, testoidc.Options{})
 	conf := validate(t, configFor(t, p))
-	if err := New(Options{}).Use(conf); err != ErrNoRedirect { //nolint:errorlint // this very one
+	if err := use(New(Options{}), conf); err != ErrNoRedirect { //nolint:errorlint // this very one
 		t.Errorf("got %v", err)
 	}
 	f := New(Options{External: "https://sluice.example.com/sluice"})
-	if err := f.Use(conf); err != nil || f.now.Load().redirect != "https://sluice.example.com/sluice/console/oidc/callback" {
+	if err := use(f, conf); err != nil || f.now.Load().redirect != "https://sluice.example.com/sluice/console/oidc/callback" {
 		t.Errorf("%v, %s", err, f.now.Load().redirect)
 	}
 	conf.RedirectURL = "https://other.example.com" + Callback
-	if err := f.Use(conf); err != nil || f.now.Load().redirect != conf.RedirectURL {
+	if err := use(f, conf); err != nil || f.now.Load().redirect != conf.RedirectURL {
 		t.Errorf("%v, %s", err, f.now.Load().redirect)
 	}
 }

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"net/url"
+
+	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sluice-project/sluice/remediator/access"
+	"github.com/sluice-project/sluice/remediator/access/login"
+)
+
+// newLogin lets people in front of a browser through the gate.
+func newLogin(gate *access.Gate, c *access.Config, w routes, logger log.Logger, reg prometheus.Registerer) (*login.Login, error) {
+	l := login.New(login.Options{
+		Gate: gate, Route: w.route, External: w.external, Origin: w.origin, Logger: logger, Registerer: reg,
+	})
+	commit, err := l.Prepare(c)
+	if err != nil {
+		return nil, err
+	}
+	commit()
+	gate.UseSource(l, login.Paths()...)
+	return l, nil
+}
+
+// origin is scheme and host of --web.external-url; empty where there is none. Call
+// it after paths, which judges the URL.
+func (f *webFlags) origin() string {
+	u, err := url.Parse(f.externalURL)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
