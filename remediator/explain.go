@@ -80,7 +80,7 @@ func (e engine) Answer(ctx context.Context, m edge.Member, yes bool, actor, note
 // people whose turn it is. See [Remediator.Order].
 func (e engine) Order(ctx context.Context, o control.Order) (any, error) {
 	out, err := e.Remediator.Order(ctx, PersonOrder{
-		Member: o.Member, To: o.To, Share: o.Weight, Override: o.Override, Reason: o.Reason, Actor: o.Actor,
+		Member: o.Member, To: o.To, Share: o.Weight, Percent: o.Percent, Override: o.Override, Reason: o.Reason, Actor: o.Actor,
 	})
 	switch {
 	case errors.Is(err, ErrNoDevice):

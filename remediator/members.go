@@ -47,10 +47,12 @@ func (r *Remediator) Members(ctx context.Context, device, pool string) (Roster, 
 	if err != nil {
 		return out, err
 	}
+	around := surroundings{holds: holds, now: time.Now(), people: r.barriers()}
 	var mu sync.Mutex
 	var looking sync.WaitGroup
 	r.mu.Lock()
 	set := r.set
+	around.set = set
 	for name, d := range set.devices {
 		if device != "" && name != device {
 			continue
@@ -61,7 +63,7 @@ func (r *Remediator) Members(ctx context.Context, device, pool string) (Roster, 
 		g := r.glances[name]
 		looking.Go(func() {
 			seen, err := g.look(ctx, d)
-			dev, pools, members := r.shown(set, name, d, seen, err, pool, holds)
+			dev, pools, members := r.shown(around, name, d, seen, err, pool)
 			mu.Lock()
 			defer mu.Unlock()
 			out.Devices = append(out.Devices, dev)
@@ -80,15 +82,23 @@ func (r *Remediator) Members(ctx context.Context, device, pool string) (Roster, 
 	return out, nil
 }
 
+// surroundings are what is shown with members besides the devices' words.
+type surroundings struct {
+	set    *settings
+	holds  []journal.Hold
+	people barriers
+	now    time.Time
+}
+
 // shown is one device with its pools and members, in no order.
-func (r *Remediator) shown(set *settings, name string, d Device, seen glimpse, err error, pool string, holds []journal.Hold) (dev Sighted, pools []control.Pool, members []Displayed) {
+func (r *Remediator) shown(around surroundings, name string, d Device, seen glimpse, err error, pool string) (dev Sighted, pools []control.Pool, members []Displayed) {
 	dev = Sighted{Device: name, Kind: kindOf(d)}
 	if err != nil {
 		dev.Error, dev.Last = oneLine(err), seen.pools
 		return dev, nil, nil
 	}
 	dev.Up, dev.At, dev.ReadOnly, dev.Members = true, seen.At, seen.ReadOnly, len(seen.States)
-	ours := slices.DeleteFunc(slices.Clone(holds), func(h journal.Hold) bool {
+	ours := slices.DeleteFunc(slices.Clone(around.holds), func(h journal.Hold) bool {
 		return h.Member.Device != name || h.Phase == journal.Superseded
 	})
 	by, in := map[string]*control.Pool{}, map[string][]edge.Member{}
@@ -106,15 +116,13 @@ func (r *Remediator) shown(set *settings, name string, d Device, seen glimpse, e
 		p.Held += oneIf(held)
 		dev.Held += oneIf(held)
 		if pool == "" || m.Pool == pool {
-			members = append(members, r.displayed(seen, st, holds))
+			members = append(members, r.displayed(around, seen, st))
 		}
 	}
 	dev.Pools = len(by)
-	stop, now := r.barriers(), time.Now()
 	for _, p := range by {
 		if pool == "" || p.Pool == pool {
-			p.Frozen = stop.frozen(edge.Member{Device: name, Pool: p.Pool}) != ""
-			set.tell(p, in[p.Pool], now)
+			around.tell(p, in[p.Pool])
 			pools = append(pools, *p)
 		}
 	}
@@ -136,9 +144,10 @@ func kindOf(d Device) string {
 	return ""
 }
 
-func (r *Remediator) displayed(seen glimpse, st edge.State, holds []journal.Hold) Displayed {
+func (r *Remediator) displayed(around surroundings, seen glimpse, st edge.State) Displayed {
 	told := seen.told[st.Member]
-	out := Displayed{State: st, Set: r.whose(st, holds), Op: told.Op, OpSince: told.Since, Checked: told.Checked, Configured: told.Weighted}
+	out := Displayed{State: st, Set: r.whose(st, around.holds), Op: told.Op, OpSince: told.Since, Checked: told.Checked, Configured: told.Weighted}
+	out.Claimed, out.Maintenance = around.people.Claims(st.Member), around.windows(st.Member)
 	if e, known := seen.errors[st.Member]; known {
 		share := math.Round(e.share*1e4) / 1e4 // what is shown
 		out.Errors5xx = &share
@@ -150,23 +159,33 @@ func (r *Remediator) displayed(seen glimpse, st edge.State, holds []journal.Hold
 }
 
 // tell says how careful the configuration is with a pool.
-func (s *settings) tell(p *control.Pool, members []edge.Member, now time.Time) {
-	if s.cfg == nil {
+func (s surroundings) tell(p *control.Pool, members []edge.Member) {
+	p.Frozen = s.people.frozen(members...) != ""
+	p.Maintenance = append(p.Maintenance, s.windows(members...)...)
+	if s.set.cfg == nil {
 		return
 	}
 	slices.SortFunc(members, edge.Member.Compare)
-	for i := range s.cfg.Policies {
-		if rules := &s.cfg.Policies[i]; !rules.bypass && slices.ContainsFunc(members, rules.Members.Match) {
+	for i := range s.set.cfg.Policies {
+		if rules := &s.set.cfg.Policies[i]; !rules.bypass && slices.ContainsFunc(members, rules.Members.Match) {
 			p.Policy, p.MinServing = rules.Name, rules.MinServing
 			break
 		}
 	}
-	for _, text := range s.cfg.in(now, members...) {
+}
+
+// windows are the names of those in force for any of the members.
+func (s surroundings) windows(members ...edge.Member) (names []string) {
+	if s.set.cfg == nil {
+		return nil
+	}
+	for _, text := range s.set.cfg.in(s.now, members...) {
 		if end := strings.LastIndex(text, " until "); end >= 0 {
 			text = text[:end]
 		}
-		p.Maintenance = append(p.Maintenance, text)
+		names = append(names, text)
 	}
+	return names
 }
 
 // whose doing a state is. What was recorded counts only while the device shows

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,7 @@ type PersonOrder struct {
 	Member   edge.Member
 	To       edge.Admin
 	Share    int      // above 0: the weight that it is to get, and To doesn't count
+	Percent  int      // above 0, instead of Share: of the weight of the device's own configuration
 	Override []string // soft guards whose no they take upon themselves: [guard.SoftGuards]
 	Reason   string   // why, in one line; an override wants one
 	Actor    string   // who
@@ -148,7 +150,7 @@ func (k *keeper) orderIn(ctx context.Context, late <-chan time.Time, o PersonOrd
 
 // goal is what is asked for, in a word.
 func (o PersonOrder) goal() string {
-	if o.Share != 0 {
+	if o.Share != 0 || o.Percent != 0 {
 		return "weight"
 	}
 	return o.To.String()
@@ -160,6 +162,8 @@ func (o PersonOrder) check() error {
 		return errors.New("an order is somebody's")
 	case o.Share < 0 || o.Share > mostWeight:
 		return fmt.Errorf("%d: %w: want 1 to %d", o.Share, ErrWeight, mostWeight)
+	case o.Percent < 0 || o.Percent > 0 && o.Share > 0:
+		return fmt.Errorf("%d%%: %w: want 1%% on, or a weight instead", o.Percent, ErrWeight)
 	case o.To > edge.Maint:
 		return edge.ErrAdmin
 	case len(o.Override) > 0 && strings.TrimSpace(o.Reason) == "":
@@ -171,6 +175,27 @@ func (o PersonOrder) check() error {
 		}
 	}
 	return nil
+}
+
+// shareOf is the weight that a person means by so many percent: of what the device's
+// configuration says, whatever is set now, so that the same word always means the
+// same weight. A member that isn't listed is for a guard to refuse.
+func shareOf(o PersonOrder, snap edge.Snapshot) (int, error) {
+	if _, known := snap.States[o.Member]; !known {
+		return 1, nil
+	}
+	whole := 0
+	if snap.Told != nil {
+		whole = snap.Told(o.Member).Weighted
+	}
+	if whole <= 0 {
+		return 0, fmt.Errorf("%d%%: %w: the device tells of no configured weight that it could be a part of", o.Percent, ErrWeight)
+	}
+	share := math.Round(float64(whole) * float64(o.Percent) / 100)
+	if share > mostWeight {
+		return 0, fmt.Errorf("%d%% of %d: %w: at most %d", o.Percent, whole, ErrWeight, mostWeight)
+	}
+	return max(int(share), 1), nil
 }
 
 // order decides anew while the pool changes under it.
@@ -197,6 +222,11 @@ func (k *keeper) orderOnce(ctx context.Context, o PersonOrder) (out Ordered, aga
 	}
 	if err := k.settleFor(o.Member, snap); err != nil {
 		return out, false, err
+	}
+	if o.Percent != 0 {
+		if o.Share, err = shareOf(o, snap); err != nil {
+			return out, false, err
+		}
 	}
 	step := guard.Step{Member: o.Member, To: o.To, Share: o.Share, Person: true}
 	var own map[edge.Member]guard.Evidence

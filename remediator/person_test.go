@@ -235,18 +235,6 @@ func TestAPersonsWeightOfWhatIsOutLeavesTheHold(t *testing.T) {
 	})
 }
 
-// weighs gives each member a configured weight.
-func weighs(n int) func(*world) {
-	return func(w *world) {
-		w.device.change(func() {
-			for m, st := range w.device.states {
-				st.Share = n
-				w.device.states[m] = st
-			}
-		})
-	}
-}
-
 func TestWhatIsRefusedToPeople(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -324,6 +312,9 @@ func TestWhatIsNoOrder(t *testing.T) {
 			{"a weight above HAProxy's", PersonOrder{Member: s1, Share: 257, Actor: "ann"}, ErrWeight},
 			{"a weight below any", PersonOrder{Member: s1, Share: -1, Actor: "ann"}, ErrWeight},
 			{"a weight where there is none", PersonOrder{Member: s1, Share: 5, Actor: "ann"}, ErrWeight},
+			{"a weight and a share", PersonOrder{Member: s1, Share: 5, Percent: 5, Actor: "ann"}, ErrWeight},
+			{"a share below any", PersonOrder{Member: s1, Percent: -1, Actor: "ann"}, ErrWeight},
+			{"a share of what isn't told", PersonOrder{Member: s1, Percent: 50, Actor: "ann"}, ErrWeight},
 			{"another state", PersonOrder{Member: s1, To: 9, Actor: "ann"}, edge.ErrAdmin},
 			{"nobody's", PersonOrder{Member: s1, To: edge.Drain}, nil},
 			{"on another device", PersonOrder{Member: edge.Member{Device: "x", Pool: "shop", Name: "s1"}, To: edge.Drain, Actor: "ann"}, ErrNoDevice},

@@ -193,6 +193,7 @@ type device struct {
 	hang    time.Duration // before each answer
 	looking func()        // called before each look
 
+	told     func(edge.Member) edge.Told
 	static   bool          // its algorithm takes no weights
 	halved   bool          // breaks off after the weight, once
 	every    time.Duration // above zero: it writes pools whole, and knows in and out only
@@ -232,7 +233,7 @@ func (d *device) Look(ctx context.Context) (edge.Snapshot, error) {
 	}
 	return edge.Snapshot{
 		Device: "edge1", Process: d.process, At: time.Now(), States: maps.Clone(d.states),
-		Switches: maps.Clone(d.switches), Versions: d.versions(), Along: d.along,
+		Switches: maps.Clone(d.switches), Versions: d.versions(), Along: d.along, Told: d.told,
 	}, nil
 }
 

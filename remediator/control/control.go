@@ -133,6 +133,7 @@ func (o Options) routes() map[string]methods {
 		"/api/v1/devices":                                 {"GET": o.devices},
 		"/api/v1/pools":                                   {"GET": o.pools},
 		"/api/v1/members":                                 {"GET": o.members},
+		"/api/v1/members/{device}/{pool}/{member}":        {"GET": o.member},
 		"/api/v1/members/{device}/{pool}/{member}/drain":  {"POST": o.order(edge.Drain)},
 		"/api/v1/members/{device}/{pool}/{member}/maint":  {"POST": o.order(edge.Maint)},
 		"/api/v1/members/{device}/{pool}/{member}/ready":  {"POST": o.order(edge.Ready)},

@@ -12,6 +12,7 @@ type Order struct {
 	Member   edge.Member
 	To       edge.Admin
 	Weight   int      // above 0: the weight that it is to get, and To doesn't count
+	Percent  int      // above 0, instead of Weight: of the weight of the device's own configuration
 	Override []string // names of guards whose no they take upon themselves
 	Reason   string
 	Actor    string
@@ -20,11 +21,12 @@ type Order struct {
 // mostOverrides bounds a list: there are fewer guards.
 const mostOverrides = 20
 
-// orderBody is what the four actions take; the body may be empty but for weight.
+// orderBody is what the four actions take; the body may be empty but for a weight.
 type orderBody struct {
 	Reason   string   `json:"reason"`
 	Override []string `json:"override"`
 	Weight   *int     `json:"weight"`
+	Percent  *int     `json:"percent"`
 }
 
 // order answers POST /api/v1/members/{device}/{pool}/{member}/drain, maint and
@@ -37,8 +39,8 @@ func (o Options) order(to edge.Admin) func(*http.Request) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if in.Weight != nil {
-			return nil, problem(http.StatusBadRequest, "weight is for .../weight: leave it out")
+		if in.Weight != nil || in.Percent != nil {
+			return nil, problem(http.StatusBadRequest, "weight and percent are for .../weight: leave them out")
 		}
 		out.To = to
 		return o.Engine.Order(r.Context(), out)
@@ -46,16 +48,24 @@ func (o Options) order(to edge.Admin) func(*http.Request) (any, error) {
 }
 
 // weigh answers POST /api/v1/members/{device}/{pool}/{member}/weight, which takes
-// {"weight": 50} beside what the others take: the weight itself, from 1 on.
+// {"weight": 50}, the weight itself, from 1 on, or {"percent": 25}, of the weight of
+// the device's own configuration whatever is set now, beside what the others take.
+// 400 is also for a device that has no weights to set, or tells of no configured one.
 func (o Options) weigh(r *http.Request) (any, error) {
 	in, out, err := o.read(r)
 	if err != nil {
 		return nil, err
 	}
-	if in.Weight == nil || *in.Weight < 1 {
-		return nil, problem(http.StatusBadRequest, `want {"weight": 50}: a number from 1 on; to take a member out, drain it`)
+	switch {
+	case in.Weight != nil && in.Percent != nil:
+		return nil, problem(http.StatusBadRequest, "weight and percent: give one of them")
+	case in.Weight != nil && *in.Weight > 0:
+		out.Weight = *in.Weight
+	case in.Percent != nil && *in.Percent > 0:
+		out.Percent = *in.Percent
+	default:
+		return nil, problem(http.StatusBadRequest, `want {"weight": 50} or {"percent": 25}: a number from 1 on; to take a member out, drain it`)
 	}
-	out.Weight = *in.Weight
 	return o.Engine.Order(r.Context(), out)
 }
 

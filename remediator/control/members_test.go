@@ -22,6 +22,7 @@ func TestAStepIsHandedOn(t *testing.T) {
 		{"back", "edge1/shop/s1/ready", `{}`, Order{Member: s1, To: edge.Ready, Reason: "by hand", Actor: "ann"}},
 		{"over a guard", "edge1/shop/s1/drain", `{"reason":"x","override":["load"]}`, Order{Member: s1, To: edge.Drain, Override: []string{"load"}, Reason: "x", Actor: "ann"}},
 		{"a weight", "edge1/shop/s1/weight", `{"weight":5}`, Order{Member: s1, Weight: 5, Reason: "by hand", Actor: "ann"}},
+		{"a share of the configured weight", "edge1/shop/s1/weight", `{"percent":25,"reason":"half the memory"}`, Order{Member: s1, Percent: 25, Reason: "half the memory", Actor: "ann"}},
 		{"I21: a name is one name", "edge1/shop/s1%3B%0Ashutdown%2F../drain", ``, Order{Member: odd, To: edge.Drain, Reason: "by hand", Actor: "ann"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -68,6 +68,9 @@ type Member struct {
 	// last ErrorsOver, or since the device began to count where that is left out.
 	Errors5xx  *float64 `json:"errors_5xx,omitempty"`
 	ErrorsOver string   `json:"errors_5xx_over,omitempty"` // "58s"
+
+	Claimed     *journal.Claimed `json:"claimed,omitempty"`     // by a person: automation takes no step on it
+	Maintenance []string         `json:"maintenance,omitempty"` // names of the windows in force for it
 }
 
 // SetBy is whose doing a member's admin state is.
