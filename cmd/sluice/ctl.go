@@ -244,7 +244,7 @@ func (c *ctlCommands) addLists() {
 
 func (c *ctlCommands) addFreezes() {
 	scopeArg := func(cmd *kingpin.CmdClause) *string {
-		return cmd.Arg("WHAT", "DEVICE or DEVICE/POOL. Left out: everything.").String()
+		return cmd.Arg("SCOPE", "DEVICE or DEVICE/POOL. Left out: everything.").String()
 	}
 	freeze := c.sub("freeze", "Stop all automatic steps, on everything, a device or a pool. People's own steps are still taken.")
 	what, reason, limit := scopeArg(freeze), reasonFlag(freeze).Required().String(), addLimit(freeze)

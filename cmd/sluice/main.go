@@ -52,11 +52,17 @@ func sluice(args []string, stdout, stderr io.Writer) int {
 		addProbe,
 		addPTAFGet,
 		addPTAFRestore,
+		addCompletion,
+		addMan,
 	} {
 		name, command := add(app)
 		commands[name] = command
 	}
 	maps.Copy(commands, addCtl(app))
+	if len(args) > 0 && args[0] == completeWord {
+		complete(app, streams{stdout, stderr}, args[1:])
+		return 0
+	}
 	name, err := app.Parse(args)
 	if err != nil {
 		fmt.Fprintf(stderr, "sluice: %v: try --help\n", err)
