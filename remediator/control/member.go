@@ -15,27 +15,29 @@ const mostHistory = 50
 // aMember is all that there is to tell of one member.
 type aMember struct {
 	Device    Device           `json:"device"`
-	Member    *Member          `json:"member"`    // nil: the device gives no answer, or doesn't list it any more
-	Hold      *journal.Hold    `json:"hold"`      // nil: not held by sluice
-	Candidate *candidate       `json:"candidate"` // nil: not claimed by an alert, or held
-	Claimed   *journal.Claimed `json:"claimed"`   // nil: no person has
-	Windows   []string         `json:"windows"`   // of maintenance in force for it, by name
-	Steps     []journal.Entry  `json:"steps"`     // newest first
+	Member    *Member          `json:"member,omitempty"`    // nil: the device gives no answer, or doesn't list it any more
+	Hold      *journal.Hold    `json:"hold,omitempty"`      // nil: not held by sluice
+	Candidate *candidate       `json:"candidate,omitempty"` // nil: not claimed by an alert, or held
+	Claimed   *journal.Claimed `json:"claimed,omitempty"`   // nil: no person has
+	Windows   []string         `json:"windows"`             // of maintenance in force for it, by name
+	Steps     []journal.Entry  `json:"steps"`               // newest first
 }
 
 // member answers GET /api/v1/members/{device}/{pool}/{member}: one member with its
 // history. It takes no parameter.
 //
 //	{"device": {... as GET /devices has it},
-//	 "member": {... as GET /members has it} or null (see device.error),
-//	 "hold": {... as GET /holds has it} or null, also one that moved the member along,
-//	 "candidate": {... as GET /candidates has it} or null,
+//	 "member": {... as GET /members has it},
+//	 "hold": {... as GET /holds has it},
+//	 "candidate": {... as GET /candidates has it},
 //	 "claimed": {"member": {...}, "reason": "a new disk", "actor": "ann", "at": "2026-01-02T15:04:05Z",
-//	   "until": "2026-01-02T16:04:05Z"} or null,
+//	   "until": "2026-01-02T16:04:05Z"},
 //	 "windows": ["backup"],
 //	 "steps": [... the newest 50 as GET /steps has them, newest first]}
 //
-// 404 is for what neither a device that answers nor the journal knows. steps are
+// member is missing when the device gives no answer, which device.error says, or
+// doesn't list it any more; hold, candidate and claimed where there is none. hold may
+// be one that moved the member along. 404 is for what neither a device that answers nor the journal knows. steps are
 // looked for among the newest 20000 entries: GET /steps goes further.
 func (o Options) member(r *http.Request) (any, error) {
 	m := edge.Member{Device: r.PathValue("device"), Pool: r.PathValue("pool"), Name: r.PathValue("member")}
