@@ -110,8 +110,11 @@ func (a *answer) status() int {
 }
 
 // text is what an error said: the field "error" of our API's answers, or all of
-// a plain one, on one line.
+// a plain one, on one line. A page is for people, and says what others wrote.
 func (a *answer) text() string {
+	if strings.HasPrefix(a.Header().Get("Content-Type"), "text/html") {
+		return "told on the page"
+	}
 	var envelope struct {
 		Error string `json:"error"`
 	}

@@ -70,10 +70,6 @@
     if (l.textContent !== text) l.textContent = text;
   }
 
-  const typing = () => {
-    const e = document.activeElement;
-    return e && e.tagName === 'INPUT' && e.type !== 'hidden' && e.value !== e.defaultValue;
-  };
   let busy = false, again = false, how = 'poll', said = '';
   async function refresh() {
     if (busy) { again = true; return; }
@@ -84,13 +80,11 @@
       const date = Date.parse(answer.headers.get('Date'));
       if (date) ahead = Math.abs(Date.now() - date) > 2000 ? Date.now() - date : 0;
       const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
-      for (const id of ['nav', 'banners', 'chips', 'sick', 'readonly', 'table', 'list', 'now', 'hold', 'cand', 'history']) {
+      for (const id of ['nav', 'banners', 'chips', 'sick', 'table', 'list', 'now', 'record', 'history']) {
         const was = document.getElementById(id), is = fresh.getElementById(id);
         if (was && is) {
           if (id === 'banners') keepNotice(was, is);
           morph(was, is);
-        } else if (was || is) {
-          if (!typing()) return location.reload(); // another part of the page came or went
         }
       }
       const chips = document.getElementById('chips'), note = chips ? chips.innerText.replace(/\s+/g, ' ').trim() : '';
