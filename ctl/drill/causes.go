@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/guard"
 	"github.com/sluice-project/sluice/remediator/journal"
@@ -90,11 +92,12 @@ func (d *drill) urls(s *shown, hooks []string) string {
 	return ""
 }
 
-// longer says whether one of several lengths of time, "30s or 5m", is.
+// longer says whether each of several lengths of time, "30s or 5m", is: the
+// quickest route would have brought it.
 func longer(texts string, than time.Duration) bool {
-	return slices.ContainsFunc(strings.Split(texts, " or "), func(text string) bool {
-		d, err := time.ParseDuration(text)
-		return err == nil && d >= than
+	return !slices.ContainsFunc(strings.Split(texts, " or "), func(text string) bool {
+		d, err := model.ParseDuration(text)
+		return err != nil || time.Duration(d) < than
 	})
 }
 
@@ -115,21 +118,28 @@ func (d *drill) refused(ctx context.Context, s *shown, hooks []string, failed fl
 	urls := s.plan.urls(hooks)
 	look = "journalctl -u prometheus-alertmanager --since -5min | grep -i webhook"
 	if len(urls) > 0 {
-		look = "curl -si " + urls[0] + "   # on Alertmanager's machine: 405 is right, 401 asks for credentials, all else is a wrong url"
+		look = curl(urls[0])
 	}
+	elsewhere := ""
 	for _, u := range urls {
-		switch code, text, err := d.knock(ctx, u); {
+		code, text, err := d.knock(ctx, u)
+		switch {
 		case err != nil:
-			return cause + ": " + u + " gives no answer here: the url is wrong, the remediator doesn't listen there, or a firewall is between: " + err.Error(), look
+			return cause + ": " + u + " gives no answer here: the url is wrong, the remediator doesn't listen there, or a firewall is between: " + err.Error(), curl(u)
 		case code == http.StatusUnauthorized && s.plan.bare(hooks):
-			return cause + ": " + u + " answers 401, and the receiver has no credentials: give it http_config with a user or token of the role webhook", look
+			return cause + ": " + u + " answers 401, and the receiver has no credentials: give it http_config with a user or token of the role webhook", curl(u)
 		case code == http.StatusUnauthorized:
-			return cause + ": " + u + " answers 401: the receiver's credentials are wrong, or not of the role webhook", look
-		case code == http.StatusMethodNotAllowed && strings.Contains(text, "use POST"):
-			// That is a remediator's webhook.
-		default:
-			return cause + fmt.Sprintf(": %s answers %d here: the url isn't that of the remediator's /webhook", u, code), look
+			return cause + ": " + u + " answers 401: the receiver's credentials are wrong, or not of the role webhook", curl(u)
+		case code == http.StatusMethodNotAllowed && strings.Contains(text, "use POST"): // a remediator's webhook
+		case code >= http.StatusBadRequest:
+			return cause + fmt.Sprintf(": %s answers %d here: the url isn't that of the remediator's /webhook", u, code), curl(u)
+		default: // may be somebody else's, beside ours
+			elsewhere = cause + fmt.Sprintf(": %s answers %d here: the url isn't that of a remediator's /webhook", u, code)
+			look = curl(u)
 		}
+	}
+	if elsewhere != "" {
+		return elsewhere, look
 	}
 	if d.view.Authenticates && s.plan.bare(hooks) {
 		return cause + ": the remediator wants to know who sends (401), and the receiver has no credentials", look
@@ -138,6 +148,11 @@ func (d *drill) refused(ctx context.Context, s *shown, hooks []string, failed fl
 		cause += "; no webhook at all has reached this remediator since its start"
 	}
 	return cause + ": the receiver's url or credentials are wrong, or the remediator answers an error", look
+}
+
+// curl is how a person asks what [drill.knock] does, from where it counts.
+func curl(u string) string {
+	return "curl -si " + forShell(u) + " # on Alertmanager's machine: 405 is right, 401 asks for credentials, all else is a wrong url"
 }
 
 // knock asks a webhook without sending anything: a remediator's says 405, "use
@@ -179,10 +194,10 @@ func (d *drill) unresolved(s *shown) (cause, look string) {
 	if s == nil {
 		return "the receiver has send_resolved: false, or the route a long group_interval", look
 	}
-	hooks, _ := s.hooks()
-	interval := s.plan.pace(hooks, func(r route) string { return r.GroupInterval })
+	by := unquoted(d.view.Fired.Receiver)
+	interval := s.plan.pace([]string{by}, func(r route) string { return r.GroupInterval })
 	switch {
-	case s.plan.mute():
+	case s.plan.mute(by):
 		return "the receiver has send_resolved: false: a member is given back without it too, at the remediator's next look, but later", look
 	case longer(interval, d.Within):
 		return "the route has group_interval " + interval + ": the end is told as late as that; the example has 1s", look

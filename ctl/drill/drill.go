@@ -310,7 +310,7 @@ func (d *drill) judged() {
 func (d *drill) over(ctx context.Context, s *shown) error {
 	hooked := d.view.Fired != nil
 	within := d.Within
-	if hooked && s != nil && s.plan.mute() {
+	if hooked && s != nil && s.plan.mute(unquoted(d.view.Fired.Receiver)) {
 		within = min(within, patience)
 	}
 	if !hooked && d.view.Claimed == nil {

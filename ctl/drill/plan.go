@@ -128,18 +128,10 @@ func (p plan) bare(receivers []string) bool {
 	return true
 }
 
-// mute says that no webhook tells of an end.
-func (p plan) mute() bool {
-	some := false
-	for _, r := range p.receivers {
-		for _, h := range r.hooks {
-			if h.SendResolved == nil || *h.SendResolved {
-				return false
-			}
-			some = true
-		}
-	}
-	return some
+// mute says that the receiver's webhooks don't tell of an end.
+func (p plan) mute(receiver string) bool {
+	hooks := p.receivers[receiver].hooks
+	return len(hooks) > 0 && !slices.ContainsFunc(hooks, func(h hook) bool { return h.SendResolved == nil || *h.SendResolved })
 }
 
 // pace is how long the routes to the receivers wait, in words.
