@@ -40,6 +40,7 @@ func addCtl(app *kingpin.Application) map[string]func(streams) error {
 	c.addFreezes()
 	c.addClaims()
 	c.addMaintenance()
+	c.addDrill()
 	return c.commands
 }
 

@@ -28,8 +28,9 @@ func Line(w io.Writer, h Hop) error {
 	return nil
 }
 
-// Guards writes what each guard said, and the end of the report.
-func (r Report) Guards(w io.Writer) error {
+// Write writes what each guard said, and the end of the report; the hops were told
+// by [Line].
+func (r Report) Write(w io.Writer) error {
 	var d guard.Decision
 	if r.Judged != nil && json.Unmarshal(r.Judged.Decision, &d) == nil && len(d.Findings) > 0 {
 		if _, err := fmt.Fprintln(w, "\nWhat each guard would say of a real alert:"); err != nil {

@@ -3,10 +3,12 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -243,6 +245,29 @@ func TestADrillTellsOfEachHopAndTouchesNothing(t *testing.T) {
 		s.must(s.Edit(s.t.Context(), s.Alertmanager.URL, "http://"+address))
 		s.t.Cleanup(func() { s.must(s.Edit(context.WithoutCancel(s.t.Context()), "http://"+address, s.Alertmanager.URL)) })
 	}, func(o *drill.Options) { o.Alertmanagers = []string{s.Alertmanager.URL} })
+	sub("by the program", func(s scene) {
+		ask := func(code int, args ...string) string {
+			s.t.Helper()
+			cmd := exec.CommandContext(s.t.Context(), sluice, append([]string{"ctl", "drill", "app1", "--remediator.url", s.Remediator.URL}, args...)...)
+			out, err := cmd.CombinedOutput()
+			if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != code {
+				s.t.Errorf("sluice ctl drill %q: %v, want exit code %d:\n%s", args, err, code, out)
+			}
+			return string(out)
+		}
+		if text := ask(0, "--label", "severity=page"); !strings.Contains(text, "The way is open: every hop works. No device was touched.") || !strings.Contains(text, "min_serving") {
+			s.t.Errorf("for people:\n%s", text)
+		}
+		var r drill.Report
+		if err := json.Unmarshal([]byte(ask(0, "--output", "json")), &r); err != nil || !r.Complete || len(r.Hops) != 10 {
+			s.t.Errorf("as JSON: %+v, %v", r, err)
+		}
+		address, err := loopback.Address()
+		s.must(err)
+		if text := ask(1, "--alertmanager.url", "http://"+address); !strings.Contains(text, "likely: it doesn't run there") {
+			s.t.Errorf("for people:\n%s", text)
+		}
+	})
 	sub("no such member", func(s scene) {
 		r := s.drill("app9", quick)
 		if names, _ := missing(r); !slices.Equal(names, []string{"selected"}) {
