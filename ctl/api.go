@@ -3,6 +3,8 @@ package ctl
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -138,7 +140,8 @@ func (c *Client) Order(ctx context.Context, m edge.Member, a Ask) (Ordered, erro
 	return out, err
 }
 
-// fetch asks for a list, and keeps the answer as it came beside what it means.
+// fetch asks for what there is one of, and keeps the answer as it came beside what
+// it means.
 func fetch[T any](ctx context.Context, c *Client, path string, v url.Values) (out T, raw json.RawMessage, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -146,6 +149,58 @@ func fetch[T any](ctx context.Context, c *Client, path string, v url.Values) (ou
 		err = json.Unmarshal(raw, &out)
 	}
 	return out, raw, err
+}
+
+// A list is what a path lists, all pages of it together.
+type list[T any] struct {
+	key   string            // under which the rows stand
+	rows  []T               // what they mean
+	given []json.RawMessage // as they came
+}
+
+// MarshalJSON is one page of all rows.
+func (l list[T]) MarshalJSON() ([]byte, error) {
+	b, err := json.Marshal(append([]json.RawMessage{}, l.given...)) // [], and not null
+	if err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, `{%q:%s,"count":%d}`, l.key, b, len(l.given)), nil
+}
+
+// fetchList asks for pages until there is no further one, or most rows are there; 0
+// is no limit.
+func fetchList[T any](ctx context.Context, c *Client, key string, v url.Values, most int) (list[T], error) {
+	all := list[T]{key: key}
+	for {
+		page, _, err := fetch[map[string]json.RawMessage](ctx, c, Path(key), v)
+		if err != nil {
+			return all, err
+		}
+		var rows []T
+		var given []json.RawMessage
+		var next string
+		err = errors.Join(unmarshal(page[key], &rows), unmarshal(page[key], &given), unmarshal(page["next"], &next))
+		if err != nil {
+			return all, fmt.Errorf("the remediator at %s: %s: %w", c.base, key, err)
+		}
+		all.rows, all.given = append(all.rows, rows...), append(all.given, given...)
+		if most > 0 && len(all.rows) >= most {
+			all.rows, all.given = all.rows[:most], all.given[:most]
+			return all, nil
+		}
+		if next == "" {
+			return all, nil
+		}
+		v.Set("cursor", next)
+	}
+}
+
+// unmarshal is that of JSON, for what may be missing.
+func unmarshal(b json.RawMessage, to any) error {
+	if b == nil {
+		return nil
+	}
+	return json.Unmarshal(b, to)
 }
 
 // Holds are the members that the remediator holds out, or is about to.

@@ -101,7 +101,9 @@ func told(m edge.Member, what string, err error) error {
 	}
 	no := answer.Refusal()
 	if no == nil || answer.Code == http.StatusNotFound {
-		return &stepError{fmt.Sprintf("%s to %s: %s", Name(m), what, answer.short()), answer}
+		// The remediator's own errors begin with the member, too.
+		text := strings.TrimPrefix(answer.short(), fmt.Sprintf("%s to %s: ", m, strings.Fields(what)[0]))
+		return &stepError{fmt.Sprintf("%s to %s: %s", Name(m), what, text), answer}
 	}
 	text := fmt.Sprintf("%s to %s: refused by guard %s (%s): %s", Name(m), what, no.Guard, no.Reason, Line(no.Detail))
 	return &stepError{text + overrides(answer), answer}

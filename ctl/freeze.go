@@ -138,13 +138,17 @@ func (s *Session) ShowFreezes(ctx context.Context) error {
 	}
 	return s.show(raw, func(w io.Writer) error {
 		return listed(w, list, "nothing is frozen", []string{"FROZEN", "SINCE", "UNTIL", "BY", "REASON"}, func(f freeze) []string {
-			until := "lifted"
-			if !f.Until.IsZero() {
-				until = stamp(f.Until)
-			}
-			return []string{f.of(), stamp(f.At), until, f.Actor, f.Reason}
+			return []string{f.of(), stamp(f.At), lifted(f.Until), f.Actor, f.Reason}
 		})
 	})
+}
+
+// lifted is when something ends.
+func lifted(until time.Time) string {
+	if until.IsZero() {
+		return "lifted"
+	}
+	return stamp(until)
 }
 
 // Claim hands a member over to a person: automation takes no step on it.

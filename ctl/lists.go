@@ -4,13 +4,13 @@ import (
 	"context"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/guard"
 	"github.com/sluice-project/sluice/remediator/journal"
-
-	"github.com/sluice-project/sluice/edge"
 )
 
 // ShowHolds lists what the remediator holds.
@@ -19,14 +19,14 @@ func (s *Session) ShowHolds(ctx context.Context, e Entries) error {
 	if err != nil {
 		return err
 	}
-	out, raw, err := fetch[struct{ Holds []journal.Hold }](ctx, s.Client, Path("holds"), v)
+	out, err := fetchList[journal.Hold](ctx, s.Client, "holds", v, 0)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	return s.show(raw, func(w io.Writer) error {
+	return s.show(out, func(w io.Writer) error {
 		header := []string{"HOLD", "MEMBER", "TO", "PHASE", "FOR", "POLICY", "NOT LONGER THAN", "REASON"}
-		return listed(w, out.Holds, "nothing is held", header, func(h journal.Hold) []string {
+		return listed(w, out.rows, "nothing is held", header, func(h journal.Hold) []string {
 			return []string{h.ID, Name(h.Member), goal(h.To, h.Mark), string(h.Phase), age(h.Since, now), h.Policy, stamp(h.MaxUntil), h.Reason}
 		})
 	})
@@ -58,14 +58,14 @@ type waiting struct {
 
 // ShowApprovals lists the steps that wait for a person's word.
 func (s *Session) ShowApprovals(ctx context.Context) error {
-	out, raw, err := fetch[struct{ Approvals []waiting }](ctx, s.Client, Path("approvals"), nil)
+	out, err := fetchList[waiting](ctx, s.Client, "approvals", url.Values{}, 0)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	return s.show(raw, func(w io.Writer) error {
+	return s.show(out, func(w io.Writer) error {
 		header := []string{"MEMBER", "TO", "WAITS FOR", "POLICY", "ANSWER", "REASON"}
-		return listed(w, out.Approvals, "nothing waits for approval", header, func(a waiting) []string {
+		return listed(w, out.rows, "nothing waits for approval", header, func(a waiting) []string {
 			answer := ""
 			if a.Answer != nil {
 				answer = "no"
@@ -85,15 +85,30 @@ func (s *Session) ShowRefusals(ctx context.Context, e Entries) error {
 	if err != nil {
 		return err
 	}
-	out, raw, err := fetch[struct{ Refusals []journal.Entry }](ctx, s.Client, Path("refusals"), v)
+	out, err := fetchList[journal.Entry](ctx, s.Client, "refusals", v, e.Limit)
 	if err != nil {
 		return err
 	}
-	return s.show(raw, func(w io.Writer) error {
+	slices.Reverse(out.rows) // the API begins with the newest
+	slices.Reverse(out.given)
+	return s.show(out, func(w io.Writer) error {
 		header := []string{"SEQ", "TIME", "MEMBER", "TO", "GUARD", "REASON", "DETAIL", "BY"}
-		return listed(w, out.Refusals, "no refusals", header, func(r journal.Entry) []string {
+		return listed(w, out.rows, "no refusals", header, func(r journal.Entry) []string {
 			c := cells(r)
 			return []string{c[0], c[1], c[2], r.Admin, r.Guard, r.Reason, r.Detail, r.Actor}
+		})
+	})
+}
+
+// ShowClaimed lists the members that people have taken into their own hands.
+func (s *Session) ShowClaimed(ctx context.Context) error {
+	out, err := fetchList[journal.Claimed](ctx, s.Client, "claimed", url.Values{}, 0)
+	if err != nil {
+		return err
+	}
+	return s.show(out, func(w io.Writer) error {
+		return listed(w, out.rows, "nothing is claimed", []string{"MEMBER", "BY", "SINCE", "UNTIL", "REASON"}, func(c journal.Claimed) []string {
+			return []string{Name(c.Member), c.Actor, stamp(c.At), lifted(c.Until), c.Reason}
 		})
 	})
 }

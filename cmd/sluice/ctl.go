@@ -267,6 +267,9 @@ func (c *ctlCommands) addClaims() {
 	release := c.sub("release", "Give a member that was claimed back to automation.")
 	of, why := memberArg(release), reasonFlag(release).String()
 	c.does(release, func(ctx context.Context, s *ctl.Session) error { return s.Unclaim(ctx, *of, *why) })
+
+	claimed := c.sub("claimed", "Members that people have taken into their own hands.")
+	c.does(claimed, func(ctx context.Context, s *ctl.Session) error { return s.ShowClaimed(ctx) })
 }
 
 func (c *ctlCommands) addMaintenance() {

@@ -2,12 +2,15 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,6 +40,7 @@ func TestScripts(t *testing.T) {
 			"signal": scriptSignal,
 			"hang":   scriptHang,
 			"within": scriptWithin,
+			"code":   scriptCode,
 
 			"alertmanager": scriptAlertmanager,
 		},
@@ -177,6 +181,20 @@ func scriptWithin(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	if took := time.Since(sent); took > most {
 		ts.Fatalf("took %s, want at most %s", took, most)
+	}
+}
+
+// scriptCode runs a program that has to end with an exit code: "code CODE PROGRAM ARG...".
+func scriptCode(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if want, err := strconv.Atoi(args[0]); err != nil || code != want {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
 	}
 }
 
