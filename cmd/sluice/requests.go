@@ -93,7 +93,7 @@ func (a *answer) Write(b []byte) (int, error) {
 	if a.code == 0 {
 		a.code = http.StatusOK
 	}
-	if a.code >= http.StatusBadRequest {
+	if a.code >= http.StatusBadRequest && !strings.HasPrefix(a.Header().Get("Content-Type"), "text/html") { // a page is for people
 		a.body = append(a.body, b[:min(len(b), mostBody-len(a.body))]...)
 	}
 	return a.ResponseWriter.Write(b)

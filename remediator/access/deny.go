@@ -39,9 +39,10 @@ func (g *Gate) deny(w http.ResponseWriter, r *http.Request, err error) {
 	Refuse(w, err)
 }
 
-// wantsPage says whether somebody looks at the answer in a browser.
+// wantsPage says whether somebody looks at the answer in a browser, also that of a form
+// which they filled in for longer than their session lasted.
 func wantsPage(r *http.Request) bool {
-	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.Header.Get("Accept"), "text/html")
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodPost) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 func (g *Gate) headers(w http.ResponseWriter, r *http.Request, err error) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/sluice-project/sluice/remediator/access"
+	"github.com/sluice-project/sluice/remediator/access/session"
 )
 
 // A NotFoundError says that there is no such instance, backend or server: 404.
@@ -135,6 +136,8 @@ func problemOf(err error) *problemError {
 		return problem(http.StatusTooManyRequests, lockedOut, int(math.Ceil(locked.For.Seconds())))
 	case errors.Is(err, access.ErrExpired):
 		return problem(http.StatusUnauthorized, expired)
+	case errors.Is(err, session.ErrToken), errors.Is(err, session.ErrForm):
+		return problem(http.StatusForbidden, noPageToken)
 	case errors.Is(err, access.ErrForged):
 		return problem(http.StatusForbidden, crossOrigin)
 	case errors.Is(err, access.ErrBusy):

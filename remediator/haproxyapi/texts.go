@@ -32,7 +32,11 @@ var (
 	changed   = text{"server %s is in state %q now", "сервер %s переведён в состояние %q"}
 	unchanged = text{"server %s was in state %q already", "сервер %s уже был в состоянии %q"}
 
-	crossOrigin  = text{"this request comes from another site's page", "этот запрос отправлен страницей другого сайта"}
+	crossOrigin = text{"this request comes from another site's page", "этот запрос отправлен страницей другого сайта"}
+	noPageToken = text{
+		"the CSRF token is missing or wrong: load the page again, or send the token of one in the header X-CSRF-Token",
+		"CSRF-токен не указан или неверен: загрузите страницу ещё раз или передайте её токен в заголовке X-CSRF-Token",
+	}
 	unauthorized = text{
 		"the token is missing or wrong: send the header Authorization: Bearer TOKEN, or a name and a password",
 		"токен не указан или неверен: передайте заголовок Authorization: Bearer ТОКЕН либо имя и пароль",
