@@ -33,6 +33,8 @@ const hashPrefix = 29
 // chance; passwords have bcrypt.
 type sum [sha256.Size]byte
 
+func sumOf(secret string) sum { return sha256.Sum256([]byte(secret)) }
+
 type user struct {
 	identity Identity
 	hash     string // bcrypt; empty: no password
@@ -56,7 +58,7 @@ func newState(c *Config) (*state, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.tokens = append(s.tokens, &token{sum: sha256.Sum256([]byte(c.secret)), identity: i, nameless: true, weak: len(c.secret) < leastToken})
+		s.tokens = append(s.tokens, &token{sum: sumOf(c.secret), identity: i, nameless: true, weak: len(c.secret) < leastToken})
 	}
 	for _, u := range c.Users {
 		i, err := Named(u.Name, ViaPassword, u.Roles, c.Roles...)
@@ -133,7 +135,7 @@ func (t *Token) read() (out readToken, err error) {
 	case strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }):
 		return out, fmt.Errorf("%s: the token has a blank or a character that no header can carry: use visible ASCII characters", t.TokenFile)
 	}
-	return readToken{sha256.Sum256([]byte(text)), made}, nil
+	return readToken{sumOf(text), made}, nil
 }
 
 func (u *User) hash() (string, error) {
