@@ -47,13 +47,14 @@ func (r *Remediator) Awaits(h journal.Hold) (out []Await) {
 		return nil
 	}
 	p := set.held(h.Policy, h.Member)
-	if why := r.frozen(append([]edge.Member{h.Member}, h.Along...)...); why != "" {
+	stop, members := r.barriers(), append([]edge.Member{h.Member}, h.Along...)
+	if why := stop.frozen(members...); why != "" {
 		add(Await{Word: "frozen", Detail: why})
 	}
 	if !acts(p.Mode) {
 		add(Await{Word: "mode", Detail: p.Mode})
 	}
-	for _, window := range set.cfg.in(now, append([]edge.Member{h.Member}, h.Along...)...) {
+	for _, window := range append(set.cfg.in(now, members...), stop.in(now, members...)...) {
 		add(Await{Word: "maintenance", Detail: window})
 	}
 	for _, c := range view.Claims {

@@ -2,6 +2,7 @@ package remediator
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sluice-project/sluice/edge"
@@ -13,7 +14,8 @@ import (
 type barriers struct {
 	journal.Barriers
 
-	unread string // why they can't be read, which is as if everything were frozen
+	made   []*madeWindow // of Windows, in their order
+	unread string        // why they can't be read, which is as if everything were frozen
 }
 
 // barriers reads them. Freezes that are gone since the last time had a person look
@@ -39,7 +41,7 @@ func (r *Remediator) barriers() barriers {
 			r.ledger.forgive(scope)
 		}
 	}
-	return barriers{Barriers: all}
+	return barriers{Barriers: all, made: r.made(all.Windows)}
 }
 
 // frozen says why no automatic step that moves one of the members may be taken;
@@ -87,6 +89,10 @@ func (k *keeper) stopped(b barriers, a *act) (no guard.Refusal) {
 	}
 	if why := b.claimed(members...); why != "" {
 		return guard.Refusal{Guard: "foreign", Reason: "claimed", Detail: why}
+	}
+	now := time.Now()
+	if all := append(k.set.cfg.in(now, members...), b.in(now, members...)...); len(all) > 0 {
+		return guard.Refusal{Guard: "maintenance", Reason: "window", Detail: "in maintenance: " + strings.Join(all, ", ")}
 	}
 	return no
 }

@@ -139,6 +139,26 @@ func (e engine) Unclaim(ctx context.Context, m edge.Member, actor, reason string
 	return missing(e.Remediator.Unclaim(ctx, m, actor, reason))
 }
 
+// Windows answers with the code for the API. See [Remediator.Windows].
+func (e engine) Windows() ([]control.Window, error) {
+	all, err := e.Remediator.Windows()
+	return all, missing(err)
+}
+
+// AddWindow answers with the code for the API. See [Remediator.AddWindow].
+func (e engine) AddWindow(s control.WindowSpec, actor string) (control.Window, error) {
+	w, err := e.Remediator.AddWindow(s, actor)
+	if errors.Is(err, ErrBadWindow) {
+		return w, control.BadRequest(err)
+	}
+	return w, missing(err)
+}
+
+// DropWindow answers with the code for the API. See [Remediator.DropWindow].
+func (e engine) DropWindow(name, actor string) error {
+	return missing(e.Remediator.DropWindow(name, actor))
+}
+
 // missing is what isn't there, as the API says it.
 func missing(err error) error {
 	if errors.Is(err, ErrNoDevice) || errors.Is(err, ErrNoMember) || errors.Is(err, journal.ErrNotClaimed) || errors.Is(err, journal.ErrNoWindow) {

@@ -122,13 +122,8 @@ func (m *Maintenance) validate(devices []string) (all edge.Mistakes) {
 // in returns the windows in force for any of the members, each with its end.
 func (c *Config) in(now time.Time, members ...edge.Member) (out []string) {
 	for i := range c.Maintenance {
-		w := &c.Maintenance[i]
-		until, active := w.At(now)
-		for _, m := range members {
-			if active && w.Members.Match(m) {
-				out = append(out, w.Name+" until "+until.UTC().Format(time.RFC3339))
-				break
-			}
+		if text, is := c.Maintenance[i].force(now, members); is {
+			out = append(out, text)
 		}
 	}
 	return out

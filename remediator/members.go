@@ -179,7 +179,7 @@ func (s surroundings) windows(members ...edge.Member) (names []string) {
 	if s.set.cfg == nil {
 		return nil
 	}
-	for _, text := range s.set.cfg.in(s.now, members...) {
+	for _, text := range append(s.set.cfg.in(s.now, members...), s.people.in(s.now, members...)...) {
 		if end := strings.LastIndex(text, " until "); end >= 0 {
 			text = text[:end]
 		}

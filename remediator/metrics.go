@@ -112,7 +112,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe is prometheus.Collector's.
 func (r *Remediator) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descHolds, descFrozen, descFrozenScope, descMode, descWatchdog, descClaims, descBlind, descReadOnly, descFrozenAge, descBrake, descCandidates, descIneffective, descLeader, descLease, descAge} {
+	for _, d := range []*prometheus.Desc{descHolds, descMaintenance, descFrozen, descFrozenScope, descMode, descWatchdog, descClaims, descBlind, descReadOnly, descFrozenAge, descBrake, descCandidates, descIneffective, descLeader, descLease, descAge} {
 		ch <- d
 	}
 }
@@ -136,6 +136,7 @@ func (r *Remediator) Collect(ch chan<- prometheus.Metric) {
 			gauge(descFrozenScope, 1, f.Device, f.Pool)
 		}
 	}
+	r.collectWindows(ch)
 	gauge(descFrozenAge, st.FrozenFor.Seconds())
 	gauge(descBrake, truth(st.Brake != ""))
 	waiting := map[[3]string]int{}

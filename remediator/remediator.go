@@ -111,8 +111,10 @@ type Remediator struct {
 	episodes  map[string]string         // key of a claim -> the remediation that its steps belong to
 	readOnly  map[string]string         // device -> why no step can be taken there; "" when one can
 	heard     map[edge.Member]time.Time // when the last evidence on a member came
-	hands     map[edge.Member]hand      // what people did last through us
-	glances   map[string]*glance        // by device
+	windowing sync.Mutex
+	windows   []*madeWindow        // as they were read last
+	hands     map[edge.Member]hand // what people did last through us
+	glances   map[string]*glance   // by device
 	drills    drilling
 }
 
@@ -303,7 +305,7 @@ func (r *Remediator) prune(ctx context.Context, retention time.Duration) {
 	daily := time.NewTicker(24 * time.Hour)
 	defer daily.Stop()
 	for {
-		err := errors.Join(r.journal.Prune(time.Now().Add(-retention)), r.journal.DropHints(time.Now().Add(-24*time.Hour)))
+		err := errors.Join(r.journal.Prune(time.Now().Add(-retention)), r.journal.DropHints(time.Now().Add(-24*time.Hour)), r.dropWindows())
 		if err != nil {
 			level.Error(r.logger).Log("msg", "journal not pruned", "err", err)
 		}

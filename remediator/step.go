@@ -25,7 +25,7 @@ func (k *keeper) world(snap edge.Snapshot, p *Policy, t *target, m edge.Member, 
 		w.Policy = k.set.limits(p, m)
 		w.Along = k.along(p, m, snap)
 		w.Standby = p.standby(m.In())
-		w.Windows = k.set.cfg.in(w.Now, append([]edge.Member{m}, snap.Along[m]...)...)
+		w.Windows, w.Made = k.set.cfg.in(w.Now, moved...), b.in(w.Now, moved...)
 		w.Closed = p.closed(w.Now)
 		for _, other := range snap.Along[m] { // what is wanted of another pool is asked there, too
 			if rules, err := k.set.rule(p.Name, other); err == nil {

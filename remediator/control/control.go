@@ -58,6 +58,12 @@ type Engine interface {
 	Claim(ctx context.Context, c journal.Claimed) error
 	// Unclaim gives it back to automation. [NotFound] says that nobody has claimed it.
 	Unclaim(ctx context.Context, m edge.Member, actor, reason string) error
+	// Windows are the maintenance windows of the configuration and of people.
+	Windows() ([]Window, error)
+	// AddWindow makes one, durable when it returns. [BadRequest] says what is wrong with it.
+	AddWindow(w WindowSpec, actor string) (Window, error)
+	// DropWindow takes one away that people made. [NotFound] says that there is none.
+	DropWindow(name, actor string) error
 	// Release asks for one hold to be given back, whatever evidence and freeze
 	// say: a person wants it. It is durable when it returns, and not yet done.
 	// [journal.ErrNoHold] says that the member isn't held.
@@ -119,30 +125,32 @@ func Handler(o Options) http.Handler {
 // routes are all that there is, as the document of the API has them.
 func (o Options) routes() map[string]methods {
 	return map[string]methods{
-		"/api/v1/freeze":  {"GET": o.frozen, "POST": o.freeze, "DELETE": o.thaw},
-		"/api/v1/claimed": {"GET": o.claimed},
+		"/api/v1/freeze":                                   {"GET": o.frozen, "POST": o.freeze, "DELETE": o.thaw},
+		"/api/v1/maintenance":                              {"GET": o.windows, "POST": o.addWindow},
+		"/api/v1/maintenance/{name}":                       {"DELETE": o.dropWindow},
+		"/api/v1/claimed":                                  {"GET": o.claimed},
 		"/api/v1/members/{device}/{pool}/{member}/claim":   {"POST": o.claim},
 		"/api/v1/members/{device}/{pool}/{member}/release": {"POST": o.unclaim},
-		"/api/v1/holds": {"GET": o.holds},
-		"/api/v1/holds/{device}/{pool}/{member}/release":  {"POST": o.release},
-		"/api/v1/candidates":                              {"GET": o.candidates},
-		"/api/v1/approvals":                               {"GET": o.approvals},
-		"/api/v1/approvals/{device}/{pool}/{member}":      {"POST": o.answer},
-		"/api/v1/steps":                                   {"GET": o.steps},
-		"/api/v1/refusals":                                {"GET": o.refusals},
-		"/api/v1/devices":                                 {"GET": o.devices},
-		"/api/v1/pools":                                   {"GET": o.pools},
-		"/api/v1/members":                                 {"GET": o.members},
-		"/api/v1/members/{device}/{pool}/{member}":        {"GET": o.member},
-		"/api/v1/members/{device}/{pool}/{member}/drain":  {"POST": o.order(edge.Drain)},
-		"/api/v1/members/{device}/{pool}/{member}/maint":  {"POST": o.order(edge.Maint)},
-		"/api/v1/members/{device}/{pool}/{member}/ready":  {"POST": o.order(edge.Ready)},
-		"/api/v1/members/{device}/{pool}/{member}/weight": {"POST": o.weigh},
-		"/api/v1/whoami":                                  {"GET": whoami},
-		"/api/v1/explain":                                 {"POST": o.explain},
-		"/api/v1/pools/{device}/{pool}/restore":           {"POST": o.restore},
-		"/api/v1/drills":                                  {"GET": o.drills, "POST": o.announce},
-		"/api/v1/drills/{id}":                             {"GET": o.drill, "DELETE": o.endDrill},
+		"/api/v1/holds":                                    {"GET": o.holds},
+		"/api/v1/holds/{device}/{pool}/{member}/release":   {"POST": o.release},
+		"/api/v1/candidates":                               {"GET": o.candidates},
+		"/api/v1/approvals":                                {"GET": o.approvals},
+		"/api/v1/approvals/{device}/{pool}/{member}":       {"POST": o.answer},
+		"/api/v1/steps":                                    {"GET": o.steps},
+		"/api/v1/refusals":                                 {"GET": o.refusals},
+		"/api/v1/devices":                                  {"GET": o.devices},
+		"/api/v1/pools":                                    {"GET": o.pools},
+		"/api/v1/members":                                  {"GET": o.members},
+		"/api/v1/members/{device}/{pool}/{member}":         {"GET": o.member},
+		"/api/v1/members/{device}/{pool}/{member}/drain":   {"POST": o.order(edge.Drain)},
+		"/api/v1/members/{device}/{pool}/{member}/maint":   {"POST": o.order(edge.Maint)},
+		"/api/v1/members/{device}/{pool}/{member}/ready":   {"POST": o.order(edge.Ready)},
+		"/api/v1/members/{device}/{pool}/{member}/weight":  {"POST": o.weigh},
+		"/api/v1/whoami":                                   {"GET": whoami},
+		"/api/v1/explain":                                  {"POST": o.explain},
+		"/api/v1/pools/{device}/{pool}/restore":            {"POST": o.restore},
+		"/api/v1/drills":                                   {"GET": o.drills, "POST": o.announce},
+		"/api/v1/drills/{id}":                              {"GET": o.drill, "DELETE": o.endDrill},
 	}
 }
 

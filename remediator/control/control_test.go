@@ -41,6 +41,29 @@ func (e *engine) Knows(_ context.Context, m edge.Member) error {
 	return nil
 }
 
+func (e *engine) Windows() (out []Window, err error) {
+	b, err := e.journal.Barriers()
+	out = append(out, Window{WindowSpec: WindowSpec{Name: "backup"}, Source: FromConfig})
+	for _, w := range b.Windows {
+		one := Window{Source: FromAPI, Actor: w.Actor, At: w.At}
+		if err := json.Unmarshal(w.Spec, &one.WindowSpec); err != nil {
+			return nil, err
+		}
+		out = append(out, one)
+	}
+	return out, err
+}
+
+func (e *engine) AddWindow(w WindowSpec, actor string) (Window, error) {
+	spec, err := json.Marshal(w)
+	if err != nil || w.Cron == "" {
+		return Window{}, BadRequest(errors.New("cron is missing"))
+	}
+	return Window{WindowSpec: w, Source: FromAPI, Actor: actor}, e.journal.SetWindow(journal.Window{Name: w.Name, Spec: spec, Actor: actor})
+}
+
+func (e *engine) DropWindow(name, actor string) error { return e.journal.DropWindow(name, actor, "x") }
+
 func (e *engine) Claim(_ context.Context, c journal.Claimed) error {
 	if c.Member != s1 {
 		return NotFound(fmt.Errorf("%s: the device doesn't list it", c.Member))

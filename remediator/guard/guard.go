@@ -117,6 +117,7 @@ type World struct {
 
 	Standing Standing              // whether this replica may write at all
 	Windows  []string              // maintenance windows in force for what the step moves: name and end
+	Made     []string              // others that people made while Sluice runs, as Windows
 	Closed   string                // why automation isn't to act now, by the policy's active hours; empty when it may
 	Onsets   map[edge.Member]Onset // members of all devices that fell sick lately
 	Storm    Storm                 // what is remembered of the brake

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -41,13 +42,14 @@ func leader(_ Step, w World) (string, string) {
 // maintenance: people are at work on the member. Nothing is taken out, and
 // nothing is given back, by ourselves.
 func maintenance(s Step, w World) (string, string) {
+	all := strings.Join(slices.Concat(w.Windows, w.Made), ", ")
 	switch {
-	case len(w.Windows) == 0:
+	case all == "":
 		return "", "no maintenance window is in force"
 	case s.ByHand:
-		return "", "in maintenance, yet a person asks: " + strings.Join(w.Windows, ", ")
+		return "", "in maintenance, yet a person asks: " + all
 	}
-	return "window", "in maintenance: " + strings.Join(w.Windows, ", ")
+	return "window", "in maintenance: " + all
 }
 
 // hours: nothing is taken out, and no bypass begun, while nobody is there to see
