@@ -12,7 +12,7 @@ import (
 
 // An Await is one thing that a hold waits for before its member comes back.
 type Await struct {
-	// Word says what: asked, unsettled, mode, person, superseded, frozen,
+	// Word says what: asked, claimed, unsettled, mode, superseded, frozen,
 	// maintenance, claim, device_check, evidence, hold_down, held_for, probation,
 	// drained, retry, due.
 	Word   string    `json:"word"`
@@ -39,6 +39,10 @@ func (r *Remediator) Awaits(h journal.Hold) (out []Await) {
 	r.mu.Lock()
 	set, view := r.set, r.view
 	r.mu.Unlock()
+	if h.Handed != "" {
+		add(Await{Word: "claimed", Detail: h.Handed})
+		return out
+	}
 	if h.ReleaseBy != "" {
 		add(Await{Word: "asked", Since: h.ReleaseAt, Detail: h.ReleaseBy})
 		return out

@@ -6,11 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/prometheus/common/model"
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator"
@@ -32,6 +29,7 @@ type memberPage struct {
 	Others    []node // the same member on other devices
 	Hold      *held
 	Candidate *journal.Hold
+	Claimed   *journal.Claimed
 	Steps     []journal.Entry // newest first
 	May       bool
 
@@ -59,7 +57,7 @@ func (c *console) writeMember(w http.ResponseWriter, r *http.Request, p *page, c
 	m := memberOf(r)
 	p.Title = p.Short(m.Name)
 	p.Here = "/" + strings.TrimPrefix(p.Member(m), p.Base+"/")
-	b := memberPage{Member: m, May: c.may(r, access.Order, m.In())}
+	b := memberPage{Member: m, Claimed: p.claimOf(m), May: c.may(r, access.Order, m.In())}
 	if c.forbidden(w, r, p, access.View, m.In()) {
 		return
 	}
@@ -69,7 +67,7 @@ func (c *console) writeMember(w http.ResponseWriter, r *http.Request, p *page, c
 		return
 	}
 	for _, one := range roster.Members {
-		n := nodeOf(one)
+		n := p.nodeOf(one)
 		switch {
 		case one.Member == m:
 			b.Known, b.Node = true, n
@@ -278,67 +276,4 @@ func (c *console) answer(w http.ResponseWriter, r *http.Request) {
 		c.Engine.Wake()
 		c.back(w, r, "/approvals", do)
 	}
-}
-
-// freezePage answers GET /console/freeze.
-func (c *console) freezePage(w http.ResponseWriter, r *http.Request) {
-	p := c.page(r, "freeze")
-	p.Live = true
-	c.writeFreeze(w, r, p, http.StatusOK)
-}
-
-func (c *console) writeFreeze(w http.ResponseWriter, r *http.Request, p *page, code int) {
-	p.Body = struct {
-		Reason, For string
-		May         bool
-	}{cut(r.PostFormValue("reason"), maxReason), cut(r.PostFormValue("for"), 20), c.may(r, access.Freeze, edge.Pool{})}
-	c.write(w, p, code, "freeze")
-}
-
-// freeze answers POST /console/freeze: stop all automatic steps, or no longer.
-func (c *console) freeze(w http.ResponseWriter, r *http.Request) {
-	p := c.page(r, "freeze")
-	if c.forbidden(w, r, p, access.Freeze, edge.Pool{}) {
-		return
-	}
-	var err error
-	done := r.PostFormValue("do")
-	switch done {
-	case "thaw":
-		err = c.Journal.Thaw(p.Who)
-	case "freeze":
-		f := journal.Freeze{Actor: p.Who, At: p.Now}
-		if f.Reason, err = reasonOf(p, r); err == nil {
-			f.Until, err = untilOf(p, r)
-		}
-		if err != nil {
-			p.Problem = err.Error()
-			c.writeFreeze(w, r, p, http.StatusBadRequest)
-			return
-		}
-		err = c.Journal.SetFreeze(f)
-	default:
-		p.Problem = p.T("bad_action")
-		c.writeFreeze(w, r, p, http.StatusBadRequest)
-		return
-	}
-	if err != nil {
-		c.fail(w, p, http.StatusServiceUnavailable, err)
-		return
-	}
-	c.Engine.Wake()
-	c.back(w, r, "/freeze", done)
-}
-
-// untilOf is when a freeze ends; zero: when somebody lifts it.
-func untilOf(p *page, r *http.Request) (time.Time, error) {
-	s := strings.TrimSpace(r.PostFormValue("for"))
-	if s == "" {
-		return time.Time{}, nil
-	}
-	d, err := model.ParseDuration(s)
-	if err != nil || d <= 0 {
-		return time.Time{}, errors.New(p.T("bad_for"))
-	}
-	return p.Now.Add(time.Duration(d)), nil
 }

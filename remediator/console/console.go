@@ -37,15 +37,18 @@ type Engine interface {
 	Order(ctx context.Context, o remediator.PersonOrder) (remediator.Ordered, error)
 	Release(ctx context.Context, m edge.Member, actor, reason string) error
 	Answer(ctx context.Context, m edge.Member, yes bool, actor, note string) error
+	Claim(ctx context.Context, c journal.Claimed) error
+	Unclaim(ctx context.Context, m edge.Member, actor, reason string) error
+	Knows(ctx context.Context, m edge.Member) error
 	AnswerTTL(policy string, m edge.Member) time.Duration
 	Wake()
 }
 
 // A Journal is the [journal.Journal], as far as the console reads it, and freezes by it.
 type Journal interface {
-	Freeze() (*journal.Freeze, error)
+	Barriers() (journal.Barriers, error)
 	SetFreeze(f journal.Freeze) error
-	Thaw(actor string) error
+	ThawScope(p edge.Pool, actor string) error
 	Holds() ([]journal.Hold, error)
 	Candidates() ([]journal.Hold, error)
 	Entries(q journal.Query) ([]journal.Entry, error)
@@ -93,8 +96,9 @@ func Handler(o Options) http.Handler {
 		"GET /console/approvals":      c.approvals,
 		"POST /console/approvals":     c.answer,
 		"GET /console/refusals":       c.refusals,
-		"GET /console/freeze":         c.freezePage,
+		"GET /console/freeze":         c.freezeList,
 		"POST /console/freeze":        c.freeze,
+		"POST /console/claim":         c.claim,
 		"POST /console/preferences":   c.preferences,
 		"GET /console/assets/{asset}": c.asset,
 	} {
@@ -172,7 +176,7 @@ func (c *console) asset(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *console) readPages() {
-	layout := template.Must(template.New("layout").Funcs(template.FuncMap{"tab": newTab, "kind": newKind, "event": newEvent, "line": newLine, "hold": newHold, "entries": newEntries}).ParseFS(pages, "pages/layout.html", "pages/parts.html"))
+	layout := template.Must(template.New("layout").Funcs(template.FuncMap{"tab": newTab, "kind": newKind, "event": newEvent, "line": newLine, "hold": newHold, "entries": newEntries, "scope": newScope}).ParseFS(pages, "pages/layout.html", "pages/parts.html"))
 	files, err := fs.ReadDir(pages, "pages")
 	must(err)
 	for _, f := range files {

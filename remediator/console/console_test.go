@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/net/html"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -19,8 +22,6 @@ import (
 	"github.com/sluice-project/sluice/remediator/journal"
 	"github.com/sluice-project/sluice/test/console/scene"
 )
-
-var app1 = edge.Member{Device: "edge1", Pool: "shop", Name: "app1"}
 
 const app1Page = "/member?device=edge1&pool=shop&member=app1"
 
@@ -34,7 +35,7 @@ func TestTheFirstScreenTellsWhatEachNodeSays(t *testing.T) {
 		{"edge1 down", "edge1 down 3 m – 0 0 100"},
 		{"edge2 in service 41 h 0 m – 67 0 25", "edge2 in service 41 h 0 m – 67 0 25 ≠"},
 		{"search", "search edge1 2 /5 Maintenance ≥ 2"},
-		{"node1", "node1 maint 1 h 35 m ann new disks, until noon 17 0 100"},
+		{"node1", "node1 maint claimed by ann 1 h 35 m ann new disks, until noon 17 0 100"},
 		{"node4", "node4 drain – somebody, not through Sluice 17 0 100"},
 		{"spare", "spare standby 41 h 0 m – 0 0 100"},
 		{"shop edge1", "shop edge1 2 /3 ≥ 50% edge2 2 /3 ≥ 50% nodes agree"},
@@ -351,7 +352,7 @@ func TestOutcomesAreTold(t *testing.T) {
 func TestOthersPagesChangeNothing(t *testing.T) { // I22
 	w := scene.Night()
 	d := open(t, w)
-	for _, path := range []string{"/member", "/holds", "/approvals", "/freeze", "/preferences"} {
+	for _, path := range []string{"/member", "/holds", "/approvals", "/freeze", "/claim", "/preferences"} {
 		r := httptest.NewRequest(http.MethodPost, "/console"+path, strings.NewReader("do=freeze&reason=x&theme=dark&device=edge1&pool=shop&member=app1"))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Sec-Fetch-Site", "cross-site")
@@ -359,7 +360,7 @@ func TestOthersPagesChangeNothing(t *testing.T) { // I22
 			t.Errorf("%s: got %d", path, s.StatusCode)
 		}
 	}
-	if len(w.Orders) > 0 || len(w.Asked) > 0 || w.Frozen != nil {
+	if len(w.Orders) > 0 || len(w.Asked) > 0 || w.Frozen != nil || len(w.Claimed) > 1 {
 		t.Error("something was done")
 	}
 }
@@ -382,13 +383,14 @@ func TestWhoMayNotIsToldWhichRoleIsMissing(t *testing.T) {
 		"/holds":     {"reason", "x"},
 		"/approvals": {"do", "approve"},
 		"/freeze":    {"do", "freeze", "reason", "x"},
+		"/claim":     {"do", "claim", "reason", "x"},
 	} {
 		s := d.post(path, append(form, "device", "edge1", "pool", "shop", "member", "app1")...)
 		if s.StatusCode != http.StatusForbidden || !strings.Contains(s.words(), "the role operator is missing") {
 			t.Errorf("%s: got %d: %s", path, s.StatusCode, s.words())
 		}
 	}
-	if len(w.Orders) > 0 || len(w.Asked) > 0 || w.Frozen != nil {
+	if len(w.Orders) > 0 || len(w.Asked) > 0 || w.Frozen != nil || len(w.Claimed) > 1 {
 		t.Error("something was done")
 	}
 }
@@ -478,6 +480,67 @@ func TestAFreezeIsSetAndLifted(t *testing.T) {
 	}
 	if s := d.post("/freeze", "do", "thaw"); s.StatusCode != http.StatusSeeOther || w.Frozen != nil {
 		t.Errorf("got %d, and %+v", s.StatusCode, w.Frozen)
+	}
+}
+
+func TestOnePoolIsFrozenByItself(t *testing.T) {
+	w := scene.Night()
+	d := open(t, w)
+	var values []string
+	for _, n := range d.get("/freeze?device=edge1&pool=shop").all("option", "") {
+		values = append(values, attr(n, "value"))
+		if slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == "selected" }) && words(n) != "edge1 / shop" {
+			t.Errorf("%s is chosen", words(n))
+		}
+	}
+	want := []string{"", "device=edge1&pool=", "device=edge1&pool=shop", "device=edge1&pool=search", "device=edge2&pool=", "device=edge2&pool=shop", "device=edge3&pool=", "device=waf1&pool="}
+	if diff := cmp.Diff(want, values); diff != "" {
+		t.Fatalf("offered (-want +got):\n%s", diff)
+	}
+	if s := d.post("/freeze", "do", "freeze", "reason", "deploy", "scope", values[2]); s.StatusCode != http.StatusSeeOther {
+		t.Fatalf("got %d: %s", s.StatusCode, s.words())
+	}
+	if len(w.Scopes) != 1 || w.Scopes[0].Scope() != (edge.Pool{Device: "edge1", Name: "shop"}) || w.Frozen != nil {
+		t.Errorf("got %+v", w.Scopes)
+	}
+	if s := d.get("/"); !strings.Contains(s.words(), "Frozen edge1/shop deploy by 192.0.2.1") {
+		t.Errorf("it isn't told: %s", s.words())
+	}
+	for _, scope := range []string{"device=nothing", "pool=shop", "%zz"} {
+		if s := d.post("/freeze", "do", "freeze", "reason", "deploy", "scope", scope); s.StatusCode < 400 || len(w.Scopes) != 1 {
+			t.Errorf("%s: got %d", scope, s.StatusCode)
+		}
+	}
+	if s := d.post("/freeze", "do", "thaw", "scope", values[2]); s.StatusCode != http.StatusSeeOther || len(w.Scopes) != 0 {
+		t.Errorf("got %d, %v", s.StatusCode, w.Scopes)
+	}
+}
+
+func TestAMemberIsClaimedAndReleased(t *testing.T) {
+	w := scene.Night()
+	d := open(t, w)
+	send := func(fields ...string) sheet {
+		return d.post("/claim", append(fields, "device", "edge1", "pool", "shop", "member", "app2")...)
+	}
+	if s := send("do", "unclaim", "reason", "x"); s.StatusCode != http.StatusNotFound {
+		t.Errorf("got %d: %s", s.StatusCode, s.words())
+	}
+	if s := send("do", "claim"); s.StatusCode != http.StatusBadRequest || len(w.Claimed) > 1 {
+		t.Errorf("got %d: %s", s.StatusCode, s.words())
+	}
+	if s := send("do", "claim", "reason", "I look at it", "for", "1h"); s.StatusCode != http.StatusSeeOther || len(w.Claimed) != 2 {
+		t.Fatalf("got %d: %s", s.StatusCode, s.words())
+	}
+	if c := w.Claimed[1]; c.Actor != "192.0.2.1" || c.Reason != "I look at it" || c.Until.Sub(c.At) != time.Hour {
+		t.Errorf("got %+v", c)
+	}
+	for _, path := range []string{"/", "/member?device=edge1&pool=shop&member=app2"} {
+		if s := d.get(path); !strings.Contains(s.words(), "claimed by 192.0.2.1") {
+			t.Errorf("%s doesn't tell: %s", path, s.words())
+		}
+	}
+	if s := send("do", "unclaim", "reason", "done"); s.StatusCode != http.StatusSeeOther || len(w.Claimed) != 1 {
+		t.Errorf("got %d: %s", s.StatusCode, s.words())
 	}
 }
 

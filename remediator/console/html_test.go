@@ -20,7 +20,6 @@ import (
 type desk struct {
 	t    *testing.T
 	h    http.Handler
-	base string
 	who  *access.Identity // nil: nobody has to say
 	lang string
 	jar  []*http.Cookie

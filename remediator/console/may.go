@@ -21,13 +21,19 @@ func (c *console) identify(p *page, r *http.Request) {
 	}
 	p.Token, p.Session = session.CSRF(r), i.Via == access.ViaSession
 	p.May = may{
-		Order: i.MaySomewhere(access.Order), Approve: i.MaySomewhere(access.Approve), Freeze: i.May(access.Freeze, edge.Pool{}),
+		Order: i.MaySomewhere(access.Order), Approve: i.MaySomewhere(access.Approve), Freeze: i.MaySomewhere(access.Freeze),
 	}
 }
 
 // may says whether whoever sent the request may do something to a pool.
 func (c *console) may(r *http.Request, v access.Verb, p edge.Pool) bool {
 	return access.From(r.Context()).May(v, p)
+}
+
+// seesScope: that everything is frozen is for everybody.
+func (c *console) seesScope(r *http.Request, scope edge.Pool) bool {
+	i := access.From(r.Context())
+	return scope.Device == "" || scope.Name == "" && i.MayOnDevice(access.View, scope.Device) || scope.Name != "" && i.May(access.View, scope)
 }
 
 func (c *console) sees(r *http.Request, p edge.Pool) bool { return c.may(r, access.View, p) }

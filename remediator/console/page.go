@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -32,8 +33,9 @@ type page struct {
 	Live    bool // it shows what changes by itself
 
 	Mode      string
-	Frozen    string // why, where it isn't a person's freeze
-	Freeze    *journal.Freeze
+	Frozen    string           // why, where it isn't a person's freeze
+	Freezes   []journal.Freeze // that of everything first
+	claimed   []journal.Claimed
 	Brake     string
 	Standby   string
 	Blind     []string // sources of claims that don't see
@@ -72,10 +74,11 @@ func (c *console) page(r *http.Request, nav string) *page {
 			p.Blind = append(p.Blind, s.Name+": "+s.Blind)
 		}
 	}
-	if f, err := c.Journal.Freeze(); err == nil {
-		p.Freeze = f
+	b, err := c.Journal.Barriers()
+	if p.claimed = b.Claimed; err == nil {
+		p.Freezes = slices.DeleteFunc(b.Freezes, func(f journal.Freeze) bool { return !c.seesScope(r, f.Scope()) })
 	}
-	if p.Freeze == nil {
+	if b.Frozen() == nil {
 		p.Frozen = st.Frozen
 	}
 	if done := r.URL.Query().Get("done"); notices[done] {
@@ -86,7 +89,7 @@ func (c *console) page(r *http.Request, nav string) *page {
 
 // notices are what a page may say was done before it was asked for.
 var notices = map[string]bool{
-	"applied": true, "unchanged": true, "dry_run": true, "release": true, "approve": true, "reject": true, "freeze": true, "thaw": true,
+	"applied": true, "unchanged": true, "dry_run": true, "release": true, "approve": true, "reject": true, "freeze": true, "thaw": true, "claim": true, "unclaim": true,
 }
 
 // T is a text of ours in the page's language.

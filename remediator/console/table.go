@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-project/sluice/remediator"
 	"github.com/sluice-project/sluice/remediator/access"
 	"github.com/sluice-project/sluice/remediator/control"
+	"github.com/sluice-project/sluice/remediator/journal"
 )
 
 // Bounds on one page: what doesn't fit is counted and linked, never left out in silence.
@@ -52,10 +53,11 @@ type row struct {
 // A node is a member as one device knows it.
 type node struct {
 	remediator.Displayed
-	Kind   kind
-	Held   bool
-	Since  time.Time // of the state, where it is known
-	Shares bool      // its weight is another than the others'
+	Kind    kind
+	Held    bool
+	Claimed *journal.Claimed // by a person
+	Since   time.Time        // of the state, where it is known
+	Shares  bool             // its weight is another than the others'
 }
 
 // A kind is a member's state in one word, for the eye.
@@ -145,14 +147,14 @@ func (c counts) Of(show string) int {
 }
 
 // servicesOf puts the members of all devices side by side, by pool and name.
-func servicesOf(members []remediator.Displayed, pools []control.Pool) (out []service, all counts) {
+func (p *page) servicesOf(members []remediator.Displayed, pools []control.Pool) (out []service, all counts) {
 	care := map[edge.Pool]control.Pool{}
-	for _, p := range pools {
-		care[edge.Pool{Device: p.Device, Name: p.Pool}] = p
+	for _, one := range pools {
+		care[edge.Pool{Device: one.Device, Name: one.Pool}] = one
 	}
 	byPool := map[string]map[string][]node{}
 	for _, m := range members {
-		n := nodeOf(m)
+		n := p.nodeOf(m)
 		all.add(n)
 		rows := byPool[m.Member.Pool]
 		if rows == nil {
@@ -179,8 +181,8 @@ func servicesOf(members []remediator.Displayed, pools []control.Pool) (out []ser
 	return out, all
 }
 
-func nodeOf(m remediator.Displayed) node {
-	n := node{Displayed: m, Kind: kindOf(m.State)}
+func (p *page) nodeOf(m remediator.Displayed) node {
+	n := node{Displayed: m, Kind: kindOf(m.State), Claimed: p.claimOf(m.Member)}
 	if m.Set != nil {
 		n.Held, n.Since = m.Set.By == "sluice", m.Set.Since
 	}
@@ -356,7 +358,7 @@ type tablePage struct {
 }
 
 // look reads all devices and puts what they say in order.
-func (c *console) look(r *http.Request) (tablePage, []service, error) {
+func (c *console) look(p *page, r *http.Request) (tablePage, []service, error) {
 	t := tablePage{Filter: filterOf(r), Shows: shows}
 	roster, err := c.Engine.Members(r.Context(), "", r.URL.Query().Get("pool"))
 	if err != nil {
@@ -375,7 +377,7 @@ func (c *console) look(r *http.Request) (tablePage, []service, error) {
 		}
 	}
 	members := slices.DeleteFunc(slices.Clone(roster.Members), func(m remediator.Displayed) bool { return !c.sees(r, m.Member.In()) })
-	services, all := servicesOf(members, roster.Pools)
+	services, all := p.servicesOf(members, roster.Pools)
 	t.Counts = all
 	return t, services, nil
 }
@@ -384,7 +386,7 @@ func (c *console) look(r *http.Request) (tablePage, []service, error) {
 func (c *console) overview(w http.ResponseWriter, r *http.Request) {
 	p := c.page(r, "members")
 	p.Live = true
-	t, services, err := c.look(r)
+	t, services, err := c.look(p, r)
 	if err != nil {
 		c.fail(w, p, http.StatusServiceUnavailable, err)
 		return
@@ -400,7 +402,7 @@ func (c *console) service(w http.ResponseWriter, r *http.Request) {
 	p.Live = true
 	name, after := r.URL.Query().Get("pool"), r.URL.Query().Get("after")
 	p.Title = p.Short(name)
-	t, services, err := c.look(r)
+	t, services, err := c.look(p, r)
 	if err != nil {
 		c.fail(w, p, http.StatusServiceUnavailable, err)
 		return

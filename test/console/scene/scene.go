@@ -27,7 +27,9 @@ type World struct {
 	Roster    control.Roster
 	State     remediator.Status
 	Waits     map[string][]remediator.Await // by hold
-	Frozen    *journal.Freeze
+	Frozen    *journal.Freeze               // everything
+	Scopes    []journal.Freeze              // parts of it
+	Claimed   []journal.Claimed
 	Held      []journal.Hold
 	Candidate []journal.Hold
 	History   []journal.Entry
@@ -125,22 +127,66 @@ func (w *World) AnswerTTL(string, edge.Member) time.Duration { return 10 * time.
 // Wake is the engine's.
 func (w *World) Wake() { w.Do(func(w *World) { w.Woken++ }) }
 
-// Freeze is the journal's.
-func (w *World) Freeze() (*journal.Freeze, error) {
+// Claim is the engine's.
+func (w *World) Claim(_ context.Context, c journal.Claimed) error {
+	w.Do(func(w *World) { w.Claimed = append(w.Claimed, c) })
+	return w.Err
+}
+
+// Unclaim is the engine's.
+func (w *World) Unclaim(_ context.Context, m edge.Member, actor, reason string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.Frozen, w.Err
+	w.Asked = append(w.Asked, fmt.Sprintf("unclaim %s by %s: %s", m, actor, reason))
+	if !slices.ContainsFunc(w.Claimed, func(c journal.Claimed) bool { return c.Member == m }) {
+		return journal.ErrNotClaimed
+	}
+	w.Claimed = slices.DeleteFunc(w.Claimed, func(c journal.Claimed) bool { return c.Member == m })
+	return w.Err
+}
+
+// Knows is the engine's.
+func (w *World) Knows(_ context.Context, m edge.Member) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.ContainsFunc(w.Roster.Devices, func(d control.Device) bool { return d.Device == m.Device }) {
+		return remediator.ErrNoDevice
+	}
+	return nil
+}
+
+// Barriers are the journal's.
+func (w *World) Barriers() (out journal.Barriers, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.Frozen != nil {
+		out.Freezes = append(out.Freezes, *w.Frozen)
+	}
+	out.Freezes = append(out.Freezes, w.Scopes...)
+	out.Claimed = slices.Clone(w.Claimed)
+	return out, w.Err
 }
 
 // SetFreeze is the journal's.
 func (w *World) SetFreeze(f journal.Freeze) error {
-	w.Do(func(w *World) { w.Frozen = &f })
+	w.Do(func(w *World) {
+		if f.Device == "" {
+			w.Frozen = &f
+		} else {
+			w.Scopes = append(w.Scopes, f)
+		}
+	})
 	return w.Err
 }
 
-// Thaw is the journal's.
-func (w *World) Thaw(string) error {
-	w.Do(func(w *World) { w.Frozen = nil })
+// ThawScope is the journal's.
+func (w *World) ThawScope(p edge.Pool, _ string) error {
+	w.Do(func(w *World) {
+		if p.Device == "" {
+			w.Frozen = nil
+		}
+		w.Scopes = slices.DeleteFunc(w.Scopes, func(f journal.Freeze) bool { return f.Scope() == p })
+	})
 	return w.Err
 }
 
@@ -253,6 +299,7 @@ func Night() *World {
 		{Device: "edge2", Pool: "shop", MinServing: "50%"},
 		{Device: "edge1", Pool: "search", MinServing: "2", Maintenance: []string{"disks"}},
 	}
+	w.Claimed = []journal.Claimed{{Member: edge.Member{Device: "edge1", Pool: "search", Name: "node1"}, Actor: "ann", Reason: "new disks", At: ago(95 * time.Minute), Until: now.Add(3 * time.Hour)}}
 	w.holds(now)
 	w.history(now)
 	return w
