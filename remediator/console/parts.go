@@ -45,8 +45,8 @@ type event struct {
 func newEvent(e journal.Entry) event {
 	out := event{Entry: e}
 	out.What = strings.Join(strings.Fields(e.Event+" "+e.Admin), " ")
-	if e.Guard != "" {
-		out.What += " · " + e.Guard + "/" + e.Reason
+	if e.Guard != "" { // which says that it was refused
+		out.What = strings.TrimPrefix(strings.TrimSpace(e.Admin+" · "+e.Guard+"/"+e.Reason), "· ")
 	}
 	switch cmp.Or(e.Result, e.Event) {
 	case "applied", "unchanged":

@@ -167,7 +167,7 @@ var texts = map[string]text{
 	"answer_until":  {"An answer counts for another", "Ответ действует ещё"},
 	"answered_yes":  {"approved by %s, not judged yet", "согласовал %s, ещё не проверено"},
 	"answered_no":   {"rejected by %s, not judged yet", "отклонил %s, ещё не проверено"},
-	"wanted":        {"wanted because", "нужно, потому что"},
+	"wanted":        {"Wanted because", "Нужно, потому что"},
 	"marks":         {"The device's word", "Слово устройства"},
 	"serving":       {"Serving", "Обслуживает"},
 	"yes":           {"yes", "да"},

@@ -35,8 +35,9 @@ type program struct {
 	socket string // of HAProxy
 }
 
-// start starts both, with two members, of which one has to stay.
-func start(t *testing.T) program {
+// start starts both, with two members, of which one has to stay. more is the end of
+// the configuration.
+func start(t *testing.T, more string) program {
 	t.Helper()
 	h := haproxytest.StartReal(t, "backend shop\n server app1 127.0.0.1:1 weight 100\n server app2 127.0.0.1:2 weight 100\n")
 	bin, err := binary()
@@ -54,7 +55,7 @@ remediation:
   journal: %s
   policies:
     - {name: drain, to: drain, min_serving: 1, confirm: none, members: {device: edge1, pool: shop}}
-`, h.Socket, filepath.Join(dir, "sluice.db"))
+%s`, h.Socket, filepath.Join(dir, "sluice.db"), more)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

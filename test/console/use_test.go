@@ -9,6 +9,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/control"
@@ -39,7 +40,7 @@ func tabTo(ctx context.Context, t *testing.T, selector string) {
 }
 
 func TestAMemberIsDrainedByKeyboardAlone(t *testing.T) {
-	p := start(t)
+	p := start(t, "")
 	ctx := tab(t, look{})
 	do(ctx, t, chromedp.Navigate(p.url+"/"), chromedp.WaitVisible("#table"))
 	tabTo(ctx, t, ".skip")
@@ -62,7 +63,7 @@ func TestAMemberIsDrainedByKeyboardAlone(t *testing.T) {
 }
 
 func TestEverythingWorksWithoutJavaScript(t *testing.T) {
-	p := start(t)
+	p := start(t, "")
 	ctx := tab(t, look{noScript: true})
 	submit := func(selector, then string) {
 		t.Helper()
@@ -107,6 +108,54 @@ func TestEverythingWorksWithoutJavaScript(t *testing.T) {
 	submit(`button[value=freeze]`, ".banner.ice")
 	submit(`.banner.ice button[value=thaw]`, ".banner.good")
 	submit(`nav a[href$=refusals]`, "#list table")
+}
+
+func TestPeopleLogInAndDoWhatTheirRolesAllow(t *testing.T) {
+	const password = "not-a-real-password"
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, fmt.Sprintf(`access:
+  users:
+    - {name: ann, password_hash: '%[1]s', roles: [operator]}
+    - {name: ben, password_hash: '%[1]s', roles: [viewer]}
+`, hash))
+	member := p.url + "/member?device=edge1&pool=shop&member=app1"
+	enter := func(name string) context.Context {
+		t.Helper()
+		ctx := tab(t, look{})
+		do(ctx, t,
+			chromedp.Navigate(member), chromedp.WaitVisible("input[name=password]"),
+			chromedp.SendKeys("input[name=name]", name), chromedp.SendKeys("input[name=password]", password+kb.Enter),
+			chromedp.WaitVisible("#history"),
+		)
+		return ctx
+	}
+	steal := fmt.Sprintf(`fetch(%q, {method: "POST", body: new URLSearchParams({device: "edge1", pool: "shop", member: "app1", do: "drain", reason: "x"})}).then(r => r.status)`, p.url+"/member")
+
+	ctx := enter("ben")
+	var forms, status int
+	do(ctx, t, chromedp.Evaluate(`document.querySelectorAll("#act form").length`, &forms))
+	if forms != 0 {
+		t.Error("a viewer is offered steps")
+	}
+
+	ctx = enter("ann")
+	do(ctx, t, chromedp.Evaluate(steal, &status, awaitPromise))
+	if state, _ := p.admin(t, "app1"); status != 403 || state != ready {
+		t.Errorf("a form without its token is answered %d, and HAProxy says %s", status, state)
+	}
+	do(ctx, t,
+		chromedp.SendKeys("#reason", "a new disk"), chromedp.Click("#act button[value=drain]"), chromedp.WaitVisible(".banner.good"),
+		chromedp.WaitVisible("#now .by.person"),
+	)
+	var who string
+	do(ctx, t, chromedp.Text("#now .by.person", &who))
+	if state, _ := p.admin(t, "app1"); who != "ann" || state != drained {
+		t.Errorf("it was %q, and HAProxy says %s", who, state)
+	}
+	do(ctx, t, chromedp.Click(`form[action$=logout] button`), chromedp.WaitVisible("input[name=password]"))
 }
 
 func TestThePageIsFreshWithoutAReload(t *testing.T) {
