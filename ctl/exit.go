@@ -137,8 +137,6 @@ func overrides(e *Error) string {
 // short is the text without where it came from.
 func (e *Error) short() string {
 	switch e.Code {
-	case http.StatusUnauthorized:
-		return e.Error() + ": --http.config.file says who you are"
 	case http.StatusForbidden, http.StatusNotFound, http.StatusBadRequest:
 		return e.Text
 	}

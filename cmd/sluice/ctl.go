@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 
 	"github.com/alecthomas/kingpin/v2"
 
@@ -72,6 +74,9 @@ func (c *ctlCommands) does(cmd *kingpin.CmdClause, do ctlCommand) {
 		why := (*ctl.Interruption)(nil)
 		if errors.As(context.Cause(ctx), &why) && errors.Is(err, context.Canceled) {
 			return why // rather than what it did to a question
+		}
+		if answer := (*ctl.Error)(nil); errors.As(err, &answer) && answer.Code == http.StatusUnauthorized {
+			err = fmt.Errorf("%w: --http.config.file says who you are", err)
 		}
 		return err
 	}
