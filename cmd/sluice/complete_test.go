@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -9,7 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kingpin/v2"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-project/sluice/ctl"
 )
 
 // startRoster answers as a remediator with three members does, and has the commands
@@ -142,5 +146,30 @@ func TestTheManPageIsGoodRoff(t *testing.T) {
 	cmd.Stdin = strings.NewReader(dated)
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func TestTheGuideNamesEachCommandAndExitCode(t *testing.T) {
+	b, err := os.ReadFile("../../docs/ctl.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(b), "\n## Commands\n")
+	if !found {
+		t.Fatal("the guide has no list of commands")
+	}
+	commands, codes, _ := strings.Cut(rest, "\n## Exit codes\n")
+	app := kingpin.New("sluice", "")
+	for name := range addCtl(app) {
+		name = strings.TrimPrefix(name, "ctl ")
+		if !strings.Contains(commands, "`"+name+"`") && !strings.Contains(commands, "`"+name+" ") {
+			t.Errorf("the guide doesn't name %s", name)
+		}
+	}
+	for _, code := range []int{ctl.ExitDone, ctl.ExitError, ctl.ExitRefused, ctl.ExitNotFound, ctl.ExitTimeout, ctl.ExitDenied, ctl.ExitCommand, ctl.ExitUnsettled, ctl.ExitInterrupted} {
+		row, word := fmt.Sprintf("\n| %d | ", code), fmt.Sprintf(" %d ", code)
+		if help := ctl.ExitCodes; !strings.Contains(codes, row) || !strings.Contains(help, word) {
+			t.Errorf("exit code %d isn't told", code)
+		}
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 
 	promconfig "github.com/prometheus/common/config"
@@ -49,7 +48,7 @@ func runDrill(ctx context.Context, s *ctl.Session, o drill.Options, member, conf
 	if unwritten != nil {
 		return unwritten
 	}
-	if err := s.Show(r, func(w io.Writer) error { return r.Write(w) }); err != nil {
+	if err := s.Show(r, r.Write); err != nil {
 		return err
 	}
 	if !r.Complete {

@@ -1,0 +1,126 @@
+package ctl
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-project/sluice/edge"
+)
+
+const oneMember = `{"member":{"device":"edge1","pool":"shop","member":"app1"},"admin":"drain","weight":0,"share":100,"sessions":3,"queue":1,
+	"op":"DRAIN\u001b[2J","op_since":"2026-01-02T15:00:00Z","errors_5xx":0.0125,"set":{"by":"person","actor":"ann","since":"2026-01-02T13:02:00Z","reason":"a new disk"},"not_known_yet":[1.50,null,true,"2026"]}`
+
+func TestMembersAreATable(t *testing.T) {
+	now := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
+	var m Member
+	if err := json.Unmarshal([]byte(oneMember), &m); err != nil {
+		t.Fatal(err)
+	}
+	held := Member{State: edge.State{Member: edge.Member{Device: "waf1", Pool: "a/b", Name: "192.0.2.1:80"}, Admin: edge.Maint, OnOff: true}, Set: &SetBy{By: "sluice", Hold: "h7", Reason: "status 503"}}
+	down := Member{State: edge.State{Member: edge.Member{Device: "edge1", Pool: "shop", Name: "app2"}, Check: edge.No, Weight: 5, Share: 5}}
+	var b strings.Builder
+	if err := writeMembers(&b, []Member{m, down, held}, now); err != nil {
+		t.Fatal(err)
+	}
+	const want = `DEVICE  POOL   MEMBER        ADMIN  FOR   STATE       FOR   WEIGHT  SESSIONS  QUEUE  5XX   BY         WHY
+edge1   shop   app1          drain  2h2m  DRAIN?[2J   4m5s  0/100   3         1      1.2%  ann        a new disk
+edge1   shop   app2          ready  -     down        -     5       0         0      -     -          -
+waf1    a%2Fb  192.0.2.1:80  maint  -     not serving  -     0       -         -      -     sluice h7  status 503
+`
+	if d := cmp.Diff(strings.Join(strings.Fields(want), " "), strings.Join(strings.Fields(b.String()), " ")); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestWhatTheRemediatorSaidIsGivenOnWhole(t *testing.T) {
+	c := client(t, func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, 200, `{"devices":[{"device":"edge1"}],"members":[`+oneMember+`],"count":1}`)
+	})
+	for form, want := range map[string]string{"json": "\"not_known_yet\": [\n        1.50,\n        null,\n        true,\n        \"2026\"\n      ]", "yaml": "    not_known_yet:\n      - 1.50\n      - null\n      - true\n      - \"2026\"\n"} {
+		var b strings.Builder
+		s := &Session{Client: c, Out: &b, Err: &b, Output: form}
+		if err := s.ShowMembers(t.Context(), "edge1"); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(b.String(), want) || strings.Contains(b.String(), "\x1b") {
+			t.Errorf("%s: want %q in\n%s", form, want, b.String())
+		}
+	}
+}
+
+func TestADeviceThatIsSilentIsTold(t *testing.T) {
+	c := client(t, func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, 200, `{"devices":[{"device":"edge1"},{"device":"edge2","error":"no answer\u0007"}],"members":[`+oneMember+`],"count":1}`)
+	})
+	var out, errs strings.Builder
+	s := &Session{Client: c, Out: &out, Err: &errs, Output: "table"}
+	if err := s.ShowMembers(t.Context(), ""); !errors.Is(err, ErrSaid) {
+		t.Error(err)
+	}
+	if errs.String() != "edge2 can't be read: no answer?\n" || !strings.Contains(out.String(), "app1") {
+		t.Errorf("%s%s", out.String(), errs.String())
+	}
+}
+
+func TestListsComeByPages(t *testing.T) {
+	pages := map[string]string{"": `["a"],"next":"2"`, "2": `[],"next":"3"`, "3": `["b","c"],"next":"4"`, "4": `["d"],"next":""`}
+	var asked []string
+	c := client(t, func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.RawQuery)
+		answer(w, 200, `{"refusals":`+pages[r.FormValue("cursor")]+`}`)
+	})
+	for most, want := range map[int]string{0: `{"refusals":["a","b","c","d"],"count":4}`, 2: `{"refusals":["a","b"],"count":2}`} {
+		asked = nil
+		got, err := fetchList[string](t.Context(), c, "refusals", set(url.Values{}, "guard", "load"), most)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := json.Marshal(got)
+		if err != nil || string(b) != want {
+			t.Errorf("at most %d: %s, %v", most, b, err)
+		}
+		for _, q := range asked {
+			if !strings.Contains(q, "guard=load") {
+				t.Errorf("asked for %s", q)
+			}
+		}
+	}
+	b, err := json.Marshal(list[string]{key: "holds"})
+	if err != nil || string(b) != `{"holds":[],"count":0}` {
+		t.Errorf("%s, %v", b, err)
+	}
+}
+
+func TestAgesAreShort(t *testing.T) {
+	now := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s", 0: "0s", 59 * time.Second: "59s", 61 * time.Second: "1m1s", 3 * time.Hour: "3h0m", 49*time.Hour + time.Minute: "2d1h",
+	} {
+		if got := age(now.Add(-d), now); got != want {
+			t.Errorf("%s: %s, want %s", d, got, want)
+		}
+	}
+	if got := age(time.Time{}, now); got != "" {
+		t.Errorf("never: %s", got)
+	}
+}
+
+func TestWeights(t *testing.T) {
+	for in, want := range map[string]Ask{"5": {Weight: 5}, "25%": {Percent: 25}} {
+		if got, err := ParseWeight(in); err != nil || got.Weight != want.Weight || got.Percent != want.Percent {
+			t.Errorf("%s: %+v, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"", "0", "-1", "%", "1.5", "5%%", "0%"} {
+		if _, err := ParseWeight(in); err == nil {
+			t.Errorf("%q is taken", in)
+		}
+	}
+}
