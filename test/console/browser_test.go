@@ -180,7 +180,8 @@ func TestEveryPageIsForEverybody(t *testing.T) {
 	script := axe(t)
 	w := scene.Night()
 	w.FreezeFor("deploy of the shop until the evening", 90*time.Minute)
-	base := serve(t, w, nil)
+	ann := access.Open("ann")
+	base := serve(t, w, &ann)
 	for _, l := range []look{
 		{lang: "en", scheme: "light", width: 1280},
 		{lang: "ru", scheme: "dark", width: 1280},
