@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
@@ -234,7 +235,10 @@ func (c *checker) merged(n *yaml.Node, path string, typeOf func(*yaml.Node) (ref
 	}
 }
 
-var durationType = reflect.TypeFor[model.Duration]()
+var (
+	durationType = reflect.TypeFor[model.Duration]()
+	timeType     = reflect.TypeFor[time.Time]()
+)
 
 // leaf decodes one value by itself, to learn whether it is right.
 func (c *checker) leaf(n *yaml.Node, t reflect.Type, path string) bool {
@@ -247,6 +251,8 @@ func (c *checker) leaf(n *yaml.Node, t reflect.Type, path string) bool {
 	switch {
 	case t == durationType:
 		c.add(n, path, "%s is not a duration: write one like 500ms, 30s, 1h30m or 90d", quoted(n))
+	case t == timeType:
+		c.add(n, path, "%s is not a time: write one like 2026-12-31T23:59:59Z", quoted(n))
 	case n.Kind != yaml.ScalarNode && t.Kind() != reflect.Struct:
 		c.add(n, path, "want one value, not %s", kindOf(n))
 	case isURL(t):

@@ -251,12 +251,12 @@ func checkHash(hash string) error {
 func (c *Config) Files() edge.Mistakes {
 	var all edge.Mistakes
 	for i, u := range c.Users {
-		if _, err := u.hash(); err != nil {
+		if _, err := u.hash(); err != nil && u.PasswordHashFile != "" {
 			all.Add(fmt.Sprintf("users[%d].password_hash_file", i), "%v", err)
 		}
 	}
 	for i, t := range c.Tokens {
-		if _, err := t.read(); err != nil {
+		if _, err := t.read(); err != nil && t.TokenFile != "" {
 			all.Add(fmt.Sprintf("tokens[%d].token_file", i), "%v", err)
 		}
 	}
