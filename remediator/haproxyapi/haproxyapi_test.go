@@ -121,6 +121,12 @@ func TestEveryDocumentedCodeIsGivenAndNoOther(t *testing.T) {
 				t.Errorf("%s without token: %d %s", op, a.code, a.body)
 			}
 		}
+		if strings.HasPrefix(path, "/api/v1/") && path != haproxyapi.Document {
+			a := ask(t, as(t, handler(fresh), access.Hook), q)
+			if saw(q, a); a.code != 403 {
+				t.Errorf("%s by who may not: %d %s", op, a.code, a.body)
+			}
+		}
 		if !strings.Contains(template, "/backends") {
 			continue
 		}
