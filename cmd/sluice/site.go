@@ -11,6 +11,7 @@ import (
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 
 	"github.com/sluice-project/sluice/remediator/access"
+	"github.com/sluice-project/sluice/remediator/haproxyapi"
 )
 
 // newRegistry returns one that tells of the program itself: its version, the Go
@@ -76,14 +77,16 @@ func (s site) reload(w http.ResponseWriter, _ *http.Request) {
 // guarded refuses what a page of somebody else's site makes a browser send: a
 // browser that is logged in here would add the password by itself.
 func guarded(h http.Handler) http.Handler {
-	h = http.NewCrossOriginProtection().Handler(h)
+	cross := http.NewCrossOriginProtection()
+	cross.SetDenyHandler(http.HandlerFunc(haproxyapi.OtherSite))
+	h = cross.Handler(h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		// The mux would redirect to the clean path, and Alertmanager would follow
 		// with a GET without a body and call it delivered. An encoded dot or slash is
 		// part of a name, to the mux, too.
 		if r.Method != http.MethodGet && r.Method != http.MethodHead && !clean(r.URL.EscapedPath()) {
-			text(w, http.StatusNotFound, "no such path: write it without empty and dot segments")
+			haproxyapi.UncleanPath(w, r)
 			return
 		}
 		h.ServeHTTP(w, r)

@@ -128,10 +128,18 @@ func Handler(o Options) http.Handler {
 	}
 	a.reads.read = o.Engine.Read
 	guard := http.NewCrossOriginProtection()
-	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		reply(w, r, nil, problem(http.StatusForbidden, crossOrigin))
-	}))
+	guard.SetDenyHandler(http.HandlerFunc(OtherSite))
 	return guard.Handler(a)
+}
+
+// OtherSite answers what a browser sends for another site's page.
+func OtherSite(w http.ResponseWriter, r *http.Request) {
+	reply(w, r, nil, problem(http.StatusForbidden, crossOrigin))
+}
+
+// UncleanPath answers an order whose path has empty or dot segments.
+func UncleanPath(w http.ResponseWriter, r *http.Request) {
+	reply(w, r, nil, problem(http.StatusNotFound, uncleanPath))
 }
 
 // ServeHTTP is [http.Handler]'s.

@@ -50,8 +50,9 @@ var (
 		"no such path: want instances, [INSTANCE/]backends, [INSTANCE/]backends/BACKEND/servers or [INSTANCE/]backends/BACKEND/servers/SERVER/action",
 		"нет такого пути: ожидается instances, [INSTANCE/]backends, [INSTANCE/]backends/BACKEND/servers или [INSTANCE/]backends/BACKEND/servers/SERVER/action",
 	}
-	badEscape = text{"path segment %s is not percent-encoded rightly", "часть пути %s закодирована неверно"}
-	badName   = text{
+	uncleanPath = text{"no such path: write it without empty and dot segments", "нет такого пути: напишите его без пустых частей и без точек"}
+	badEscape   = text{"path segment %s is not percent-encoded rightly", "часть пути %s закодирована неверно"}
+	badName     = text{
 		"%s %s: a name has letters, digits, '.', ':', '_' and '-', at most 255",
 		"%s %s: имя состоит из латинских букв, цифр и знаков '.', ':', '_' и '-', не больше 255",
 	}
