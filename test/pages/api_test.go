@@ -32,10 +32,12 @@ remediation:
 `
 
 // An example that can't be done here has another code than 200: nothing is held or
-// awaited, and a HAProxy has no objects.
+// awaited, no drill runs, and a HAProxy has no objects.
 var otherwise = map[string][]int{
 	"POST /api/v1/holds/{device}/{pool}/{member}/release": {http.StatusNotFound},
 	"POST /api/v1/approvals/{device}/{pool}/{member}":     {http.StatusNotFound},
+	"GET /api/v1/drills/{id}":                             {http.StatusNotFound},
+	"DELETE /api/v1/drills/{id}":                          {http.StatusNotFound},
 	"POST /api/v1/pools/{device}/{pool}/restore":          {http.StatusBadRequest},
 }
 

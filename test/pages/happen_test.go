@@ -2,6 +2,7 @@ package pages
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -9,12 +10,12 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -70,46 +71,24 @@ func (c *collector) ask(s *server, q question) {
 	for _, lang := range []string{"en", "ru"} {
 		ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
 		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, q.method, s.url+q.path, strings.NewReader(q.body))
+		asked := q
+		asked.header = append([]string{"Accept-Language", lang}, q.header...)
+		code, text, err := send(ctx, asked, s.url+q.path)
 		if err != nil {
-			c.t.Fatal(err)
-		}
-		req.Header.Set("Accept-Language", lang)
-		if q.body != "" {
-			req.Header.Set("Content-Type", "application/json")
-		}
-		for i := 0; i < len(q.header); i += 2 {
-			req.Header.Set(q.header[i], q.header[i+1])
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		text, err := io.ReadAll(resp.Body)
-		if err := resp.Body.Close(); err != nil {
-			c.t.Error(err)
-		}
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		var a struct {
-			Error string `json:"error"`
-		}
-		if err := json.Unmarshal(text, &a); err != nil {
-			c.t.Errorf("%s %s: %d %s: %v", q.method, q.path, resp.StatusCode, text, err)
+			c.t.Errorf("%s %s: %v", q.method, q.path, err)
 			continue
 		}
-		if q.want != 0 && resp.StatusCode != q.want {
-			c.t.Errorf("%s %s: %d %s, want %d", q.method, q.path, resp.StatusCode, text, q.want)
+		if q.want != 0 && code != q.want {
+			c.t.Errorf("%s %s: %d %s, want %d", q.method, q.path, code, text, q.want)
 		}
-		if regexp.MustCompile(`\p{Cyrillic}`).MatchString(a.Error) {
-			c.said(a.Error, "ru")
+		if regexp.MustCompile(`\p{Cyrillic}`).MatchString(text) {
+			c.said(text, "ru")
 		} else if strings.HasPrefix(q.path, "/api/v1/haproxy") && lang == "ru" {
-			c.t.Errorf("%s %s answers in English: %s", q.method, q.path, a.Error)
+			c.t.Errorf("%s %s answers in English: %s", q.method, q.path, text)
 		} else if strings.HasPrefix(q.path, "/api/v1/haproxy") {
-			c.said(a.Error, "en")
+			c.said(text, "en")
 		} else {
-			c.said(a.Error, "en", "ru")
+			c.said(text, "en", "ru")
 		}
 	}
 }
@@ -156,6 +135,9 @@ func deaf(t *testing.T) string {
 	}
 	n, err := net.LookupPort("tcp", port)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: n, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
@@ -209,6 +191,31 @@ func says(text string) func(net.Conn) {
 	}
 }
 
+// forgetful passes questions on to a HAProxy, and orders, too; but from the first
+// order on it answers nothing any more.
+func forgetful(to string) func(net.Conn) {
+	var told atomic.Bool
+	return func(conn net.Conn) {
+		defer conn.Close() // all is said
+		buf := make([]byte, 4096)
+		n, err := conn.Read(buf)
+		if err != nil || told.Load() {
+			return
+		}
+		told.Store(strings.Contains(string(buf[:n]), "set server"))
+		lb, err := net.Dial("unix", to)
+		if err != nil {
+			return
+		}
+		defer lb.Close() // it is read to its end
+		if _, err := lb.Write(buf[:n]); err != nil || told.Load() {
+			_, _ = io.Copy(io.Discard, lb) // it has been told, and nobody hears what it says
+			return
+		}
+		_, _ = io.Copy(conn, lb) // who has heard enough goes
+	}
+}
+
 // hangs keeps a connection open without a word until its other end goes.
 func hangs(conn net.Conn) {
 	defer conn.Close() // the other end is gone
@@ -218,6 +225,8 @@ func hangs(conn net.Conn) {
 // What can't be made to happen from outside; tests of the packages have it.
 var within = []string{
 	"internal error: ...", "внутренняя ошибка: ...", // we know of no way
+	"path segment ... is not percent-encoded rightly", "часть пути ... закодирована неверно", // the HTTP server turns such a request away before
+	"too many log-ins at once: try again", "слишком много одновременных входов: повторите попытку", // a matter of milliseconds
 	"...connect: permission denied", // root, as whom tests may run, is let in everywhere
 	"...: no such device...",
 }
@@ -288,57 +297,63 @@ func theAPI(t *testing.T, c *collector) {
 	}
 	post(act, `{"action":"drain"}`, http.StatusConflict) // the last one stays
 	post(root+"edge1/backends/other/servers/a/action", `{"action":"drain"}`, http.StatusConflict)
-	rawPath(t, c, s, root+"edge1/backends/%zz/servers")
 
-	// 64 orders wait at a HAProxy that hangs; the next is told so.
+	// 64 orders wait at a HAProxy that hangs; whoever comes then is told so.
 	slow := startEnv(t, "HAPROXY_INSTANCES=hang="+in("hang.sock"), "HAPROXY_TIMEOUT=30")
-	waits, end := context.WithCancel(t.Context())
-	var waiting sync.WaitGroup
-	for range 80 {
-		waiting.Go(func() {
-			req, err := http.NewRequestWithContext(waits, http.MethodPost, slow.url+root+"hang/backends/shop/servers/web01/action", strings.NewReader(`{"action":"drain"}`))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if resp, err := http.DefaultClient.Do(req); err == nil {
-				_ = resp.Body.Close() // that it was turned away is asked below
-			}
-		})
-	}
-	slow.busy(t, root+"hang/backends/shop/servers/web01/action")
-	c.ask(slow, question{method: "POST", path: root + "hang/backends/shop/servers/web01/action", body: `{"action":"drain"}`, want: http.StatusServiceUnavailable})
-	end()
-	waiting.Wait()
+	crowd(t, c, slow.url+root+"hang/backends/shop/servers/web01/action")
 
+	access(t, c)
 	locked := startEnv(t, "HAPROXY_INSTANCES=edge1="+lb.Socket, "AGENT_SECURITY_ENABLED=true", "AGENT_AUTH_TOKEN=not-a-real-token")
 	c.ask(locked, question{method: "GET", path: root + "instances", want: http.StatusUnauthorized})
 	file := startEnvIn(t, func(dir string) { write(t, filepath.Join(dir, "data"), "in the way") }, "HAPROXY_INSTANCES=edge1="+lb.Socket)
 	c.ask(file, question{method: "POST", path: act, body: `{"action":"ready"}`, want: http.StatusServiceUnavailable})
 }
 
+// access are errors of who may do what.
+func access(t *testing.T, c *collector) {
+	t.Helper()
+	sum := func(token string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(token))) }
+	const reader, old, other = "not-a-real-token-but-long-enough", "not-a-real-token-that-is-expired", "not-a-real-token-of-others-only"
+	s := start(t, "remediator", `devices:
+  - {name: edge1, haproxy: {address: /nonexistent/s}}
+access:
+  roles:
+    - {name: others, like: operator, pools: [other]}
+  tokens:
+    - {name: reader, roles: [viewer], token_hash: `+sum(reader)+`}
+    - {name: old, roles: [viewer], token_hash: `+sum(old)+`, expires: 2020-01-01T00:00:00Z}
+    - {name: other, roles: [others], token_hash: `+sum(other)+`}
+`)
+	const act = "/api/v1/haproxy/edge1/backends/shop/servers/web01/action"
+	for token, want := range map[string]int{reader: http.StatusForbidden, other: http.StatusForbidden, old: http.StatusUnauthorized} {
+		c.ask(s, question{method: "POST", path: act, body: `{"action":"drain"}`, header: []string{"Authorization", "Bearer " + token}, want: want})
+	}
+	wrong := question{method: "GET", path: "/api/v1/haproxy/instances", header: []string{"Authorization", "Bearer not-the-real-token-at-all-never"}}
+	for range 200 {
+		code, _, err := send(t.Context(), wrong, s.url+wrong.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code == http.StatusTooManyRequests {
+			break
+		}
+	}
+	wrong.want = http.StatusTooManyRequests
+	c.ask(s, wrong)
+}
+
 // orders are errors that want a configuration.
 func orders(t *testing.T, c *collector) {
 	c.t = t
-	fake := haproxytest.NewFake(haproxytest.Version{Major: 2, Minor: 6}, haproxytest.Server{Backend: "shop", Name: "web01", Address: "127.0.0.1:1"}, haproxytest.Server{Backend: "shop", Name: "web02", Address: "127.0.0.1:1"})
+	lb := haproxytest.StartReal(t, "backend shop\n server web01 127.0.0.1:1\n server web02 127.0.0.1:1\n")
 	sock := filepath.Join(short(t), "f.sock")
-	ln, err := net.Listen("unix", sock)
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		fake.Serve(ln)
-	}()
-	t.Cleanup(func() {
-		_ = ln.Close() // it ends Serve
-		<-served
-	})
+	listening(t, sock, forgetful(lb.Socket))
+	second := filepath.Join(short(t), "f.sock")
+	listening(t, second, forgetful(lb.Socket))
 	const act = "/api/v1/haproxy/edge1/backends/shop/servers/web01/action"
 	dry := start(t, "remediator", "devices:\n  - {name: edge1, haproxy: {address: "+sock+"}}\nremediation:\n  mode: dry_run\n  alertmanagers: [{url: 'http://127.0.0.1:1'}]\n")
 	c.ask(dry, question{method: "POST", path: act, body: `{"action":"drain"}`, want: http.StatusConflict})
-	s := start(t, "remediator", "devices:\n  - {name: edge1, haproxy: {address: "+sock+", timeout: 500ms}}\n")
+	s := start(t, "remediator", "devices:\n  - {name: edge1, haproxy: {address: "+sock+", timeout: 500ms}}\n  - {name: edge2, haproxy: {address: "+second+", timeout: 500ms}}\n")
 	for _, q := range []question{
 		{"GET", "/api/v1/nothing", "", nil, http.StatusNotFound},
 		{"DELETE", "/api/v1/steps", "", nil, http.StatusMethodNotAllowed},
@@ -351,8 +366,13 @@ func orders(t *testing.T, c *collector) {
 	} {
 		c.ask(s, q)
 	}
-	fake.Misbehave(haproxytest.Drop)
-	c.ask(s, question{method: "POST", path: act, body: `{"action":"drain"}`})
+	for lang, path := range map[string]string{"en": act, "ru": strings.Replace(act, "edge1", "edge2", 1)} {
+		code, text, err := send(t.Context(), question{method: http.MethodPost, body: `{"action":"drain"}`, header: []string{"Accept-Language", lang}}, s.url+path)
+		if err != nil || code != http.StatusServiceUnavailable {
+			t.Errorf("%d %s: %v", code, text, err)
+		}
+		c.said(text, lang)
+	}
 	waf := start(t, "remediator", "devices:\n  - {name: waf1, ptaf: {url: 'https://127.0.0.1:1/api/waf/v2', basic_auth: {username: a, password: not-a-real-password}}}\n")
 	c.ask(waf, question{method: "GET", path: "/api/v1/haproxy/backends", want: http.StatusNotFound})
 }
@@ -480,39 +500,62 @@ func lowered(t *testing.T, socket string) {
 	}
 }
 
-// rawPath sends a path that Go's client wouldn't.
-func rawPath(t *testing.T, c *collector, s *server, path string) {
+// crowd sends more orders than wait at one HAProxy, until one in each language was
+// turned away.
+func crowd(t *testing.T, c *collector, url string) {
 	t.Helper()
-	for _, lang := range []string{"en", "ru"} {
-		out, err := exec.CommandContext(t.Context(), "curl", "-s", "--path-as-is", "-H", "Accept-Language: "+lang, s.url+path).Output()
-		var a struct {
-			Error string `json:"error"`
+	ctx, end := context.WithTimeout(t.Context(), 20*time.Second)
+	defer end()
+	said := map[string]chan string{"en": make(chan string, 100), "ru": make(chan string, 100)}
+	var waiting sync.WaitGroup
+	for lang, to := range said {
+		for range cap(to) {
+			waiting.Go(func() {
+				code, text, err := send(ctx, question{method: http.MethodPost, body: `{"action":"drain"}`, header: []string{"Accept-Language", lang}}, url)
+				if err == nil && code == http.StatusServiceUnavailable {
+					to <- text
+				} // else it waited to the end
+			})
 		}
-		if err != nil || json.Unmarshal(out, &a) != nil {
-			t.Errorf("%s: %v: %s", path, err, out)
-			continue
-		}
-		c.said(a.Error, lang)
 	}
+	for lang, from := range said {
+		select {
+		case text := <-from:
+			c.said(text, lang)
+		case <-ctx.Done():
+			t.Errorf("%s: nobody was turned away", lang)
+		}
+	}
+	end()
+	waiting.Wait()
 }
 
-// busy waits until no more orders are taken.
-func (s *server) busy(t *testing.T, path string) {
-	t.Helper()
-	err := rig.Await(t.Context(), 20*time.Second, "all places to be taken", func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
-		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+path, strings.NewReader(`{"action":"drain"}`))
-		if err != nil {
-			return err
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return err
-		}
-		return resp.Body.Close()
-	})
+// send asks, and returns the code and the error in the answer.
+func send(ctx context.Context, q question, url string) (int, string, error) {
+	req, err := http.NewRequestWithContext(ctx, q.method, url, strings.NewReader(q.body))
 	if err != nil {
-		t.Fatal(err)
+		return 0, "", err
 	}
+	if q.body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(q.header); i += 2 {
+		req.Header.Set(q.header[i], q.header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close() // it is read to its end
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, "", err
+	}
+	var a struct {
+		Error string `json:"error"`
+	}
+	if err := json.Unmarshal(text, &a); err != nil {
+		return 0, "", fmt.Errorf("%d %s: %w", resp.StatusCode, text, err)
+	}
+	return resp.StatusCode, a.Error, nil
 }

@@ -89,7 +89,7 @@ func start(t *testing.T, command, config string, args ...string) *server {
 			t.Logf("%s wrote:\n%s", command, s.process.Log(30))
 		}
 	})
-	if err := s.process.StartWeb(t.Context(), s.url); err != nil {
+	if err := s.process.StartWeb(t.Context(), s.url+"/-/healthy"); err != nil {
 		t.Fatal(err)
 	}
 	return s
