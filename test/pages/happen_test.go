@@ -345,11 +345,10 @@ access:
 // orders are errors that want a configuration.
 func orders(t *testing.T, c *collector) {
 	c.t = t
-	lb := haproxytest.StartReal(t, "backend shop\n server web01 127.0.0.1:1\n server web02 127.0.0.1:1\n")
-	sock := filepath.Join(short(t), "f.sock")
-	listening(t, sock, forgetful(lb.Socket))
-	second := filepath.Join(short(t), "f.sock")
-	listening(t, second, forgetful(lb.Socket))
+	const backend = "backend shop\n server web01 127.0.0.1:1\n server web02 127.0.0.1:1\n"
+	sock, second := filepath.Join(short(t), "f.sock"), filepath.Join(short(t), "f.sock")
+	listening(t, sock, forgetful(haproxytest.StartReal(t, backend).Socket))
+	listening(t, second, forgetful(haproxytest.StartReal(t, backend).Socket))
 	const act = "/api/v1/haproxy/edge1/backends/shop/servers/web01/action"
 	dry := start(t, "remediator", "devices:\n  - {name: edge1, haproxy: {address: "+sock+"}}\nremediation:\n  mode: dry_run\n  alertmanagers: [{url: 'http://127.0.0.1:1'}]\n")
 	c.ask(dry, question{method: "POST", path: act, body: `{"action":"drain"}`, want: http.StatusConflict})
