@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -27,7 +28,7 @@ const aroundPolicy = `{name: drain, to: drain, members: {device: edge1, pool: sh
 
 func TestExamplesInTheDocsAreGood(t *testing.T) {
 	docs := filepath.Join("..", "..", "docs")
-	for _, name := range []string{"configuration.md", "probing.md", "replicas.md", "audit.md"} {
+	for _, name := range []string{"configuration.md", "probing.md", "replicas.md", "audit.md", "access.md"} {
 		text, err := os.ReadFile(filepath.Join(docs, name))
 		if err != nil {
 			t.Fatal(err)
@@ -39,6 +40,7 @@ func TestExamplesInTheDocsAreGood(t *testing.T) {
 		for line, example := range examples {
 			t.Run(fmt.Sprintf("%s line %d", name, line), func(t *testing.T) {
 				file := filepath.Join(t.TempDir(), "sluice.yml")
+				writeSecrets(t, filepath.Dir(file), example)
 				if err := os.WriteFile(file, completed(t, example), 0o600); err != nil {
 					t.Fatal(err)
 				}
@@ -48,6 +50,17 @@ func TestExamplesInTheDocsAreGood(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// writeSecrets makes the files that a section access reads.
+func writeSecrets(t *testing.T, dir, example string) {
+	t.Helper()
+	for i, name := range regexp.MustCompile(`\S+\.token\b`).FindAllString(example, -1) {
+		write(t, dir, name, fmt.Sprintf("not-a-real-token-of-an-example-%d\n", i))
+	}
+	for _, name := range regexp.MustCompile(`\S+\.hash\b`).FindAllString(example, -1) {
+		write(t, dir, name, "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi\n")
 	}
 }
 

@@ -288,7 +288,7 @@ func (g *Gate) bearer(r *http.Request, s *state, text string) (Identity, error) 
 	switch {
 	case t == nil:
 		return Identity{}, g.metrics.login(ErrWrong)
-	case !t.expires.IsZero() && !now.Before(t.expires):
+	case t.over(now):
 		return Identity{}, g.metrics.login(ErrExpired)
 	}
 	i := t.identity

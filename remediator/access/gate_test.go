@@ -315,7 +315,12 @@ func TestMetricsTellLoginsRefusalsAndTheAgeOfTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := people(t)
 		written := time.Now().Add(-time.Hour)
-		for _, f := range []string{c.Tokens[0].TokenFile, c.Tokens[2].TokenFile} {
+		dir := t.TempDir()
+		c.Tokens = append(c.Tokens,
+			Token{Name: "ann-phone", User: "ann", TokenFile: write(t, filepath.Join(dir, "phone"), "not-a-real-token-of-anns-phone")},
+			Token{Name: "script-2", Roles: []string{Viewer}, TokenFile: write(t, filepath.Join(dir, "script"), "not-a-real-token-of-another-script")})
+		for _, i := range []int{0, 3, 2, 4} { // the third has expired
+			f := c.Tokens[i].TokenFile
 			if err := os.Chtimes(f, written, written); err != nil {
 				t.Fatal(err)
 			}
@@ -352,9 +357,10 @@ sluice_access_refused_total{verb="reload"} 0
 sluice_access_refused_total{verb="restore"} 1
 sluice_access_refused_total{verb="view"} 0
 sluice_access_refused_total{verb="webhook"} 0
-# HELP sluice_access_token_age_seconds Age of the oldest token file of a user that is in force, since it was written.
+# HELP sluice_access_token_age_seconds Age of a user's oldest token file whose token is good, since it was written.
 # TYPE sluice_access_token_age_seconds gauge
 sluice_access_token_age_seconds{user="ann"} 7200
+sluice_access_token_age_seconds{user="script-2"} 14400
 # HELP sluice_access_token_expiry_timestamp_seconds When a token expires. Those that never do have no series.
 # TYPE sluice_access_token_expiry_timestamp_seconds gauge
 sluice_access_token_expiry_timestamp_seconds{token="ann-old",user="ann"} 9.466848e+08

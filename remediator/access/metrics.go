@@ -30,7 +30,7 @@ func newMetrics(reg prometheus.Registerer, g *Gate) *metrics {
 			Help: "Requests of somebody we know who may not do it.",
 		}, []string{"verb"}),
 		age: prometheus.NewDesc("sluice_access_token_age_seconds",
-			"Age of the oldest token file of a user that is in force, since it was written.", []string{"user"}, nil),
+			"Age of a user's oldest token file whose token is good, since it was written.", []string{"user"}, nil),
 		expiry: prometheus.NewDesc("sluice_access_token_expiry_timestamp_seconds",
 			"When a token expires. Those that never do have no series.", []string{"user", "token"}, nil),
 	}
@@ -77,8 +77,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	if s == nil {
 		return
 	}
-	for owner, made := range s.oldest() {
-		ch <- prometheus.MustNewConstMetric(m.age, prometheus.GaugeValue, time.Since(made).Seconds(), owner)
+	now := time.Now()
+	for owner, made := range s.oldest(now) {
+		ch <- prometheus.MustNewConstMetric(m.age, prometheus.GaugeValue, now.Sub(made).Seconds(), owner)
 	}
 	for _, t := range s.tokens {
 		if !t.expires.IsZero() {

@@ -178,11 +178,15 @@ func firstLine(path string) (text string, made time.Time, err error) {
 	return string(line), info.ModTime(), nil
 }
 
-// oldest is when the oldest file of each owner's tokens was made, as they are in force.
-func (s *state) oldest() map[string]time.Time {
+// over says whether the token has expired.
+func (t *token) over(now time.Time) bool { return !t.expires.IsZero() && !now.Before(t.expires) }
+
+// oldest is when the oldest file of each owner's tokens was made, as they are in
+// force, of those that are still good.
+func (s *state) oldest(now time.Time) map[string]time.Time {
 	out := map[string]time.Time{}
 	for _, t := range s.tokens {
-		if t.made.IsZero() {
+		if t.made.IsZero() || t.over(now) {
 			continue
 		}
 		if first, ok := out[t.owner]; !ok || t.made.Before(first) {
