@@ -260,6 +260,9 @@ func (c *Config) Files() edge.Mistakes {
 			all.Add(fmt.Sprintf("tokens[%d].token_file", i), "%v", err)
 		}
 	}
+	if c.OIDC != nil {
+		all.Under("oidc", c.OIDC.Files())
+	}
 	return all
 }
 

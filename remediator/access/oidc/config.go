@@ -111,6 +111,18 @@ func (c *Config) Validate(role func(name string) bool) edge.Mistakes {
 	return all
 }
 
+// Files returns a mistake for each file that can't be used now.
+func (c *Config) Files() edge.Mistakes {
+	var all edge.Mistakes
+	if c.ClientSecretFile == "" {
+		return nil
+	}
+	if _, err := c.secret(); err != nil {
+		all.Add("client_secret_file", "%v", err)
+	}
+	return all
+}
+
 // address reads a URL under which something is asked, or somebody sent.
 func address(text string) (u *url.URL, why string) {
 	u, err := url.Parse(text)

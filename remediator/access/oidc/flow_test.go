@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/access/session"
 	testoidc "github.com/sluice-project/sluice/test/oidc"
 	testserve "github.com/sluice-project/sluice/test/serve"
@@ -482,14 +484,24 @@ func TestASecretThatIsSwappedOrMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	con.refused(t, "error", http.StatusServiceUnavailable, "just now")
+	if err := use(con.flow, conf); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a reload without it: %v", err)
+	}
+	want := edge.Mistakes{{Path: "client_secret_file", Text: "open " + conf.ClientSecretFile + ": no such file or directory"}}
+	if diff := cmp.Diff(want, conf.Files()); diff != "" {
+		t.Error(diff)
+	}
 	write(testoidc.ClientSecret)
+	if m := conf.Files(); m != nil {
+		t.Error(m)
+	}
 	con.logIn(t, "ann [admin operator viewer] by oidc at /console/holds")
 }
 
 func TestWhereToBeSentBack(t *testing.T) {
 	p := testoidc.Start(t, testoidc.Options{})
 	conf := validate(t, configFor(t, p))
-	if err := use(New(Options{}), conf); err != ErrNoRedirect { //nolint:errorlint // this very one
+	if err := use(New(Options{}), conf); !errors.Is(err, ErrNoRedirect) {
 		t.Errorf("got %v", err)
 	}
 	f := New(Options{External: "https://sluice.example.com/sluice"})

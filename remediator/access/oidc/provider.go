@@ -48,9 +48,14 @@ type metadata struct {
 }
 
 func newProvider(c *Config, redirect string) (*provider, error) {
+	if c.ClientSecretFile != "" {
+		if _, err := c.secret(); err != nil {
+			return nil, fmt.Errorf("access.oidc.client_secret_file: %w", err)
+		}
+	}
 	client, err := promconfig.NewClientFromConfig(c.Client, "oidc")
 	if err != nil {
-		return nil, fmt.Errorf("client of the OIDC provider: %w", err)
+		return nil, fmt.Errorf("access.oidc: %w", err)
 	}
 	client.Timeout = askTime
 	client.Transport = bounded{client.Transport}
@@ -146,15 +151,22 @@ func (p *provider) oauth(m *metadata) (*oauth2.Config, error) {
 	if p.c.ClientSecretFile == "" {
 		return c, nil
 	}
-	secret, err := os.ReadFile(p.c.ClientSecretFile)
+	var err error
+	c.ClientSecret, err = p.c.secret()
+	return c, err
+}
+
+// secret reads the client's secret.
+func (c *Config) secret() (string, error) {
+	text, err := os.ReadFile(c.ClientSecretFile)
 	if err != nil {
-		return nil, fmt.Errorf("client_secret_file: %w", err)
+		return "", err
 	}
-	c.ClientSecret = strings.TrimSpace(string(secret))
-	if c.ClientSecret == "" {
-		return nil, fmt.Errorf("client_secret_file: %s is empty", p.c.ClientSecretFile)
+	secret := strings.TrimSpace(string(text))
+	if secret == "" {
+		return "", fmt.Errorf("%s: is empty", c.ClientSecretFile)
 	}
-	return c, nil
+	return secret, nil
 }
 
 // bounded reads no more of an answer than one can be long.
