@@ -57,6 +57,9 @@ func TestTheDocumentIsWhole(t *testing.T) {
 			for _, p := range params {
 				if At(p, "in") == "path" {
 					declared = append(declared, At(p, "name").(string))
+					if As(p)["example"] == nil {
+						t.Errorf("%s: %v has no example", what, At(p, "name"))
+					}
 				}
 				if example := As(p)["example"]; example != nil {
 					if err := Valid(At(p, "schema"), example, what+": example"); err != nil {

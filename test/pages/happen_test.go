@@ -227,6 +227,8 @@ var within = []string{
 	"internal error: ...", "внутренняя ошибка: ...", // we know of no way
 	"path segment ... is not percent-encoded rightly", "часть пути ... закодирована неверно", // the HTTP server turns such a request away before
 	"too many log-ins at once: try again", "слишком много одновременных входов: повторите попытку", // a matter of milliseconds
+	"the CSRF token is missing or wrong: load the page again, or send the token of one in the header X-CSRF-Token", // wants a browser's session: remediator/access
+	"CSRF-токен не указан или неверен: загрузите страницу ещё раз или передайте её токен в заголовке X-CSRF-Token",
 	"...connect: permission denied", // root, as whom tests may run, is let in everywhere
 	"...: no such device...",
 }
