@@ -185,32 +185,52 @@ func (s *Session) hand(ctx context.Context, name, what string, in map[string]any
 
 // A window is one of the maintenance windows.
 type window struct {
-	Name   string    `json:"name"`
-	Source string    `json:"source"` // config or api
-	From   time.Time `json:"from"`
-	To     time.Time `json:"to"`
-	Days   []string  `json:"days"`
-	Start  string    `json:"start"`
-	End    string    `json:"end"`
-	Cron   string    `json:"cron"`
-	Length string    `json:"duration"`
-	Zone   string    `json:"zone"`
-	Reason string    `json:"reason"`
-	Actor  string    `json:"actor"`
-	Active bool      `json:"active"`
-	Until  time.Time `json:"until"`
-	Next   time.Time `json:"next"`
+	Name    string `json:"name"`
+	Source  string `json:"source"` // config or api
+	Members struct {
+		Device string `json:"device"`
+		Pool   string `json:"pool"`
+		Member string `json:"member"`
+	} `json:"members"`
+	From     string    `json:"from"`
+	To       string    `json:"to"`
+	Days     []string  `json:"days"`
+	Start    string    `json:"start"`
+	End      string    `json:"end"`
+	Cron     string    `json:"cron"`
+	Duration string    `json:"duration"`
+	Zone     string    `json:"zone"`
+	Reason   string    `json:"reason"`
+	Actor    string    `json:"actor"`
+	Active   bool      `json:"active"`
+	Until    time.Time `json:"until"`
+	Next     time.Time `json:"next"`
+	Problem  string    `json:"problem"` // why it can't be read
+}
+
+// of is whom the window is for: expressions, and so not encoded as names are.
+func (w window) of() string {
+	var parts []string
+	for _, p := range [][2]string{{"device ", w.Members.Device}, {"pool ", w.Members.Pool}, {"member ", w.Members.Member}} {
+		if p[1] != "" {
+			parts = append(parts, p[0]+p[1])
+		}
+	}
+	if parts == nil {
+		return "everything"
+	}
+	return strings.Join(parts, ", ")
 }
 
 // when is the window's plan in words.
 func (w window) when() string {
 	switch {
 	case w.Cron != "":
-		return strings.TrimSpace("cron " + w.Cron + " for " + w.Length + " " + w.Zone)
+		return strings.TrimSpace("cron " + w.Cron + " for " + w.Duration + " " + w.Zone)
 	case len(w.Days) > 0 || w.Start != "":
-		return strings.TrimSpace(strings.Join(w.Days, ",") + " " + w.Start + "-" + w.End + " " + w.Zone)
+		return strings.TrimSpace(strings.Join(w.Days, ",") + " " + w.Start + " to " + w.End + " " + w.Zone)
 	}
-	return stamp(w.From) + " to " + stamp(w.To)
+	return w.From + " to " + w.To
 }
 
 // ShowMaintenance lists the maintenance windows.
@@ -220,13 +240,16 @@ func (s *Session) ShowMaintenance(ctx context.Context) error {
 		return err
 	}
 	return s.show(raw, func(w io.Writer) error {
-		header := []string{"NAME", "FROM", "WHEN", "NOW", "NEXT", "BY", "REASON"}
+		header := []string{"NAME", "IN", "FOR", "WHEN", "NOW", "NEXT", "BY", "REASON"}
 		return listed(w, out.Windows, "no maintenance windows", header, func(m window) []string {
 			now := "no"
 			if m.Active {
 				now = "until " + stamp(m.Until)
 			}
-			return []string{m.Name, m.Source, m.when(), now, stamp(m.Next), m.Actor, m.Reason}
+			if m.Problem != "" {
+				now = "yes: " + m.Problem
+			}
+			return []string{m.Name, m.Source, m.of(), m.when(), now, stamp(m.Next), m.Actor, m.Reason}
 		})
 	})
 }

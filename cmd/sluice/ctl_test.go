@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -316,4 +317,80 @@ func TestAGracefulRestartIsOneLine(t *testing.T) {
 	if err := b.allUp(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// What goes on until Ctrl-C ends well by it.
+func TestWatchingAndFollowingGoOn(t *testing.T) {
+	b := startBench(t, 2)
+	type running struct {
+		cmd  *exec.Cmd
+		out  *lockedBuffer
+		errs *bytes.Buffer
+	}
+	start := func(args ...string) running {
+		t.Helper()
+		cmd, _, errs := b.command(t, args...)
+		r := running{cmd, new(lockedBuffer), errs}
+		cmd.Stdout = r.out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	await := func(r running, text string) {
+		t.Helper()
+		err := rig.Await(t.Context(), patience, text, func(context.Context) error {
+			if got := r.out.String(); !strings.Contains(got, text) {
+				return errors.New(got)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if _, errs, code := b.ctl(t, "drain", "app1", "--reason", "before"); code != 0 {
+		t.Fatal(errs)
+	}
+	watch := start("members", "--watch")
+	follow := start("steps", "edge1/shop", "--follow", "--event", "order")
+	asJSON := start("steps", "--follow", "--event", "order", "--limit", "1", "-o", "json")
+	await(watch, "drain")
+	await(follow, "before (by 127.0.0.1)\n")
+	await(asJSON, `"detail": "before"`)
+	if _, errs, code := b.ctl(t, "ready", "app1", "--reason", "and after"); code != 0 {
+		t.Fatal(errs)
+	}
+	await(watch, "and after")
+	await(follow, "and after (by 127.0.0.1)\n")
+	await(asJSON, `"detail": "and after"`)
+	if got := follow.out.String(); strings.Count(got, "\n") != 2 {
+		t.Errorf("an entry comes twice, or others came: %s", got)
+	}
+	for _, r := range []running{watch, follow, asJSON} {
+		if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Error(err)
+		}
+		if err := r.cmd.Wait(); err != nil || r.errs.Len() > 0 {
+			t.Errorf("%v: %v: %s", r.cmd.Args, err, r.errs)
+		}
+	}
+}
+
+// A lockedBuffer is read while a program writes.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
