@@ -73,28 +73,34 @@ func (c *console) writeFreeze(w http.ResponseWriter, r *http.Request, p *page, c
 	if b.Scope == "" {
 		b.Scope = newScope(edge.Pool{Device: r.URL.Query().Get("device"), Name: r.URL.Query().Get("pool")}).Value
 	}
-	add := func(s edge.Pool) {
-		if c.may(r, access.Freeze, s) && len(b.Scopes) < mostScopes {
-			b.Scopes = append(b.Scopes, newScope(s))
-		}
-	}
-	add(edge.Pool{})
 	if b.May {
-		roster, err := c.Engine.Members(r.Context(), "", "")
-		if err != nil {
-			roster.Devices = nil // everything can be frozen all the same
-		}
-		for _, d := range roster.Devices {
-			add(edge.Pool{Device: d.Device})
-			for _, one := range roster.Pools {
-				if one.Device == d.Device {
-					add(edge.Pool{Device: one.Device, Name: one.Pool})
-				}
-			}
-		}
+		b.Scopes = c.scopes(r)
 	}
 	p.Body = b
 	c.write(w, p, code, "freeze")
+}
+
+// scopes are what whoever looks may put something in the way of.
+func (c *console) scopes(r *http.Request) (out []scope) {
+	add := func(s edge.Pool) {
+		if c.may(r, access.Freeze, s) && len(out) < mostScopes {
+			out = append(out, newScope(s))
+		}
+	}
+	add(edge.Pool{})
+	roster, err := c.Engine.Members(r.Context(), "", "")
+	if err != nil {
+		return out // everything can be stopped all the same
+	}
+	for _, d := range roster.Devices {
+		add(edge.Pool{Device: d.Device})
+		for _, one := range roster.Pools {
+			if one.Device == d.Device {
+				add(edge.Pool{Device: one.Device, Name: one.Pool})
+			}
+		}
+	}
+	return out
 }
 
 // freeze answers POST /console/freeze: stop automatic steps, or no longer.

@@ -26,6 +26,7 @@ import (
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator"
+	"github.com/sluice-project/sluice/remediator/control"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
 
@@ -40,6 +41,9 @@ type Engine interface {
 	Claim(ctx context.Context, c journal.Claimed) error
 	Unclaim(ctx context.Context, m edge.Member, actor, reason string) error
 	Knows(ctx context.Context, m edge.Member) error
+	Windows() ([]control.Window, error)
+	AddWindow(s control.WindowSpec, actor string) (control.Window, error)
+	DropWindow(name, actor string) error
 	AnswerTTL(policy string, m edge.Member) time.Duration
 	Wake()
 }
@@ -99,6 +103,8 @@ func Handler(o Options) http.Handler {
 		"GET /console/freeze":         c.freezeList,
 		"POST /console/freeze":        c.freeze,
 		"POST /console/claim":         c.claim,
+		"GET /console/maintenance":    c.windowList,
+		"POST /console/maintenance":   c.window,
 		"POST /console/preferences":   c.preferences,
 		"GET /console/assets/{asset}": c.asset,
 	} {
@@ -176,7 +182,7 @@ func (c *console) asset(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *console) readPages() {
-	layout := template.Must(template.New("layout").Funcs(template.FuncMap{"tab": newTab, "kind": newKind, "event": newEvent, "line": newLine, "hold": newHold, "entries": newEntries, "scope": newScope}).ParseFS(pages, "pages/layout.html", "pages/parts.html"))
+	layout := template.Must(template.New("layout").Funcs(template.FuncMap{"tab": newTab, "kind": newKind, "event": newEvent, "line": newLine, "hold": newHold, "entries": newEntries, "scope": newScope, "selected": newSelected}).ParseFS(pages, "pages/layout.html", "pages/parts.html"))
 	files, err := fs.ReadDir(pages, "pages")
 	must(err)
 	for _, f := range files {

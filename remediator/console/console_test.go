@@ -352,7 +352,7 @@ func TestOutcomesAreTold(t *testing.T) {
 func TestOthersPagesChangeNothing(t *testing.T) { // I22
 	w := scene.Night()
 	d := open(t, w)
-	for _, path := range []string{"/member", "/holds", "/approvals", "/freeze", "/claim", "/preferences"} {
+	for _, path := range []string{"/member", "/holds", "/approvals", "/freeze", "/claim", "/maintenance", "/preferences"} {
 		r := httptest.NewRequest(http.MethodPost, "/console"+path, strings.NewReader("do=freeze&reason=x&theme=dark&device=edge1&pool=shop&member=app1"))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Sec-Fetch-Site", "cross-site")
@@ -360,7 +360,7 @@ func TestOthersPagesChangeNothing(t *testing.T) { // I22
 			t.Errorf("%s: got %d", path, s.StatusCode)
 		}
 	}
-	if len(w.Orders) > 0 || len(w.Asked) > 0 || w.Frozen != nil || len(w.Claimed) > 1 {
+	if len(w.Orders) > 0 || len(w.Asked) > 0 || w.Frozen != nil || len(w.Claimed) > 1 || len(w.Maintenance) != 2 {
 		t.Error("something was done")
 	}
 }
@@ -384,13 +384,15 @@ func TestWhoMayNotIsToldWhichRoleIsMissing(t *testing.T) {
 		"/approvals": {"do", "approve"},
 		"/freeze":    {"do", "freeze", "reason", "x"},
 		"/claim":     {"do", "claim", "reason", "x"},
+
+		"/maintenance": {"do", "begin", "reason", "x", "name", "x", "for", "1h"},
 	} {
 		s := d.post(path, append(form, "device", "edge1", "pool", "shop", "member", "app1")...)
 		if s.StatusCode != http.StatusForbidden || !strings.Contains(s.words(), "the role operator is missing") {
 			t.Errorf("%s: got %d: %s", path, s.StatusCode, s.words())
 		}
 	}
-	if len(w.Orders) > 0 || len(w.Asked) > 0 || w.Frozen != nil || len(w.Claimed) > 1 {
+	if len(w.Orders) > 0 || len(w.Asked) > 0 || w.Frozen != nil || len(w.Claimed) > 1 || len(w.Maintenance) != 2 {
 		t.Error("something was done")
 	}
 }
@@ -540,6 +542,43 @@ func TestAMemberIsClaimedAndReleased(t *testing.T) {
 		}
 	}
 	if s := send("do", "unclaim", "reason", "done"); s.StatusCode != http.StatusSeeOther || len(w.Claimed) != 1 {
+		t.Errorf("got %d: %s", s.StatusCode, s.words())
+	}
+}
+
+func TestMaintenanceWindowsBeginAndEnd(t *testing.T) {
+	w := scene.Night()
+	d := open(t, w)
+	if got, want := d.get("/maintenance").row(t, "disks"), "disks ann in force for another 2 h 59 m edge1/search"; !strings.HasPrefix(got, want) {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got, want := d.get("/maintenance").row(t, "sunday"), "sunday configuration not now begins in 12 h 59 m everything sun 03:00 – 05:00 Europe/Berlin backups of the databases"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	for _, c := range []struct {
+		fields []string
+		code   int
+	}{
+		{[]string{"do", "begin", "reason", "x", "for", "1h"}, http.StatusBadRequest},
+		{[]string{"do", "begin", "name", "a\u202eb", "reason", "x", "for", "1h"}, http.StatusBadRequest},
+		{[]string{"do", "begin", "name", "x", "for", "1h"}, http.StatusBadRequest},
+		{[]string{"do", "begin", "name", "x", "reason", "x"}, http.StatusBadRequest},
+		{[]string{"do", "begin", "name", "x", "reason", "x", "for", "1h", "scope", "pool=x"}, http.StatusBadRequest},
+		{[]string{"do", "else", "name", "x", "reason", "x", "for", "1h"}, http.StatusBadRequest},
+		{[]string{"do", "end", "name", "sunday"}, http.StatusNotFound}, // the configuration's
+		{[]string{"do", "end", "name", "nothing"}, http.StatusNotFound},
+	} {
+		if s := d.post("/maintenance", c.fields...); s.StatusCode != c.code || len(w.Maintenance) != 2 {
+			t.Errorf("%q: got %d: %s", c.fields, s.StatusCode, s.words())
+		}
+	}
+	if s := d.post("/maintenance", "do", "begin", "name", "x", "reason", "y", "for", "1h", "scope", "device=edge.1&pool=shop"); s.StatusCode != http.StatusSeeOther || len(w.Maintenance) != 3 {
+		t.Fatalf("got %d: %s", s.StatusCode, s.words())
+	}
+	if got := w.Maintenance[2]; got.Members != (control.Selector{Device: `edge\.1`, Pool: "shop"}) || got.Actor != "192.0.2.1" || got.From == "" || got.To <= got.From {
+		t.Errorf("got %+v", got)
+	}
+	if s := d.post("/maintenance", "do", "end", "name", "x"); s.StatusCode != http.StatusSeeOther || len(w.Maintenance) != 2 {
 		t.Errorf("got %d: %s", s.StatusCode, s.words())
 	}
 }

@@ -89,7 +89,7 @@ func (c *console) page(r *http.Request, nav string) *page {
 
 // notices are what a page may say was done before it was asked for.
 var notices = map[string]bool{
-	"applied": true, "unchanged": true, "dry_run": true, "release": true, "approve": true, "reject": true, "freeze": true, "thaw": true, "claim": true, "unclaim": true,
+	"applied": true, "unchanged": true, "dry_run": true, "release": true, "approve": true, "reject": true, "freeze": true, "thaw": true, "claim": true, "unclaim": true, "begin": true, "end": true,
 }
 
 // T is a text of ours in the page's language.

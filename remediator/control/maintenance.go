@@ -26,9 +26,9 @@ type Selector struct {
 	Member string `json:"member,omitempty"`
 }
 
-// scope is what somebody must be allowed to stop: a pool or device where the selector
+// Scope is what somebody must be allowed to stop: a pool or device where the selector
 // names one and no other, or else everything.
-func (s Selector) scope() edge.Pool {
+func (s Selector) Scope() edge.Pool {
 	literal := func(text string) bool { return text != "" && regexp.QuoteMeta(text) == text }
 	switch {
 	case literal(s.Device) && literal(s.Pool):
@@ -93,7 +93,7 @@ func (o Options) addWindow(r *http.Request) (any, error) {
 	if err := read(r, &in); err != nil {
 		return nil, err
 	}
-	if err := permit(r, access.Freeze, in.Members.scope()); err != nil {
+	if err := permit(r, access.Freeze, in.Members.Scope()); err != nil {
 		return nil, err
 	}
 	if err := in.check(); err != nil {
@@ -147,7 +147,7 @@ func (o Options) dropWindow(r *http.Request) (any, error) {
 			why = problem(http.StatusConflict, "maintenance window %q stands in the configuration: take it away there", cut(name))
 			continue
 		}
-		if err := permit(r, access.Freeze, w.Members.scope()); err != nil {
+		if err := permit(r, access.Freeze, w.Members.Scope()); err != nil {
 			return nil, err
 		}
 		if err := o.Engine.DropWindow(name, o.Actor(r)); err != nil {

@@ -93,7 +93,7 @@ func TestWhatASelectorIsAbout(t *testing.T) {
 		{Device: "edge.", Pool: "shop"}:             {},
 		{Pool: "shop"}:                              {},
 	} {
-		if got := s.scope(); got != want {
+		if got := s.Scope(); got != want {
 			t.Errorf("%s: got %s; want %s", fmt.Sprint(s), got, want)
 		}
 	}

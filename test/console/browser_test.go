@@ -163,6 +163,7 @@ var everyPage = map[string]string{
 	"approvals": "/approvals",
 	"refusals":  "/refusals",
 	"freeze":    "/freeze",
+	"windows":   "/maintenance",
 	"nothing":   "/nothing",
 }
 

@@ -24,21 +24,22 @@ import (
 type World struct {
 	mu sync.Mutex
 
-	Roster    control.Roster
-	State     remediator.Status
-	Waits     map[string][]remediator.Await // by hold
-	Frozen    *journal.Freeze               // everything
-	Scopes    []journal.Freeze              // parts of it
-	Claimed   []journal.Claimed
-	Held      []journal.Hold
-	Candidate []journal.Hold
-	History   []journal.Entry
-	Refuse    *guard.Decision // what guards say to the next orders that override nothing
-	OrderErr  error           // of orders
-	Err       error           // of everything
-	Orders    []remediator.PersonOrder
-	Asked     []string // other things that people asked for
-	Woken     int
+	Roster      control.Roster
+	State       remediator.Status
+	Waits       map[string][]remediator.Await // by hold
+	Frozen      *journal.Freeze               // everything
+	Scopes      []journal.Freeze              // parts of it
+	Claimed     []journal.Claimed
+	Maintenance []control.Window
+	Held        []journal.Hold
+	Candidate   []journal.Hold
+	History     []journal.Entry
+	Refuse      *guard.Decision // what guards say to the next orders that override nothing
+	OrderErr    error           // of orders
+	Err         error           // of everything
+	Orders      []remediator.PersonOrder
+	Asked       []string // other things that people asked for
+	Woken       int
 }
 
 // Do changes the world while it is looked at.
@@ -153,6 +154,28 @@ func (w *World) Knows(_ context.Context, m edge.Member) error {
 		return remediator.ErrNoDevice
 	}
 	return nil
+}
+
+// Windows are the engine's.
+func (w *World) Windows() ([]control.Window, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.Maintenance), w.Err
+}
+
+// AddWindow is the engine's.
+func (w *World) AddWindow(s control.WindowSpec, actor string) (control.Window, error) {
+	one := control.Window{WindowSpec: s, Source: control.FromAPI, Actor: actor, At: time.Now(), Active: true}
+	w.Do(func(w *World) { w.Maintenance = append(w.Maintenance, one) })
+	return one, w.Err
+}
+
+// DropWindow is the engine's.
+func (w *World) DropWindow(name, _ string) error {
+	w.Do(func(w *World) {
+		w.Maintenance = slices.DeleteFunc(w.Maintenance, func(o control.Window) bool { return o.Name == name })
+	})
+	return w.Err
 }
 
 // Barriers are the journal's.
@@ -298,6 +321,13 @@ func Night() *World {
 		{Device: "edge1", Pool: "shop", MinServing: "50%"},
 		{Device: "edge2", Pool: "shop", MinServing: "50%"},
 		{Device: "edge1", Pool: "search", MinServing: "2", Maintenance: []string{"disks"}},
+	}
+	w.Maintenance = []control.Window{
+		{WindowSpec: control.WindowSpec{Name: "sunday", Days: []string{"sun"}, Start: "03:00", End: "05:00", Zone: "Europe/Berlin", Reason: "backups of the databases"}, Source: control.FromConfig, Next: now.Add(13 * time.Hour)},
+		{
+			WindowSpec: control.WindowSpec{Name: "disks", Members: control.Selector{Device: "edge1", Pool: "search"}, From: ago(95 * time.Minute).UTC().Format(time.RFC3339), To: now.Add(3 * time.Hour).UTC().Format(time.RFC3339), Reason: "new disks"},
+			Source:     control.FromAPI, Actor: "ann", Active: true, Until: now.Add(3 * time.Hour),
+		},
 	}
 	w.Claimed = []journal.Claimed{{Member: edge.Member{Device: "edge1", Pool: "search", Name: "node1"}, Actor: "ann", Reason: "new disks", At: ago(95 * time.Minute), Until: now.Add(3 * time.Hour)}}
 	w.holds(now)
