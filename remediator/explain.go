@@ -39,6 +39,10 @@ type Judged struct {
 	Candidate *journal.Hold  `json:"candidate,omitempty"` // the record of it, while it is claimed and not held
 	Refused   *guard.Refusal `json:"refused,omitempty"`   // the last refusal of it that was recorded
 	RefusedAt time.Time      `json:"refused_at,omitzero"`
+
+	Frozen  []journal.Freeze `json:"frozen,omitempty"`  // freezes in force that cover what a step would move
+	Claimed *journal.Claimed `json:"claimed,omitempty"` // whose any of that is
+	Windows []string         `json:"windows,omitempty"` // maintenance windows in force for any of that, with their ends
 }
 
 // engine is the Remediator as the API knows it.
@@ -233,6 +237,7 @@ func (r *Remediator) explainOn(ctx context.Context, k *keeper, c claims.Claim) (
 			j.Row = snap.Row(m)
 		}
 		r.remembered(&j, k)
+		j.inTheWay(k, moves(m, snap, nil))
 		j.Policy, j.Mode = p.Name, p.Mode
 		own := k.question(ctx, p, m, snap)
 		if e, asked := own[m]; asked {
@@ -279,6 +284,19 @@ func (r *Remediator) remembered(j *Judged, k *keeper) {
 		return // the answer is whole without it
 	}
 	j.Refused, j.RefusedAt = &guard.Refusal{Guard: last[0].Guard, Reason: last[0].Reason, Detail: last[0].Detail}, last[0].At
+}
+
+// inTheWay fills in what people have put in automation's way, also where a hold of
+// ours needs no decision.
+func (j *Judged) inTheWay(k *keeper, members []edge.Member) {
+	b, now := k.r.barriers(), time.Now()
+	for _, f := range b.Freezes {
+		if f.Device == "" || slices.ContainsFunc(members, f.Covers) {
+			j.Frozen = append(j.Frozen, f)
+		}
+	}
+	j.Claimed = b.Claims(members...)
+	j.Windows = append(k.set.cfg.in(now, members...), b.in(now, members...)...)
 }
 
 // goal is what the step would make of the member, as people say it.

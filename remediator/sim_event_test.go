@@ -30,6 +30,12 @@ var simEvents = []simEvent{
 	{12, alive((*simRun).answer)},
 	{1, alive((*simRun).freeze)},
 	{4, alive((*simRun).thaw)},
+	{2, alive((*simRun).freezeScope)},
+	{3, alive((*simRun).thawScope)},
+	{3, alive((*simRun).claim)},
+	{3, alive((*simRun).unclaim)},
+	{2, alive((*simRun).window)},
+	{1, alive((*simRun).dropWindow)},
 	{2, alive((*simRun).apply)},
 	{2, alive((*simRun).restart)},
 }

@@ -55,7 +55,7 @@ func (s *simRun) judgeOrder(l simLink, o edge.Order, sent time.Time) {
 		c.seen, c.looked = s.ledger.seen(l.d.name, c.by, c.life)
 		s.log("judged", "%v", c)
 		for _, judge := range []func(simStep){
-			s.i1, s.i2, s.i3, s.i6, s.i7, s.i8, s.i10, s.i11(l), s.i14, s.i17, s.i19, s.modes,
+			s.i1, s.i2, s.i3, s.i6, s.i7, s.i8, s.i10, s.i11(l), s.i14, s.i17, s.i19, s.inTheWay, s.modes,
 		} {
 			judge(c)
 		}
@@ -335,7 +335,11 @@ func (s *simRun) applied(l simLink, change edge.Change) {
 		return // said already
 	}
 	was, by := x.st.Admin, x.by
-	d.put(change.Member, change.To, byUs)
+	whose := byUs
+	if !s.people.handed[h.ID].IsZero() { // it was on its way when somebody claimed the member
+		whose = byPerson
+	}
+	d.put(change.Member, change.To, whose)
 	if change.Share > 0 {
 		x.st.Share, x.st.Weight = change.Share, change.Share
 	}

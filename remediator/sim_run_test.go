@@ -249,6 +249,7 @@ func (s *simRun) rest() {
 // heal makes all members well, ends all alerts and lifts the freeze.
 func (s *simRun) heal() {
 	s.thaw()
+	s.clearWay()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, x := range s.members() {

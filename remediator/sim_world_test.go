@@ -42,6 +42,7 @@ type simRun struct {
 	lives   int
 	frozen  time.Time // when the call that froze returned; zero: not frozen
 	thawsAt time.Time // zero: until lifted
+	people  simPeople
 	ledger  simLedger
 	broken  []string // violations
 	stats   simStats
@@ -89,7 +90,7 @@ func simAdd(to *map[string]int, from map[string]int) {
 func newSimRun(seed uint64, dir string, tell func(string)) *simRun {
 	s := &simRun{
 		seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), tell: tell, begun: time.Now(),
-		path: filepath.Join(dir, strconv.FormatUint(seed, 10)+".db"), ledger: newSimLedger(),
+		path: filepath.Join(dir, strconv.FormatUint(seed, 10)+".db"), ledger: newSimLedger(), people: newSimPeople(),
 	}
 	s.stats = simStats{Runs: 1, Points: map[string]int{}, Allowed: map[string]int{}}
 	s.apis = s.rng.IntN(2) == 0

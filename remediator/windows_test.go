@@ -252,6 +252,8 @@ func TestAPoolSaysWhatStandsInTheWay(t *testing.T) {
 	inHands(t, nil, func(w *world) {
 		w.window(tonight())
 		w.freezeScope("edge1", "shop", time.Time{})
+		w.freezeScope("edge2", "", time.Time{})
+		w.claim(s1, time.Time{})
 		roster, err := w.r.Members(w.t.Context(), "", "")
 		if err != nil || len(roster.Pools) != 1 || !roster.Pools[0].Frozen || !slices.Equal(roster.Pools[0].Maintenance, []string{"tonight"}) {
 			t.Errorf("got %+v, %v", roster.Pools, err)
@@ -260,13 +262,16 @@ func TestAPoolSaysWhatStandsInTheWay(t *testing.T) {
 		if err != nil || len(x.Members) != 1 || x.Members[0].Decision == nil {
 			t.Fatalf("got %+v, %v", x, err)
 		}
+		if j := x.Members[0]; len(j.Frozen) != 1 || j.Frozen[0].Pool != "shop" || len(j.Windows) != 1 || j.Claimed == nil || j.Claimed.Actor != "ann" {
+			t.Errorf("explain has %+v", j)
+		}
 		said := ""
 		for _, f := range x.Members[0].Decision.Findings {
 			if !f.OK {
 				said += f.Guard + ": " + f.Detail + "\n"
 			}
 		}
-		for _, want := range []string{"freeze: pool edge1/shop is frozen: a release (by ann)", "maintenance: in maintenance: tonight until"} {
+		for _, want := range []string{"freeze: pool edge1/shop is frozen: a release (by ann)", "maintenance: in maintenance: tonight until", "foreign: ann has claimed edge1/shop/s1: a new disk"} {
 			if !strings.Contains(said, want) {
 				t.Errorf("explain says %q; want %q", said, want)
 			}

@@ -3,7 +3,7 @@ package main
 const engine = "remediator"
 
 // edits are all, by where they are made.
-var edits = concat(engineEdits, ledgerEdits, limitEdits, wayEdits, wordEdits, journalEdits, replicaEdits, intakeEdits, deviceEdits, programEdits, peopleEdits, drillEdits)
+var edits = concat(engineEdits, ledgerEdits, limitEdits, wayEdits, wordEdits, journalEdits, replicaEdits, intakeEdits, deviceEdits, programEdits, peopleEdits, drillEdits, barrierEdits)
 
 func concat(all ...[]edit) (out []edit) {
 	for _, some := range all {
@@ -30,8 +30,8 @@ var engineEdits = []edit{
 	{ids: "I19", what: "a freeze between decision and order isn't seen", dir: engine, texts: neverCase(`stop.Reason != ""`)},
 	{ids: "I16", what: "a lead that ended between decision and order isn't noticed", dir: engine, texts: neverCase(`lead.Reason != ""`)},
 	{ids: "I17", what: "an order goes out long after its decision", dir: engine, texts: neverCase("age > freshest")},
-	{ids: "I19", what: "a freeze that can't be read is none", dir: engine, texts: one(`return "the freeze can't be read: " + err.Error()`, `return ""`)},
-	{ids: "I19", what: "without a journal it isn't frozen", dir: engine, texts: one("		return r.broken.Error()\n", "		return \"\"\n")},
+	{ids: "I19", what: "a freeze that can't be read is none", dir: engine, texts: one(`unread: "the freeze can't be read: " + err.Error()`, `unread: ""`)},
+	{ids: "I19", what: "without a journal it isn't frozen", dir: engine, texts: one("		return barriers{unread: r.broken.Error()}\n", "		return barriers{}\n")},
 	{ids: "I19", what: "an unreadable journal is an error at start and no freeze", dir: engine, texts: one("		return r.setAside(o, err)\n", "		return err\n")},
 
 	{ids: "I10", what: "an order without an answer has failed", dir: engine, texts: one("	k.verify(ctx, acts, sent)\n", `	if sent != nil {

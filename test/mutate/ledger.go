@@ -106,7 +106,7 @@ var wordEdits = []edit{
 	{ids: "I7", what: "nobody remembers who had a member given back", dir: engine, texts: one(`	if h.ReleaseBy == "" {`, "	if true {")},
 	{ids: "I6", what: "a candidate is closed while the source is blind", dir: engine, texts: one("	if !ended {\n		return\n	}\n	for m, c := range k.candidates {", "	if false && !ended {\n		return\n	}\n	for m, c := range k.candidates {")},
 	{ids: "I7", what: "it acts outside active hours", dir: engine, texts: one("		w.Closed = p.closed(w.Now)\n", "")},
-	{ids: "I7", what: "it acts in a maintenance window", dir: engine, texts: one("		w.Windows = k.set.cfg.in(w.Now, append([]edge.Member{m}, snap.Along[m]...)...)\n", "")},
+	{ids: "I7", what: "it acts in a maintenance window", dir: engine, texts: one("w.Windows, w.Made = k.set.cfg.in(w.Now, moved...), ", "w.Windows, w.Made = nil, ")},
 	{ids: "I23", what: "what passed without a step isn't told", dir: engine, texts: one("		if c.Would == DryRun {\n			took :=", "		if false {\n			took :=")},
 	{ids: "I23", what: "a step's world isn't recorded", dir: engine, texts: one("World: record(w, t.member), Row: row(w, t.member), Preimage", "Row: row(w, t.member), Preimage")},
 	{ids: "I23", what: "a refusal's world isn't recorded", dir: engine, texts: one("World: record(w, t.member), Row: row(w, t.member),\n	}\n	if k.keep(c, e) != nil {\n		return // a person spoke in between, as a rule: the next round judges again", "Row: row(w, t.member),\n	}\n	if k.keep(c, e) != nil {\n		return")},

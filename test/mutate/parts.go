@@ -7,7 +7,7 @@ var journalEdits = []edit{
 	{ids: "I11", what: "any phase may follow any other", dir: "remediator/journal", texts: one("	if err := from.check(to); err != nil {\n		return h, err", "	if err := from.check(to); err != nil && h.ID == \"\" {\n		return h, err")},
 	{ids: "I2", what: "a member without a name has a hold", dir: "remediator/journal", texts: never(`part == "" || strings.ContainsRune(part, 0)`)},
 	{ids: "I19", what: "a damaged value is read", dir: "remediator/journal", texts: one("sum != rec.Sum {", "sum != rec.Sum && sum == 0 {")},
-	{ids: "I19", what: "a freeze lasts beyond its end", dir: "remediator/journal", texts: one("func (f Freeze) Over(now time.Time) bool { return !f.Until.IsZero() && !now.Before(f.Until) }", "func (f Freeze) Over(now time.Time) bool { return false }")},
+	{ids: "I19", what: "a freeze lasts beyond its end", dir: "remediator/journal", texts: one("func (f Freeze) Over(now time.Time) bool { return over(f.Until, now) }", "func (f Freeze) Over(now time.Time) bool { return false }")},
 	{ids: "I19", what: "a journal in place of a damaged one isn't frozen", dir: "remediator/journal", texts: one("	err = j.SetFreeze(Freeze{Reason: reason, Actor: \"sluice\"})\n	if err == nil &&", "	_ = reason\n	if err == nil &&")},
 	{ids: "I23", what: "entries of a hold that is there are pruned", dir: "remediator/journal", texts: one(`e.Hold == "" || !open[e.Hold]`, `e.Hold == "" || open != nil`)},
 
@@ -32,7 +32,7 @@ var replicaEdits = []edit{
 	{ids: "I16", what: "the guards aren't told who leads", dir: engine, texts: one("	w.Standing = k.r.standing()\n", "")},
 	{ids: "I16", what: "a lease that is about to end is long enough", dir: engine, texts: one("Need: leaseNeed}", "Need: 0 * leaseNeed}")},
 	{ids: "I26", what: "what another replica heard wakes nobody", dir: engine, texts: one("		case <-hints:\n			poke(r.hint)\n", "		case <-hints:\n")},
-	{ids: "I19", what: "what another replica was told wakes nobody", dir: engine, texts: one("			for _, k := range r.keepers {\n				poke(k.wake)\n			}\n			r.mu.Unlock()\n", "			r.mu.Unlock()\n")},
+	{ids: "I19", what: "what another replica was told wakes nobody", dir: engine, texts: one("		case <-orders:\n			r.wakeKeepers()\n", "		case <-orders:\n")},
 	{ids: "I16", what: "a lease counts from when its renewal was answered", dir: "remediator/coordinate", texts: one("	t.renew(sent, min(e.ttl,", "	t.renew(time.Now().Add(0*time.Since(sent)), min(e.ttl,")},
 	{ids: "I16", what: "a replica leads on when its lease has run out", dir: "remediator/coordinate", texts: one("t == nil || t.left() <= 0 {", "t == nil {")},
 	{ids: "I16", what: "two replicas lead", dir: "remediator/coordinate", texts: one(`If(clientv3.Compare(clientv3.CreateRevision(e.key), "=", 0)).`, "If().")},
