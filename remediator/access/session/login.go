@@ -72,7 +72,8 @@ type page struct {
 	Provider           string // text of the link to it; empty: none
 	Link               string
 	NameIs, PasswordIs string // labels
-	Enter, Again       string
+	Enter              string
+	Again              string // text of the link to the console, for who is logged in
 }
 
 // Handler serves [Login] and [Logout]. It stands without the route prefix, and
@@ -203,7 +204,10 @@ func (s *Sessions) show(w http.ResponseWriter, r *http.Request, code int, proble
 	p := page{
 		Lang: string(l), Base: s.o.External, Home: s.o.External + Home, Title: title.in(l), Problem: problem,
 		Field: Field, Name: name, Next: next(s.o.External, wanted),
-		NameIs: nameLabel.in(l), PasswordIs: passwordLabel.in(l), Enter: enter.in(l), Again: again.in(l),
+		NameIs: nameLabel.in(l), PasswordIs: passwordLabel.in(l), Enter: enter.in(l),
+	}
+	if _, ok := s.Of(r); ok {
+		p.Again = again.in(l)
 	}
 	if s.o.Password != nil && s.usable() {
 		cookie := s.value(r, loginCookie)

@@ -205,7 +205,7 @@ func TestLogInAndOut(t *testing.T) {
 			}
 			b.get(t, Login).redirects(t, external+"/console/") // who is logged in needn't
 
-			b.do(t, http.MethodPost, Logout, url.Values{}).want(t, http.StatusForbidden, "too old")
+			b.do(t, http.MethodPost, Logout, url.Values{}).want(t, http.StatusForbidden, "too old", "Back to the console")
 			b.get(t, Logout).want(t, http.StatusMethodNotAllowed)
 			if who, _, _ := strings.Cut(b.get(t, "/console/").body, " "); who != "ann" {
 				t.Fatal("logged out without a token")
