@@ -26,6 +26,7 @@ import (
 	"github.com/sluice-project/sluice/remediator/claims"
 	"github.com/sluice-project/sluice/remediator/control"
 	"github.com/sluice-project/sluice/remediator/coordinate"
+	"github.com/sluice-project/sluice/remediator/events"
 	"github.com/sluice-project/sluice/remediator/guard"
 	"github.com/sluice-project/sluice/remediator/journal"
 	"github.com/sluice-project/sluice/remediator/webhook"
@@ -116,6 +117,8 @@ type Remediator struct {
 	hands     map[edge.Member]hand // what people did last through us
 	glances   map[string]*glance   // by device
 	drills    drilling
+
+	events *events.Hub
 }
 
 // New opens the journal. A journal that can't be read is no reason not to start:
@@ -143,6 +146,7 @@ func New(o Options) (*Remediator, error) {
 	if err := r.openJournal(o); err != nil {
 		return nil, err
 	}
+	r.events = events.New(r.heardOf(), listened{engine{r}})
 	set, err := r.build(o)
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
@@ -176,6 +180,7 @@ func (r *Remediator) openJournal(o Options) error {
 
 // Close closes the journal. Call it after Run has returned.
 func (r *Remediator) Close() error {
+	r.events.Close()
 	if r.journal == nil {
 		return nil
 	}
@@ -321,6 +326,7 @@ func (r *Remediator) prune(ctx context.Context, retention time.Duration) {
 func (r *Remediator) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/webhook", webhook.Handler(webhook.Options{Sink: r, Wants: r.wants, Observe: r.metrics.webhook}))
+	mux.Handle("/api/v1/events", r.events)
 	mux.Handle("/api/v1/", control.Handler(control.Options{Journal: r.Records(), Engine: engine{r}, Drills: drillAPI{r}}))
 	return mux
 }

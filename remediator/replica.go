@@ -27,6 +27,8 @@ const answersAgain = 200 * time.Millisecond
 // Run works until ctx ends; a step in hand is finished first. Of several replicas
 // the one that leads works, and the others wait.
 func (r *Remediator) Run(ctx context.Context) error {
+	// Before the web server waits for answers to end: those of listeners don't.
+	defer context.AfterFunc(ctx, r.events.End)()
 	if r.journal == nil {
 		level.Warn(r.logger).Log("msg", "no step will be taken", "reason", r.broken)
 		<-ctx.Done()

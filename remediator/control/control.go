@@ -113,11 +113,11 @@ func Handler(o Options) http.Handler {
 		mux.Handle(path, methods)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, nil, problem(http.StatusNotFound, "no such path: want devices, pools, members, holds, steps, candidates, approvals, drills, claimed, freeze or explain below /api/v1/"))
+		Reply(w, nil, problem(http.StatusNotFound, "no such path: want devices, pools, members, holds, steps, candidates, approvals, drills, claimed, freeze or explain below /api/v1/"))
 	})
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, nil, problem(http.StatusForbidden, "this request comes from another site's page"))
+		Reply(w, nil, problem(http.StatusForbidden, "this request comes from another site's page"))
 	}))
 	return guard.Handler(mux)
 }
@@ -170,7 +170,7 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		slices.Sort(allow)
 		w.Header().Set("Allow", strings.Join(allow, ", "))
-		reply(w, nil, problem(http.StatusMethodNotAllowed, "method %s: use %s", r.Method, strings.Join(allow, " or ")))
+		Reply(w, nil, problem(http.StatusMethodNotAllowed, "method %s: use %s", r.Method, strings.Join(allow, " or ")))
 		return
 	}
 	limit := int64(maxBody)
@@ -179,7 +179,7 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	data, err := serve(r)
-	reply(w, data, err)
+	Reply(w, data, err)
 }
 
 // A problemError is an answer that says what the caller did wrong, or what we
@@ -213,7 +213,8 @@ type envelope struct {
 	Error      string `json:"error,omitempty"`
 }
 
-func reply(w http.ResponseWriter, data any, err error) {
+// Reply answers with data, or with an error and the code that it is worth.
+func Reply(w http.ResponseWriter, data any, err error) {
 	e := envelope{Success: true, StatusCode: http.StatusOK, Data: data}
 	if err != nil {
 		e = envelope{StatusCode: http.StatusInternalServerError, Error: line(err)}

@@ -13,7 +13,7 @@ import (
 )
 
 // elsewhere are the documented paths below /api/v1/ that others answer.
-var elsewhere = []string{"/api/v1/haproxy/", "/api/v1/control/haproxy/", apidoc.Path}
+var elsewhere = []string{"/api/v1/haproxy/", "/api/v1/control/haproxy/", "/api/v1/events", apidoc.Path}
 
 // said are the answers whose data the engine makes; its tests hold them against
 // the document, and here it is a fake one.
