@@ -56,7 +56,7 @@ func TestExamplesInTheDocsAreGood(t *testing.T) {
 // writeSecrets makes the files that a section access reads.
 func writeSecrets(t *testing.T, dir, example string) {
 	t.Helper()
-	for i, name := range regexp.MustCompile(`\S+\.token\b`).FindAllString(example, -1) {
+	for i, name := range regexp.MustCompile(`\S+\.(token|secret)\b`).FindAllString(example, -1) {
 		write(t, dir, name, fmt.Sprintf("not-a-real-token-of-an-example-%d\n", i))
 	}
 	for _, name := range regexp.MustCompile(`\S+\.hash\b`).FindAllString(example, -1) {

@@ -106,6 +106,14 @@ var walls = []wall{
 		direct: true,
 	},
 	{
+		name: "a session knows neither users nor devices",
+		of:   "remediator/access/session", forbids: []string{"remediator/..."},
+	},
+	{
+		name: "a provider logs in, and gives no orders",
+		of:   "remediator/access/oidc", forbids: []string{"remediator", "remediator/access", "remediator/control/...", "remediator/journal", "remediator/guard"},
+	},
+	{
 		name: "test code stays out of the program",
 		of:   "cmd/...", forbids: []string{"test/...", "edge/haproxy/haproxytest", "edge/ptaf/ptaftest", "edge/ptafpro/ptafprotest", "testing"},
 	},

@@ -149,11 +149,13 @@ func (s *Sessions) login(w http.ResponseWriter, r *http.Request) {
 	var locked *LockedError
 	switch {
 	case errors.As(err, &locked):
+		s.failed(r, "locked")
 		if locked.For > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int((locked.For+time.Second-1)/time.Second)))
 		}
 		refuse(http.StatusTooManyRequests, lockedOut.in(l))
 	case errors.Is(err, ErrWrong):
+		s.failed(r, "wrong")
 		// Not 401: that would have to name a scheme, and a browser would show a form of
 		// its own. Source: RFC 9110, 15.5.2 and 15.5.4.
 		refuse(http.StatusForbidden, wrong.in(l))
@@ -164,6 +166,11 @@ func (s *Sessions) login(w http.ResponseWriter, r *http.Request) {
 		s.Start(w, r, who)
 		s.leave(w, r, next(s.o.External, r.PostForm.Get("next")))
 	}
+}
+
+// failed tells the log, but not the name: now and then somebody types a password there.
+func (s *Sessions) failed(r *http.Request, result string) {
+	level.Warn(s.o.Logger).Log("msg", "nobody logged in", "via", "password", "result", result, "remote", r.RemoteAddr)
 }
 
 func (s *Sessions) logout(w http.ResponseWriter, r *http.Request) {
