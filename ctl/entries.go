@@ -88,24 +88,29 @@ func (s *Session) FollowSteps(ctx context.Context, e Entries) error {
 	if err != nil {
 		return err
 	}
-	for {
+	for told := false; ; {
 		list, err := s.followed(ctx, v)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil // the way to end it
-		}
-		if err != nil {
+		case err != nil && final(err):
 			return err
+		case err != nil && !told: // it may come back, and then nothing was missed
+			s.say("%s: waiting for it", err)
 		}
+		told = err != nil
 		for _, one := range list {
 			if err := s.show(one, func(w io.Writer) error { return writeEntry(w, one) }); err != nil {
 				return err
 			}
 			newest = max(newest, one.Seq)
 		}
-		v.Del("limit")
-		v.Del("since")
-		v.Set("after", strconv.FormatUint(newest, 10))
-		v.Set("first", strconv.Itoa(followPage))
+		if err == nil {
+			v.Del("limit")
+			v.Del("since")
+			v.Set("after", strconv.FormatUint(newest, 10))
+			v.Set("first", strconv.Itoa(followPage))
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -156,7 +161,7 @@ func WriteEntries(w io.Writer, list []journal.Entry) error {
 func cells(e journal.Entry) []string {
 	member := ""
 	if e.Member != nil {
-		member = e.Member.String()
+		member = Name(*e.Member)
 	}
 	why := strings.Trim(e.Guard+": "+e.Reason, ": ")
 	detail := e.Detail

@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -122,5 +123,38 @@ func TestWeights(t *testing.T) {
 		if _, err := ParseWeight(in); err == nil {
 			t.Errorf("%q is taken", in)
 		}
+	}
+}
+
+// A remediator that is gone for a while is waited for, and what it did meanwhile is told.
+func TestFollowingOutlivesARestart(t *testing.T) {
+	asked := 0
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c := client(t, func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		switch after := r.FormValue("after"); {
+		case asked == 1: // which is the newest
+			answer(w, 200, `{"steps":[{"seq":4}]}`)
+		case asked == 2:
+			answer(w, 200, `{"steps":[{"seq":3,"event":"step","detail":"first"}]}`)
+		case asked < 6:
+			answer(w, 503, "null")
+		case after == "4":
+			answer(w, 200, `{"steps":[{"seq":5,"event":"step","detail":"second"}]}`)
+		case after == "5":
+			cancel()
+			answer(w, 200, `{"steps":[]}`)
+		default:
+			t.Errorf("asked for %s", r.URL)
+		}
+	})
+	var out, errs strings.Builder
+	s := &Session{Client: c, Out: &out, Err: &errs, Output: "table", every: time.Millisecond}
+	if err := s.FollowSteps(ctx, Entries{Event: "step"}); err != nil {
+		t.Error(err)
+	}
+	if strings.Count(errs.String(), "waiting for it\n") != 1 || !strings.Contains(out.String(), "first\n5  ") || strings.Count(out.String(), "\n") != 2 {
+		t.Errorf("%s%s", errs.String(), out.String())
 	}
 }

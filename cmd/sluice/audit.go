@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kingpin/v2"
 
+	"github.com/sluice-project/sluice/ctl"
 	"github.com/sluice-project/sluice/remediator/audit"
 )
 
@@ -35,7 +36,7 @@ func verifyAudit(std streams, paths []string) error {
 	}
 	sum, err := audit.Read(files, nil)
 	if errors.Is(err, audit.ErrBroken) {
-		fmt.Fprintln(std.err, printable(err.Error()))
+		fmt.Fprintln(std.err, ctl.Printable(err.Error()))
 		return errSaid
 	}
 	if err != nil {
@@ -48,7 +49,7 @@ func verifyAudit(std streams, paths []string) error {
 	if sum.Follows != "" {
 		line += fmt.Sprintf("; the lines before are not here, the last of them had %s", sum.Follows)
 	}
-	fmt.Fprintln(std.out, printable(line))
+	fmt.Fprintln(std.out, ctl.Printable(line))
 	return nil
 }
 
@@ -74,7 +75,7 @@ func listOurs(std streams, path, output string) error {
 		fmt.Fprintln(std.err, "the oldest lines are not here: what was taken out before and changed nothing since is not listed")
 	}
 	if err != nil {
-		return fmt.Errorf("the list ends before what is wrong: %s", printable(err.Error()))
+		return fmt.Errorf("the list ends before what is wrong: %s", ctl.Printable(err.Error()))
 	}
 	return nil
 }
@@ -113,7 +114,7 @@ func printOurs(w io.Writer, list []audit.Standing, output string) error {
 // cell is a text that can stand in a table: one that is empty would let the
 // columns run together.
 func cell(s string) string {
-	if s = printable(s); s == "" {
+	if s = ctl.Printable(s); s == "" {
 		return "-"
 	}
 	return s

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator"
@@ -119,15 +118,4 @@ func labelText(labels map[string]string) string {
 		parts = append(parts, fmt.Sprintf("%s=%q", name, labels[name]))
 	}
 	return "{" + strings.Join(parts, ", ") + "}"
-}
-
-// printable keeps what others wrote, in labels or answers, from steering the
-// terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return '?'
-		}
-		return r
-	}, s)
 }

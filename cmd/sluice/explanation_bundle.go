@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-project/sluice/ctl"
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/guard"
 	"github.com/sluice-project/sluice/remediator/journal"
@@ -19,7 +20,7 @@ import (
 type sheet struct{ strings.Builder }
 
 func (s *sheet) line(format string, args ...any) {
-	s.WriteString(strings.TrimRight(printable(fmt.Sprintf(format, args...)), " ") + "\n")
+	s.WriteString(strings.TrimRight(ctl.Printable(fmt.Sprintf(format, args...)), " ") + "\n")
 }
 
 // row is a line with a name before it, indented; without text there is none.

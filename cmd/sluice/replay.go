@@ -184,7 +184,7 @@ func printReplay(w io.Writer, all []remediator.Replayed, sum remediator.Totals, 
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString(printable(sum.String()) + "\n")
+	b.WriteString(ctl.Printable(sum.String()) + "\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
+
+	"github.com/sluice-project/sluice/ctl"
 )
 
 // logRequests writes one line per request: info when it succeeded, warn when it
@@ -77,10 +79,8 @@ type answer struct {
 	body []byte
 }
 
-const (
-	mostBody = 4 << 10 // of an error that is kept, to be logged
-	mostText = 400     // of it that is shown
-)
+// mostBody bounds how much of an error is kept, to be logged, in bytes.
+const mostBody = 4 << 10
 
 func (a *answer) WriteHeader(code int) {
 	if a.code == 0 && code >= http.StatusOK {
@@ -122,14 +122,5 @@ func (a *answer) text() string {
 	if err := json.Unmarshal(a.body, &envelope); err == nil && envelope.Error != "" {
 		said = envelope.Error
 	}
-	return brief(said)
-}
-
-// brief puts a text on one line that is not too long.
-func brief(s string) string {
-	line := []rune(strings.Join(strings.Fields(s), " "))
-	if len(line) > mostText {
-		return string(line[:mostText]) + "..."
-	}
-	return string(line)
+	return ctl.Line(said)
 }
