@@ -2,6 +2,7 @@ package remediator
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync/atomic"
@@ -13,6 +14,9 @@ import (
 // glanceAge is how old a look may be that is shown to people: however many ask,
 // a device is read once in that time.
 const glanceAge = time.Second
+
+// lateAge is how old the answer before may be for who doesn't wait for the next.
+const lateAge = 30 * time.Second
 
 const (
 	countedFor = time.Minute      // over how long a member's errors are told, when people looked before
@@ -26,6 +30,7 @@ type glance struct {
 	at   time.Time
 	seen glimpse
 	err  error
+	last atomic.Pointer[glimpse] // the last answer; nil when it is known to be over
 
 	past tally
 	told map[edge.Member]edge.Told // of the last look that succeeded
@@ -47,25 +52,52 @@ type errorShare struct {
 
 func newGlance() *glance { return &glance{turn: make(chan struct{}, 1)} }
 
+// look waits for an answer of the device, its own or somebody else's, as long as ctx
+// lasts: who goes away doesn't end the look, whose answer is for all who wait. Who
+// didn't wait for it gets the one before, if it isn't too old: its time tells.
 func (g *glance) look(ctx context.Context, d Device) (glimpse, error) {
+	late := func() (glimpse, error) {
+		if last := g.last.Load(); last != nil && time.Since(last.At) < lateAge {
+			return *last, nil
+		}
+		return glimpse{}, fmt.Errorf("no answer yet: %w", context.Cause(ctx))
+	}
 	select {
 	case g.turn <- struct{}{}:
-		defer func() { <-g.turn }()
 	case <-ctx.Done():
-		return glimpse{}, ctx.Err()
+		return late()
 	}
-	if !g.old.Swap(false) && time.Since(g.at) < glanceAge {
-		return g.seen, g.err
+	type answer struct {
+		seen glimpse
+		err  error
 	}
-	// Not the caller's end: the answer is for all who wait.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	found := make(chan answer, 1)
+	go func() { // ends with the look, which has a limit of its own
+		defer func() { <-g.turn }()
+		if g.old.Swap(false) || time.Since(g.at) >= glanceAge {
+			g.read(context.WithoutCancel(ctx), d)
+		}
+		found <- answer{g.seen, g.err}
+	}()
+	select {
+	case a := <-found:
+		return a.seen, a.err
+	case <-ctx.Done():
+		return late()
+	}
+}
+
+// read looks at the device. The caller has the turn.
+func (g *glance) read(ctx context.Context, d Device) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	snap, err := d.Look(ctx)
 	if g.seen, g.err = (glimpse{pools: g.seen.pools}), err; err == nil {
 		g.seen = g.take(snap)
+		last := g.seen
+		g.last.Store(&last)
 	}
 	g.at = time.Now()
-	return g.seen, g.err
 }
 
 // ages has the device read again by who looks next.
@@ -74,6 +106,7 @@ func (r *Remediator) ages(device string) {
 	defer r.mu.Unlock()
 	if g := r.glances[device]; g != nil {
 		g.old.Store(true)
+		g.last.Store(nil)
 	}
 }
 

@@ -1,6 +1,8 @@
 package remediator
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -129,5 +131,44 @@ func TestADeviceThatHangsDelaysMembersByOneLook(t *testing.T) {
 		if took := time.Since(began); took > lookTimeout {
 			t.Errorf("it took %s", took)
 		}
+	})
+}
+
+func TestWhoDoesNotWaitForADeviceThatHangsSeesTheOthers(t *testing.T) {
+	inHands(t, nil, func(w *world) {
+		w.again(func(o *Options) { o.Devices["edge2"] = renamed{newDevice(member("s1")), "edge2"} }, nil)
+		w.device.change(func() { w.device.hang = time.Hour })
+		look := func() (Roster, time.Duration) {
+			began := time.Now()
+			ctx, cancel := context.WithTimeoutCause(w.t.Context(), time.Second, errors.New("asked 1s ago"))
+			defer cancel()
+			got, err := w.r.Members(ctx, "", "")
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			return got, time.Since(began)
+		}
+		for range 3 { // the first begins the look, the others find it under way
+			got, took := look()
+			if len(got.Devices) != 2 || got.Devices[0].Error != "no answer yet: asked 1s ago" || len(got.Members) != 1 || took != time.Second {
+				t.Errorf("got %+v after %s", got, took)
+			}
+		}
+		w.wait(lookTimeout)
+		w.device.change(func() { w.device.hang = 0 })
+		if got, _ := look(); got.Devices[0].Error != "" || len(got.Members) != 4 {
+			t.Errorf("well again: %+v", got)
+		}
+		at := time.Now()
+		w.device.change(func() { w.device.hang = time.Hour })
+		w.wait(5 * time.Second)
+		if got, _ := look(); got.Devices[0].Error != "" || !got.Devices[0].At.Equal(at) || len(got.Members) != 4 {
+			t.Errorf("late: %+v", got)
+		}
+		w.wait(lateAge)
+		if got, _ := look(); got.Devices[0].Error == "" {
+			t.Errorf("long late: %+v", got)
+		}
+		w.wait(lookTimeout)
 	})
 }

@@ -61,7 +61,7 @@ func (c *console) writeMember(w http.ResponseWriter, r *http.Request, p *page, c
 	if c.forbidden(w, r, p, access.View, m.In()) {
 		return
 	}
-	roster, err := c.Engine.Members(r.Context(), "", m.Pool)
+	roster, err := c.members(r, m.Pool)
 	if err != nil {
 		c.fail(w, p, http.StatusServiceUnavailable, err)
 		return

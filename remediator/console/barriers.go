@@ -88,7 +88,7 @@ func (c *console) scopes(r *http.Request) (out []scope) {
 		}
 	}
 	add(edge.Pool{})
-	roster, err := c.Engine.Members(r.Context(), "", "")
+	roster, err := c.members(r, "")
 	if err != nil {
 		return out // everything can be stopped all the same
 	}

@@ -2,7 +2,9 @@ package console
 
 import (
 	"io/fs"
+	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +53,34 @@ func TestEveryTextOfThePagesIsThere(t *testing.T) {
 	for _, s := range shows {
 		if _, known := texts["show_"+s]; !known {
 			t.Errorf("nothing says what %s shows", s)
+		}
+	}
+}
+
+func TestNoTextStandsForNothing(t *testing.T) {
+	var all strings.Builder
+	for _, where := range []fs.FS{pages, os.DirFS(".")} {
+		for _, pattern := range []string{"pages/*.html", "*.go"} {
+			files, err := fs.Glob(where, pattern)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range files {
+				b, err := fs.ReadFile(where, name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if name != "texts.go" && !strings.HasSuffix(name, "_test.go") {
+					all.Write(b)
+				}
+			}
+		}
+	}
+	for key := range texts {
+		made, _, _ := strings.Cut(key, "_") // by the page, from a word
+		prefixed := slices.Contains([]string{"kind", "means", "show", "await", "done", "outcome", "forbidden", "set", "check", "theme"}, made)
+		if !prefixed && !strings.Contains(all.String(), `"`+key+`"`) {
+			t.Errorf("%s is never said", key)
 		}
 	}
 }

@@ -2,6 +2,8 @@ package console
 
 import (
 	"cmp"
+	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -351,16 +353,32 @@ type tablePage struct {
 	Filter   filter
 	Shows    []string
 	Sick     []remediator.Sighted // devices that can't be read
+	Late     []remediator.Sighted // devices whose answers are awaited, and whose last ones are shown
 	ReadOnly []remediator.Sighted
 	Devices  int
 	Next     string // of a service's page: the name of the last member here
 	Own      string // a service's own page: its name
 }
 
+// lateAfter is how old a device's answer is when its age is told.
+const lateAfter = 5 * time.Second
+
+// patience is how long a page waits for devices: one that hangs is told of, and
+// the others are shown.
+const patience = 2 * time.Second
+
+var errImpatient = fmt.Errorf("asked %s ago", patience)
+
+func (c *console) members(r *http.Request, pool string) (remediator.Roster, error) {
+	ctx, cancel := context.WithTimeoutCause(r.Context(), patience, errImpatient)
+	defer cancel()
+	return c.Engine.Members(ctx, "", pool)
+}
+
 // look reads all devices and puts what they say in order.
 func (c *console) look(p *page, r *http.Request) (tablePage, []service, error) {
 	t := tablePage{Filter: filterOf(r), Shows: shows}
-	roster, err := c.Engine.Members(r.Context(), "", r.URL.Query().Get("pool"))
+	roster, err := c.members(r, r.URL.Query().Get("pool"))
 	if err != nil {
 		return t, nil, err
 	}
@@ -372,6 +390,8 @@ func (c *console) look(p *page, r *http.Request) (tablePage, []service, error) {
 		switch {
 		case d.Error != "":
 			t.Sick = append(t.Sick, d)
+		case !d.At.IsZero() && p.Now.Sub(d.At) > lateAfter:
+			t.Late = append(t.Late, d)
 		case d.ReadOnly != "":
 			t.ReadOnly = append(t.ReadOnly, d)
 		}

@@ -29,7 +29,6 @@ var texts = map[string]text{
 	"live_poll":     {"refreshed every few seconds", "обновляется раз в несколько секунд"},
 	"live_lost":     {"no connection: what you see is old", "нет связи: данные устарели"},
 	"live_off":      {"as of", "по состоянию на"},
-	"reload":        {"Refresh", "Обновить"},
 	"frozen":        {"Frozen", "Заморожено"},
 	"frozen_text":   {"No automatic step is taken; people's steps are.", "Автоматика ничего не делает; действия людей выполняются."},
 	"by":            {"by", "—"},
@@ -63,7 +62,6 @@ var texts = map[string]text{
 	"clear":       {"Show all again", "Снова показать все"},
 
 	"col_member":   {"Member", "Сервер"},
-	"col_node":     {"Node", "Узел"},
 	"col_state":    {"State", "Состояние"},
 	"col_age":      {"For", "Уже"},
 	"col_who":      {"Set by, and why", "Кто и почему"},
@@ -169,9 +167,6 @@ var texts = map[string]text{
 	"answered_no":   {"rejected by %s, not judged yet", "отклонил %s, ещё не проверено"},
 	"wanted":        {"Wanted because", "Нужно, потому что"},
 	"marks":         {"The device's word", "Слово устройства"},
-	"serving":       {"Serving", "Обслуживает"},
-	"yes":           {"yes", "да"},
-	"no":            {"no", "нет"},
 	"check":         {"The device's check", "Проверка устройства"},
 	"check_yes":     {"passes", "проходит"},
 	"check_no":      {"fails", "не проходит"},
@@ -255,5 +250,7 @@ var texts = map[string]text{
 	"done_end":          {"The window is over.", "Окно закончено."},
 	"bad_name":          {"name: one line of printable text, at most %d characters", "название: одна строка печатного текста, не больше %d знаков"},
 	"bad_window_for":    {"how long: want 30m, 2h or 1d", "сколько: 30m, 2h или 1d"},
+	"late":              {"Answers late", "Отвечает медленно"},
+	"late_text":         {"its last answer is shown, of", "показан последний ответ, ему уже"},
 	"await_claimed":     {"it is handed over to the person who claimed it", "он передаётся тому, кто его занял"},
 }
