@@ -60,6 +60,9 @@ func remediatorPage(status func() remediator.Status, external string, logger log
 			Base: external, Version: cmp.Or(version.Version, "unknown"), At: now.UTC().Format(time.RFC3339),
 			Mode: st.Mode, Frozen: st.Frozen, Brake: st.Brake, Standby: st.Standby, Claims: st.Claims, Sources: st.Sources,
 		}
+		if p.Brake != "" && !who.May(access.View, edge.Pool{}) {
+			p.Brake = "too many members fell sick" // it names pools
+		}
 		if st.Frozen != "" {
 			p.FrozenFor = st.FrozenFor.Round(time.Second).String()
 		}

@@ -63,9 +63,17 @@ func (c *console) page(r *http.Request, nav string) *page {
 	c.identify(p, r)
 	p.Title = p.T(cmp.Or(nav, "console"))
 	st := c.Engine.Status()
-	p.Mode, p.Brake, p.Standby, p.Holds = st.Mode, st.Brake, st.Standby, len(st.Holds)
+	p.Mode, p.Brake, p.Standby = st.Mode, st.Brake, st.Standby
+	if p.Brake != "" && !c.sees(r, edge.Pool{}) {
+		p.Brake = "too many members fell sick" // it names pools
+	}
+	for _, h := range st.Holds {
+		if c.sees(r, h.Member.In()) {
+			p.Holds++
+		}
+	}
 	for _, h := range st.Candidates {
-		if h.Phase == journal.AwaitingApproval {
+		if h.Phase == journal.AwaitingApproval && c.sees(r, h.Member.In()) {
 			p.Approvals++
 		}
 	}

@@ -75,6 +75,9 @@ func (c *console) writeWindows(w http.ResponseWriter, r *http.Request, p *page, 
 		b.Scopes = c.scopes(r)
 	}
 	for _, one := range all {
+		if !one.SeenBy(access.From(r.Context())) {
+			continue
+		}
 		b.List = append(b.List, window{one, one.Source == control.FromAPI && c.may(r, access.Freeze, one.Members.Scope())})
 	}
 	slices.SortStableFunc(b.List, func(a, b window) int { // those in force first

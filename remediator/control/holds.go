@@ -139,6 +139,15 @@ func (o Options) explain(r *http.Request) (any, error) {
 	if err := may(r, access.View, edge.Pool{Device: in.Labels[edge.LabelDevice], Name: in.Labels[edge.LabelPool]}); err != nil {
 		return nil, err
 	}
+	// The configuration's claims may read other labels, an address, say, and find
+	// members of any pool by them.
+	for name := range in.Labels {
+		if !slices.Contains([]string{edge.LabelRemediation, edge.LabelDevice, edge.LabelPool, edge.LabelMember}, name) {
+			if err := may(r, access.View, edge.Pool{}); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return o.Engine.Explain(r.Context(), in.Labels)
 }
 

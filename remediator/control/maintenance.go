@@ -3,6 +3,7 @@ package control
 import (
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -73,6 +74,17 @@ type Window struct {
 	Problem string    `json:"problem,omitempty"` // why it can't be read, and so is in force for everything
 }
 
+// SeenBy says whether somebody may see the window: one of everything, or of a device
+// or pool of theirs. Another may name what they may not see, for names in it are
+// expressions.
+func (w Window) SeenBy(i access.Identity) bool {
+	s := w.Members
+	if s == (Selector{}) || s.Scope() == (edge.Pool{Device: s.Device}) && s.Pool == "" && s.Member == "" && i.MayOnDevice(access.View, s.Device) {
+		return i.MaySomewhere(access.View)
+	}
+	return i.May(access.View, s.Scope())
+}
+
 // windows answers GET /api/v1/maintenance.
 func (o Options) windows(r *http.Request) (any, error) {
 	if err := permitSomewhere(r, access.View); err != nil {
@@ -82,6 +94,8 @@ func (o Options) windows(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	who := access.From(r.Context())
+	all = slices.DeleteFunc(slices.Clone(all), func(w Window) bool { return !w.SeenBy(who) })
 	return map[string]any{"windows": append([]Window{}, all...), "count": len(all)}, nil
 }
 

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sluice-project/sluice/test/openapi"
+)
+
+const (
+	rootToken = "not-a-real-token-of-root-000"
+	teamToken = "not-a-real-token-of-the-team"
+)
+
+// hidden is what tells of the pool that the team may not see, whoever says it.
+var hidden = regexp.MustCompile(`"api"|/api/a\d|edge1/api|\ba[12]\b|192\.0\.2\.2[01]|secret|>api<`)
+
+// Whatever a limited role asks for, by any documented path and on any page: nothing
+// of another pool comes out, and nothing there is changed.
+func TestALimitedRoleNeverSeesAnotherPool(t *testing.T) {
+	dir := t.TempDir()
+	b := startLogIn(t, fmt.Sprintf(`access:
+  tokens:
+    - {name: root, roles: [admin], token_file: %s}
+    - {name: team, roles: [shop-team], token_file: %s}
+  roles:
+    - {name: shop-team, like: admin, pools: [myapp]}
+`, write(t, dir, "root", rootToken), write(t, dir, "team", teamToken)))
+	s := b.surfer(t)
+	as := func(token, method, path, body string) (int, string) {
+		t.Helper()
+		var sent any
+		if body != "" {
+			sent = body
+		}
+		resp, text := s.send(method, path, sent, "Authorization", "Bearer "+token)
+		return resp.StatusCode, text
+	}
+	for _, order := range []struct{ path, body string }{
+		{"/api/v1/members/edge1/myapp/web01/drain", `{"reason":"the team's own"}`},
+		{"/api/v1/members/edge1/api/a1/drain", `{"reason":"secret"}`},
+		{"/api/v1/members/edge1/api/a2/claim", `{"reason":"secret"}`},
+		{"/api/v1/freeze", `{"device":"edge1","pool":"api","reason":"secret"}`},
+		{"/api/v1/maintenance", `{"name":"secret","members":{"device":"edge1","pool":"api"},"from":"2026-01-01T00:00:00Z","to":"2126-01-01T00:00:00Z","reason":"secret"}`},
+		{"/api/v1/maintenance", `{"name":"secret-2","members":{"device":"edge1","pool":"api|none"},"from":"2026-01-01T00:00:00Z","to":"2126-01-01T00:00:00Z"}`},
+		{"/api/v1/maintenance", `{"name":"of-all","members":{},"from":"2026-01-01T00:00:00Z","to":"2126-01-01T00:00:00Z"}`},
+		{"/api/v1/maintenance", `{"name":"of-edge1","members":{"device":"edge1"},"from":"2026-01-01T00:00:00Z","to":"2126-01-01T00:00:00Z"}`},
+	} {
+		if code, text := as(rootToken, "POST", order.path, order.body); code != http.StatusOK {
+			t.Fatalf("POST %s: %d %s", order.path, code, text)
+		}
+	}
+	_, before := as(rootToken, "GET", "/api/v1/steps", "")
+	if !hidden.MatchString(before) {
+		t.Fatalf("nothing hidden stands in the steps: %s", before)
+	}
+
+	names := strings.NewReplacer("{device}", "edge1", "{instance}", "edge1", "{pool}", "api", "{backend}", "api", "{member}", "a1", "{server}", "a1", "{name}", "secret", "{id}", "1")
+	paths := []string{"/", "/console/", "/console/holds", "/console/refusals", "/console/approvals", "/console/freeze", "/console/maintenance", "/console/service", "/console/service?name=api", "/console/member"}
+	for op := range openapi.Operations("/api", "/metrics", "/config", "/-/reload", "/webhook") {
+		method, path, _ := strings.Cut(op, " ")
+		if path == "/api/v1/openapi.json" || path == "/api/v1/events" {
+			continue // what is the same for all; what doesn't end
+		}
+		if method == http.MethodGet {
+			paths = append(paths, names.Replace(path))
+			continue
+		}
+		for _, body := range bodies(op) {
+			if code, text := as(teamToken, method, names.Replace(path), body); code == http.StatusOK {
+				t.Errorf("%s %s: %d %s", method, names.Replace(path), code, text)
+			}
+		}
+	}
+	for _, path := range slices.Clone(paths) {
+		paths = append(paths, path+"?device=edge1&pool=api", path+"?device=edge1&pool=api&member=a1")
+	}
+	for _, path := range []string{"/console/member", "/console/holds", "/console/approvals", "/console/freeze", "/console/claim"} {
+		form := url.Values{"device": {"edge1"}, "pool": {"api"}, "member": {"a1"}, "action": {"maint"}, "to": {"maint"}, "reason": {"mine"}, "yes": {"1"}, "approve": {"yes"}}
+		if resp, text := s.send("POST", path, form, "Authorization", "Bearer "+teamToken); resp.StatusCode == http.StatusOK {
+			t.Errorf("POST %s: %d %s", path, resp.StatusCode, text)
+		}
+	}
+	seen := 0
+	for _, path := range paths {
+		code, text := as(teamToken, "GET", path, "")
+		if code == http.StatusOK {
+			seen++
+		}
+		// What the caller sent may be said to them again, and the API has a name, too.
+		for _, own := range []string{names.Replace("{device}/{pool}/{member}"), "on edge1/api", "pool=api", "member=a1", "/api/v1", `"source":"api"`} {
+			text = strings.ReplaceAll(text, own, "")
+		}
+		if found := hidden.FindString(text); found != "" && (code == http.StatusOK || found == "secret") {
+			t.Errorf("GET %s: %d, it tells of %s: %s", path, code, found, text)
+		}
+	}
+	if seen < 10 {
+		t.Errorf("only %d of %d paths were answered: does the test still see anything?", seen, len(paths))
+	}
+	if _, after := as(rootToken, "GET", "/api/v1/steps", ""); lastSeq(t, after) != lastSeq(t, before) {
+		t.Errorf("something was done: %s", after)
+	}
+	for path, want := range map[string]string{"/api/v1/steps": "web01", "/api/v1/members": "web02", "/console/": "web01", "/api/v1/whoami": "shop-team", "/api/v1/maintenance": `"of-all"`, "/console/maintenance": "of-edge1"} {
+		if code, text := as(teamToken, "GET", path, ""); code != http.StatusOK || !strings.Contains(text, want) {
+			t.Errorf("the team doesn't see its own: GET %s: %d %s", path, code, text)
+		}
+	}
+}
+
+// bodies are an order that would be obeyed from somebody else, and one that is empty.
+func bodies(op string) []string {
+	switch {
+	case strings.HasSuffix(op, "/action"):
+		return []string{`{"action":"maint"}`}
+	case strings.HasSuffix(op, "/weight"):
+		return []string{`{"weight":2,"reason":"mine"}`}
+	case strings.HasSuffix(op, "/freeze"):
+		return []string{`{"device":"edge1","pool":"api","reason":"mine"}`, `{"reason":"mine"}`, `{"device":"edge1","reason":"mine"}`, ""}
+	case strings.HasSuffix(op, "/maintenance"):
+		return []string{`{"name":"mine","members":{"device":"edge1","pool":"api"},"from":"2026-01-01T00:00:00Z","to":"2126-01-01T00:00:00Z","reason":"mine"}`}
+	case strings.HasSuffix(op, "/explain"):
+		return []string{`{"labels":{"device":"edge1","pool":"api","member":"a1","remediation":"drain"}}`, `{"labels":{"device":"edge1","pool":"myapp","instance":"192.0.2.20:80"}}`}
+	case strings.HasSuffix(op, "/drills"):
+		return []string{`{"device":"edge1","pool":"api","member":"a1"}`}
+	case strings.Contains(op, "/approvals/"):
+		return []string{`{"approve":true}`}
+	case strings.HasSuffix(op, "/restore"):
+		return []string{`{"object":"{}","reason":"mine"}`}
+	}
+	return []string{`{"reason":"mine"}`, ""}
+}
+
+func lastSeq(t *testing.T, steps string) uint64 {
+	t.Helper()
+	var a struct {
+		Data struct {
+			Steps []struct {
+				Seq uint64 `json:"seq"`
+			} `json:"steps"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal([]byte(steps), &a); err != nil || len(a.Data.Steps) == 0 {
+		t.Fatalf("%v in %s", err, filepath.Base(steps))
+	}
+	return a.Data.Steps[len(a.Data.Steps)-1].Seq
+}
