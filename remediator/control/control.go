@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"slices"
@@ -245,6 +246,9 @@ func read(r *http.Request, to any) error {
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
 		return problem(http.StatusBadRequest, "content encoding %.20q: send the body plain", e)
 	}
+	if t := r.Header.Get("Content-Type"); !isJSON(t) {
+		return problem(http.StatusUnsupportedMediaType, "content type %.60q: send JSON with the header Content-Type: application/json", t)
+	}
 	dec := json.NewDecoder(r.Body)
 	dec.DisallowUnknownFields()
 	err := dec.Decode(to)
@@ -266,6 +270,17 @@ func read(r *http.Request, to any) error {
 		return problem(http.StatusBadRequest, "body: %s", strings.TrimPrefix(line(err), "json: "))
 	}
 	return nil
+}
+
+// isJSON says whether a body may be JSON by its type. None at all is taken, and what
+// "curl -d" says of a body unasked: a page of another site, which could send a form,
+// is turned away before this.
+func isJSON(contentType string) bool {
+	if contentType == "" {
+		return true
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (media == "application/json" || media == "application/x-www-form-urlencoded")
 }
 
 // unavailable says that the journal couldn't be read or written.

@@ -98,7 +98,7 @@ func TestEachGuardIsOnThePages(t *testing.T) {
 // Each text of the HAProxy REST API is read from its source, so that none is
 // forgotten here.
 func TestEachTextOfTheHAProxyAPIIsOnThePages(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(docs, "../remediator/haproxyapi/texts.go"), nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(filepath.Dir(docs), "remediator", "haproxyapi", "texts.go"), nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
