@@ -43,6 +43,7 @@ func addCtl(app *kingpin.Application) map[string]func(streams) error {
 	c.addClaims()
 	c.addMaintenance()
 	c.addDrill()
+	c.addTop()
 	return c.commands
 }
 
