@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sluice-project/sluice/remediator/access"
 	"github.com/sluice-project/sluice/test/openapi"
 )
 
@@ -151,4 +154,77 @@ func lastSeq(t *testing.T, steps string) uint64 {
 		t.Fatalf("%v in %s", err, filepath.Base(steps))
 	}
 	return a.Data.Steps[len(a.Data.Steps)-1].Seq
+}
+
+// What exporter-toolkit checked is a name to the gate, with the roles that the
+// section gives it.
+func TestWhomTheWebConfigurationKnowsHasTheRolesOfTheSection(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := certificate(t, dir) // of localhost
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(pair.Leaf)
+	section := &access.Config{
+		Users:  []access.User{{Name: "localhost", Roles: []string{access.Viewer}}, {Name: "alice", Roles: []string{access.Operator}}},
+		Tokens: []access.Token{{Name: "script", Roles: []string{access.Admin}, TokenFile: write(t, dir, "token", rootToken)}},
+	}
+	whole := "tls_server_config:\n  cert_file: " + cert + "\n  key_file: " + key + "\n  client_ca_file: " + cert + "\n  client_auth_type: "
+	users := "basic_auth_users:\n  alice: " + passwordHash(t, loginPassword) + "\n  bob: " + passwordHash(t, loginPassword) + "\n"
+	for _, c := range []struct {
+		name, web string
+		section   *access.Config
+		client    *tls.Config
+		change    func(*http.Request)
+		code      int
+		want      string
+	}{
+		{"a certificate", whole + "RequireAndVerifyClientCert\n", section, &tls.Config{Certificates: []tls.Certificate{pair}}, nil, 200, "localhost certificate [viewer]"},
+		{"a certificate if there is one", whole + "VerifyClientCertIfGiven\n", section, &tls.Config{Certificates: []tls.Certificate{pair}}, nil, 200, "localhost certificate [viewer]"},
+		{"none", whole + "VerifyClientCertIfGiven\n", section, &tls.Config{}, nil, 401, ""},
+		{"none, and a token", whole + "VerifyClientCertIfGiven\n", section, &tls.Config{}, bearing(rootToken), 200, "script token [admin]"},
+		{"one that nobody checks", whole + "RequestClientCert\n", section, &tls.Config{Certificates: []tls.Certificate{pair}}, nil, 401, ""},
+		{"a certificate and a token", whole + "RequireAndVerifyClientCert\n", section, &tls.Config{Certificates: []tls.Certificate{pair}}, bearing(rootToken), 200, "script token [admin]"},
+		{"a certificate without a section", whole + "RequireAndVerifyClientCert\n", nil, &tls.Config{Certificates: []tls.Certificate{pair}}, nil, 200, "localhost certificate [admin]"},
+		{"a user", users, section, nil, func(r *http.Request) { r.SetBasicAuth("alice", loginPassword) }, 200, "alice web [operator]"},
+		{"a user of whom the section doesn't know", users, section, nil, func(r *http.Request) { r.SetBasicAuth("bob", loginPassword) }, 200, "bob web []"},
+		{"a wrong password", users, section, nil, func(r *http.Request) { r.SetBasicAuth("alice", "wrong") }, 401, ""},
+		{"a user without a section", users, nil, nil, func(r *http.Request) { r.SetBasicAuth("bob", loginPassword) }, 200, "bob web [admin]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			file := write(t, t.TempDir(), "web.yml", c.web)
+			asks, err := authenticates(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			gate, err := newGate(c.section, routes{webConfig: file, web: asks}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			address, _ := serveTest(t, file, gate.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				i := access.From(r.Context())
+				fmt.Fprint(w, i.Name, " ", i.Via, " ", i.Roles)
+			})))
+			client, url := http.DefaultClient, "http://"+address
+			if c.client != nil {
+				c.client.RootCAs = roots
+				transport := &http.Transport{TLSClientConfig: c.client}
+				t.Cleanup(transport.CloseIdleConnections)
+				client, url = &http.Client{Transport: transport}, "https://"+address
+			}
+			req := request(t, "GET", url)
+			if c.change != nil {
+				c.change(req)
+			}
+			if code, body := get(t, req, client); code != c.code || c.want != "" && body != c.want {
+				t.Errorf("%d %s, want %d %s", code, body, c.code, c.want)
+			}
+		})
+	}
+}
+
+func bearing(token string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }
 }

@@ -114,6 +114,10 @@ var walls = []wall{
 		of:   "remediator/access/oidc", forbids: []string{"remediator", "remediator/access", "remediator/control/...", "remediator/journal", "remediator/guard"},
 	},
 	{
+		name: "who may what is asked by all and asks nobody",
+		of:   "remediator/access/...", forbids: []string{"remediator", "remediator/journal", "remediator/control", "remediator/console", "remediator/haproxyapi", "remediator/guard"},
+	},
+	{
 		name: "test code stays out of the program",
 		of:   "cmd/...", forbids: []string{"test/...", "edge/haproxy/haproxytest", "edge/ptaf/ptaftest", "edge/ptafpro/ptafprotest", "testing"},
 	},
