@@ -61,6 +61,11 @@ func (c *console) writeMember(w http.ResponseWriter, r *http.Request, p *page, c
 	if c.forbidden(w, r, p, access.View, m.In()) {
 		return
 	}
+	if m.Device == "" || m.Pool == "" || m.Name == "" { // which would be any, to the journal
+		p.Title, p.Problem = p.T("no_page"), p.T("no_page_text")
+		c.write(w, p, http.StatusNotFound, "problem")
+		return
+	}
 	roster, err := c.members(r, m.Pool)
 	if err != nil {
 		c.fail(w, p, http.StatusServiceUnavailable, err)

@@ -15,9 +15,12 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"html/template"
 	"io/fs"
+	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,6 +93,7 @@ func Handler(o Options) http.Handler {
 	c.readAssets()
 	c.readPages()
 	mux := http.NewServeMux()
+	allowed := map[string][]string{} // by path
 	for pattern, h := range map[string]http.HandlerFunc{
 		"GET /console/{$}":            c.overview,
 		"GET /console/service":        c.service,
@@ -108,12 +112,24 @@ func Handler(o Options) http.Handler {
 		"POST /console/preferences":   c.preferences,
 		"GET /console/assets/{asset}": c.asset,
 	} {
+		method, path, _ := strings.Cut(pattern, " ")
+		if method == http.MethodPost {
+			h = c.form(h)
+		}
 		mux.HandleFunc(pattern, h)
+		path = strings.TrimSuffix(path, "{$}")
+		allowed[path] = append(allowed[path], method)
 	}
 	mux.HandleFunc("/console/", func(w http.ResponseWriter, r *http.Request) {
 		p := c.page(r, "")
 		p.Title, p.Problem = p.T("no_page"), p.T("no_page_text")
-		c.write(w, p, http.StatusNotFound, "problem")
+		code := http.StatusNotFound
+		if methods := allowed[r.URL.Path]; methods != nil {
+			slices.Sort(methods)
+			w.Header().Set("Allow", strings.Join(methods, ", "))
+			p.Problem, code = p.T("bad_method", cut(r.Method, 20), strings.Join(methods, ", ")), http.StatusMethodNotAllowed
+		}
+		c.write(w, p, code, "problem")
 	})
 	guard := http.NewCrossOriginProtection()
 	return guard.Handler(headers(mux))
@@ -138,6 +154,31 @@ func headers(next http.Handler) http.Handler {
 
 // maxForm bounds what a form sends, in bytes.
 const maxForm = 64 << 10
+
+// form lets in what a form of ours can have sent.
+func (c *console) form(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		code := 0
+		switch tooBig := (*http.MaxBytesError)(nil); {
+		case err != nil || kind != "application/x-www-form-urlencoded":
+			code = http.StatusUnsupportedMediaType
+		default:
+			if err = r.ParseForm(); errors.As(err, &tooBig) {
+				code = http.StatusRequestEntityTooLarge
+			} else if err != nil {
+				code = http.StatusBadRequest
+			}
+		}
+		if code == 0 {
+			next(w, r)
+			return
+		}
+		p := c.page(r, "")
+		p.Problem = p.T("bad_form")
+		c.write(w, p, code, "problem")
+	}
+}
 
 // An asset is a file of ours that pages refer to.
 type asset struct {

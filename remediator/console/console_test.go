@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -363,6 +364,76 @@ func TestOthersPagesChangeNothing(t *testing.T) { // I22
 	if len(w.Orders) > 0 || len(w.Asked) > 0 || w.Frozen != nil || len(w.Claimed) > 1 || len(w.Maintenance) != 2 {
 		t.Error("something was done")
 	}
+}
+
+func TestBadInputIsAnsweredClearly(t *testing.T) {
+	w := scene.Night()
+	d := open(t, w)
+	const form = "application/x-www-form-urlencoded"
+	for _, c := range []struct {
+		name, method, path, kind, body string
+		code                           int
+	}{
+		{"a method that isn't served", "DELETE", "/console/member", "", "", http.StatusMethodNotAllowed},
+		{"a form for a page that has none", "POST", "/console/", form, "do=drain", http.StatusMethodNotAllowed},
+		{"another method for all", "PUT", "/console/freeze", form, "do=thaw", http.StatusMethodNotAllowed},
+		{"JSON", "POST", "/console/member", "application/json", `{"do":"drain"}`, http.StatusUnsupportedMediaType},
+		{"no type", "POST", "/console/member", "", "do=drain", http.StatusUnsupportedMediaType},
+		{"two megabytes", "POST", "/console/member", form, "do=drain&reason=" + strings.Repeat("x", 2<<20), http.StatusRequestEntityTooLarge},
+		{"what can't be decoded", "POST", "/console/member", form, "do=%zz", http.StatusBadRequest},
+		{"many fields", "POST", "/console/member", form, strings.Repeat("override=load&", 4000), http.StatusBadRequest},
+		{"another folder", "GET", "/console/%2e%2e/x", "", "", http.StatusNotFound},
+		{"a line's end", "GET", "/console/a%0ab", "", "", http.StatusNotFound},
+		{"a semicolon", "GET", "/console/member;x", "", "", http.StatusNotFound},
+		{"another asset", "GET", "/console/assets/..%2fconsole.go", "", "", http.StatusNotFound},
+		{"nobody's member", "GET", "/console/member", "", "", http.StatusNotFound},
+		{"an odd query", "GET", "/console/?show=%ff%00&q=%zz", "", "", http.StatusOK},
+	} {
+		r := httptest.NewRequest(c.method, c.path, strings.NewReader(c.body))
+		r.Header.Set("Content-Type", c.kind)
+		s := d.do(r)
+		if s.StatusCode != c.code {
+			t.Errorf("%s: got %d: %s", c.name, s.StatusCode, s.words())
+		}
+		if c.code == http.StatusMethodNotAllowed && s.Header.Get("Allow") == "" {
+			t.Errorf("%s: it isn't told what is allowed", c.name)
+		}
+	}
+	if len(w.Orders) > 0 || w.Frozen != nil {
+		t.Error("something was done")
+	}
+}
+
+func FuzzConsole(f *testing.F) {
+	f.Add("GET", "/", "show=out&q=x", "")
+	f.Add("POST", "/member", "", "device=edge1&pool=shop&member=app2&do=drain&reason=x&override=min_serving")
+	f.Add("POST", "/freeze", "", "do=freeze&reason=x&for=1h&scope=device%3Dedge1")
+	f.Add("POST", "/preferences", "", "lang=ru&back=//example.com/x&theme=dark")
+	f.Fuzz(func(t *testing.T, method, path, query, body string) {
+		if method != http.MethodGet && method != http.MethodPost || !strings.HasPrefix(path, "/") {
+			return
+		}
+		u := (&url.URL{Path: "/console" + path, RawQuery: query}).String()
+		if _, err := url.ParseRequestURI(u); err != nil {
+			return
+		}
+		r, err := http.NewRequest(method, u, strings.NewReader(body))
+		if err != nil {
+			return
+		}
+		r.RemoteAddr = "192.0.2.1:1"
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		s := open(t, scene.Night()).do(r)
+		if s.StatusCode >= http.StatusInternalServerError {
+			t.Errorf("%s %s: %d: %s", method, u, s.StatusCode, s.words())
+		}
+		if to := s.Header.Get("Location"); to != "" && (!strings.HasPrefix(to, "/console/") || strings.HasPrefix(to, "//")) {
+			t.Errorf("%s %s leads to %s", method, u, to)
+		}
+		if strings.Contains(s.Header.Get("Content-Type"), "text/html") {
+			wantHarmless(t, u, s)
+		}
+	})
 }
 
 func TestWhoMayNotIsToldWhichRoleIsMissing(t *testing.T) {

@@ -252,5 +252,7 @@ var texts = map[string]text{
 	"bad_window_for":    {"how long: want 30m, 2h or 1d", "сколько: 30m, 2h или 1d"},
 	"late":              {"Answers late", "Отвечает медленно"},
 	"late_text":         {"its last answer is shown, of", "показан последний ответ, ему уже"},
+	"bad_method":        {"method %s isn't served here: use %s", "метод %s здесь не поддерживается: используйте %s"},
+	"bad_form":          {"this is no form of ours, or it is too big", "это не наша форма, или она слишком велика"},
 	"await_claimed":     {"it is handed over to the person who claimed it", "он передаётся тому, кто его занял"},
 }

@@ -119,25 +119,32 @@ func await(t *testing.T, what string, ask func() error) {
 // management guide, "show servers state": fields 4, 7 and 8.
 func (p program) admin(t *testing.T, server string) (state, weight string) {
 	t.Helper()
-	conn, err := net.Dial("unix", p.socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := conn.Write([]byte("show servers state shop\n")); err != nil {
-		t.Fatal(err)
-	}
-	answer, err := io.ReadAll(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(answer)) {
+	answer := p.tell(t, "show servers state shop")
+	for line := range strings.Lines(answer) {
 		if f := strings.Fields(line); len(f) > 8 && f[3] == server {
 			return f[6], f[7]
 		}
 	}
 	t.Fatalf("HAProxy has no server %s:\n%s", server, answer)
 	return "", ""
+}
+
+// tell gives HAProxy a command past Sluice, and returns its answer.
+func (p program) tell(t *testing.T, command string) string {
+	t.Helper()
+	conn, err := net.Dial("unix", p.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte(command + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(answer)
 }
 
 // HAProxy's srv_admin_state of a server that nobody restricts, and of a drained one.

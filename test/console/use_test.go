@@ -3,10 +3,12 @@ package console
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"golang.org/x/crypto/bcrypt"
@@ -184,6 +186,34 @@ func TestThePageIsFreshWithoutAReload(t *testing.T) {
 	)
 	if mark != "here" || typed != "typed" || focus != "app3" || who != "ann by the test" {
 		t.Errorf("mark %q, typed %q, focus on %q, who %q", mark, typed, focus, who)
+	}
+}
+
+func TestEventsMakeThePageFresh(t *testing.T) {
+	p := start(t, "")
+	ctx := tab(t, look{})
+	do(ctx, t,
+		chromedp.ActionFunc(func(ctx context.Context) error { // nothing is asked again and again
+			_, err := page.AddScriptToEvaluateOnNewDocument(`window.setInterval = () => 0`).Do(ctx)
+			return err
+		}),
+		chromedp.Navigate(p.url+"/"), chromedp.WaitVisible(`tr[data-key=app1] .kind.up`),
+		chromedp.Poll(`document.querySelector("#live").textContent === "live"`, nil, chromedp.WithPollingTimeout(within)),
+		chromedp.Evaluate(`window.mark = "here"; 0`, nil),
+	)
+	p.tell(t, "set server shop/app1 state drain")
+	do(ctx, t, chromedp.WaitVisible(`tr[data-key=app1] .kind.drain`), chromedp.WaitVisible(`tr[data-key=app1] .by.unknown`))
+	freeze, err := http.Post(strings.TrimSuffix(p.url, "/console")+"/api/v1/freeze", "application/json", strings.NewReader(`{"reason":"by the test"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := freeze.Body.Close(); err != nil || freeze.StatusCode != http.StatusOK {
+		t.Fatal(freeze.Status, err)
+	}
+	var mark string
+	do(ctx, t, chromedp.WaitVisible(".banner.ice"), chromedp.Evaluate(`String(window.mark)`, &mark))
+	if mark != "here" {
+		t.Error("the page was loaded again")
 	}
 }
 

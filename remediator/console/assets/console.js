@@ -127,12 +127,26 @@
   }
   tell('poll');
   poll(3000);
-  document.addEventListener('visibilitychange', () => { if (!document.hidden) soon(); });
-  if (!('EventSource' in window)) return;
-  const events = new EventSource(body.dataset.api + '/events');
-  const heard = () => soon();
-  events.onopen = () => { how = 'live'; poll(15000); tell('live'); };
-  events.onerror = () => { how = 'poll'; poll(3000); };
-  for (const name of ['step', 'changed', 'member']) events.addEventListener(name, heard);
-  addEventListener('pagehide', () => events.close());
+  // A page that nobody sees holds no connection: a browser has six of them for one
+  // host, and the server room for 64 listeners.
+  let events = null;
+  function listen() {
+    if (events || !('EventSource' in window)) return;
+    events = new EventSource(body.dataset.api + '/events');
+    events.onopen = () => { how = 'live'; poll(15000); tell('live'); };
+    events.onerror = () => { how = 'poll'; poll(3000); };
+    for (const name of ['step', 'changed', 'member']) events.addEventListener(name, soon);
+  }
+  function leave() {
+    if (events) events.close();
+    events = null;
+  }
+  document.addEventListener('visibilitychange', () => {
+    if (document.hidden) { leave(); return; }
+    listen();
+    soon();
+  });
+  addEventListener('pagehide', leave);
+  addEventListener('pageshow', (e) => { if (e.persisted) { listen(); soon(); } });
+  listen();
 })();
