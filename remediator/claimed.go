@@ -97,7 +97,6 @@ func (r *Remediator) Claim(ctx context.Context, c journal.Claimed) error {
 		return err
 	}
 	level.Info(r.logger).Log("msg", "claimed by a person", "member", c.Member, "actor", c.Actor, "reason", c.Reason, "until", c.Until)
-	r.ledger.effect(c.Member.In(), effective) // somebody has looked at the pool
 	r.wakeKeepers()
 	return nil
 }

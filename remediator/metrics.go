@@ -131,12 +131,13 @@ func (r *Remediator) Collect(ch chan<- prometheus.Metric) {
 		gauge(descHolds, float64(n), p.Device, p.Name)
 	}
 	gauge(descFrozen, truth(st.Frozen != ""))
-	for _, f := range r.barriers().Freezes {
+	b := r.barriers()
+	for _, f := range b.Freezes {
 		if f.Device != "" {
 			gauge(descFrozenScope, 1, f.Device, f.Pool)
 		}
 	}
-	r.collectWindows(ch)
+	r.collectWindows(ch, b)
 	gauge(descFrozenAge, st.FrozenFor.Seconds())
 	gauge(descBrake, truth(st.Brake != ""))
 	waiting := map[[3]string]int{}

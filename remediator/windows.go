@@ -250,8 +250,8 @@ var descMaintenance = prometheus.NewDesc("sluice_maintenance_active", "1 while t
 
 // collectWindows tells which windows are in force, for each pool that they select as
 // far as a look has shown it.
-func (r *Remediator) collectWindows(ch chan<- prometheus.Metric) {
-	b, now := r.barriers(), time.Now()
+func (r *Remediator) collectWindows(ch chan<- prometheus.Metric, b barriers) {
+	now := time.Now()
 	r.mu.Lock()
 	set := r.set
 	r.mu.Unlock()

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"time"
@@ -48,7 +49,7 @@ func (o Options) claim(r *http.Request) (any, error) {
 		return nil, err
 	}
 	now := time.Now()
-	c := journal.Claimed{Member: m, Reason: reason, Actor: o.Actor(r), At: now}
+	c := journal.Claimed{Member: m, Reason: reason, Actor: o.somebody(r), At: now}
 	if c.Until, err = end(in.Until, in.For, now); err != nil {
 		return nil, err
 	}
@@ -81,11 +82,15 @@ func (o Options) unclaim(r *http.Request) (any, error) {
 	if err := permit(r, access.Order, m.In()); err != nil {
 		return nil, err
 	}
-	if err := o.Engine.Unclaim(r.Context(), m, o.Actor(r), reason); err != nil {
+	if err := o.Engine.Unclaim(r.Context(), m, o.somebody(r), reason); err != nil {
 		return nil, err
 	}
 	return map[string]string{"device": m.Device, "pool": m.Pool, "member": m.Name, "status": "released"}, nil
 }
+
+// somebody is who sent a request, for what must be somebody's: a socket may have no
+// name for the other side.
+func (o Options) somebody(r *http.Request) string { return cmp.Or(o.Actor(r), "somebody") }
 
 func pathMember(r *http.Request) edge.Member {
 	return edge.Member{Device: r.PathValue("device"), Pool: r.PathValue("pool"), Name: r.PathValue("member")}

@@ -433,6 +433,12 @@ func TestAPageOfAnotherSiteCannotFreeze(t *testing.T) { // I22
 func FuzzControl(f *testing.F) { // I21
 	f.Add("POST", "/api/v1/freeze", `{"reason":"x","for":"1h"}`)
 	f.Add("GET", "/api/v1/steps?limit=1&since=1h", "")
+	f.Add("POST", "/api/v1/freeze", `{"reason":"x","device":"edge1","pool":"shop"}`)
+	f.Add("DELETE", "/api/v1/freeze?device=edge1&pool=shop", "")
+	f.Add("POST", "/api/v1/members/edge1/shop/s1/claim", `{"reason":"x","for":"1h"}`)
+	f.Add("POST", "/api/v1/members/edge1/shop/s1/release", "")
+	f.Add("POST", "/api/v1/maintenance", `{"name":"x","cron":"0 4 * * sun","duration":"1h","members":{"pool":"a|b"},"days":["mon"]}`)
+	f.Add("DELETE", "/api/v1/maintenance/x%2Fy%00", "")
 	f.Add("POST", "/api/v1/holds/edge1/shop/s1/release", `{"reason":"x"}`)
 	f.Add("POST", "/api/v1/approvals/edge1/shop/s1", `{"approve":false,"reason":"x"}`)
 	f.Add("GET", "/api/v1/candidates", "")

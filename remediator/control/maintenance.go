@@ -113,7 +113,7 @@ func (o Options) addWindow(r *http.Request) (any, error) {
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	w, err := o.Engine.AddWindow(in, o.Actor(r))
+	w, err := o.Engine.AddWindow(in, o.somebody(r))
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +164,7 @@ func (o Options) dropWindow(r *http.Request) (any, error) {
 		if err := permit(r, access.Freeze, w.Members.Scope()); err != nil {
 			return nil, err
 		}
-		if err := o.Engine.DropWindow(name, o.Actor(r)); err != nil {
+		if err := o.Engine.DropWindow(name, o.somebody(r)); err != nil {
 			return nil, err
 		}
 		o.Engine.Wake()
