@@ -27,6 +27,7 @@ type bench struct {
 	members []*rig.Member
 	lb      *rig.HAProxy
 	url     string // of the remediator
+	program *rig.Process
 	restart string // URL that restarts the member whose name is added
 	broken  string // member that doesn't come back from a restart
 	asked   []string
@@ -95,6 +96,7 @@ func startBench(t *testing.T, count int) *bench {
 	}
 	p, err = rig.NewProgram("remediator", dir, "sluice", "remediator", "--web.listen-address="+own)
 	start(p, err, func(p *rig.Process) error { return p.StartWeb(t.Context(), b.url+"/-/ready") })
+	b.program = p
 	b.serveRestarts(t)
 	return b
 }
