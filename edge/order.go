@@ -40,5 +40,14 @@ type Receipt struct {
 // ErrChanged says that somebody changed the pool since the decision. Nothing was sent.
 var ErrChanged = errors.New("changed meanwhile, nothing was sent")
 
+// A NoAnswerError says that a device couldn't be reached for a write, or didn't answer
+// it in time or in full. Look at the device to see whether it obeyed.
+type NoAnswerError struct{ Err error }
+
+func (e *NoAnswerError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *NoAnswerError) Unwrap() error { return e.Err }
+
 // ErrNotKept says that the device took a write, and shows something else.
 var ErrNotKept = errors.New("taken and not kept")

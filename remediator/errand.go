@@ -66,6 +66,8 @@ func (k *keeper) outcome(out *Ordered, e *errand, snap edge.Snapshot, sent error
 		}
 		return k.conclude(out, e, snap, "applied", detail)
 	case e.unmoved(st) && sent != nil:
+		var silent *edge.NoAnswerError
+		out.NoAnswer = errors.As(sent, &silent)
 		return k.conclude(out, e, snap, "failed", oneLine(sent))
 	case e.unmoved(st):
 		return k.conclude(out, e, snap, "failed", "the device took the command and did nothing")

@@ -116,7 +116,10 @@ func codeOf(out Ordered) int {
 	switch out.Result {
 	case "applied", "unchanged", "dry_run":
 		return http.StatusOK
-	case "failed": // the device's word
+	case "failed": // the device's word, where it gave one
+		if out.NoAnswer {
+			return http.StatusServiceUnavailable
+		}
 		return http.StatusBadGateway
 	case "indeterminate":
 		return http.StatusServiceUnavailable

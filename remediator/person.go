@@ -42,6 +42,7 @@ type Ordered struct {
 	Detail   string         `json:"detail"`
 	Before   *edge.State    `json:"before,omitempty"`
 	After    *edge.State    `json:"after,omitempty"` // as read back; nil when it wasn't
+	NoAnswer bool           `json:"-"`               // it failed because no answer came to the command, or none in time
 }
 
 var (

@@ -28,6 +28,7 @@ func TestAPersonsStepIsAnsweredWithItsCode(t *testing.T) {
 		{"no weight to set", "edge1/shop/s1/weight", `{"weight":5}`, nil, 400, "no such weight", ""},
 		{"the device gives no answer", "edge1/shop/s1/drain", ``, func(w *world) { w.device.dead = true }, 503, "inventory: ", "refused"},
 		{"the device does nothing", "edge1/shop/s1/drain", ``, func(w *world) { w.device.deaf = true }, 502, "failed: ", "failed"},
+		{"the device doesn't answer the command", "edge1/shop/s1/drain", ``, func(w *world) { w.device.unheard = true }, 503, "failed: ", "failed"},
 		{"nobody knows", "edge1/shop/s1/drain", ``, func(w *world) { w.device.mute = true }, 503, "indeterminate: ", "indeterminate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

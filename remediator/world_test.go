@@ -193,6 +193,7 @@ type device struct {
 	hang    time.Duration // before each answer
 	looking func()        // called before each look
 
+	unheard  bool // takes no command, and doesn't answer it
 	told     func(edge.Member) edge.Told
 	static   bool          // its algorithm takes no weights
 	halved   bool          // breaks off after the weight, once
@@ -249,6 +250,9 @@ func (d *device) Set(ctx context.Context, o edge.Order) (edge.Receipt, error) {
 	defer d.mu.Unlock()
 	if d.dead {
 		return edge.Receipt{}, errGone
+	}
+	if d.unheard {
+		return edge.Receipt{}, &edge.NoAnswerError{Err: errGone}
 	}
 	if d.every > 0 {
 		if d.edit != nil {

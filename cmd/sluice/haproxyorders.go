@@ -51,7 +51,11 @@ func ordered(m edge.Member, out remediator.Ordered) (haproxyapi.Result, error) {
 		return fail(&haproxyapi.OutcomeError{Instance: m.Device, Err: detail})
 	case "replanned":
 		return fail(&haproxyapi.UnavailableError{Err: detail})
-	case "failed", "superseded": // HAProxy was read back, and stands otherwise
+	case "failed", "superseded":
+		if out.NoAnswer { // and it stands as before
+			return fail(&haproxyapi.UnreachableError{Instance: m.Device, Err: detail})
+		}
+		// HAProxy was read back, and stands otherwise.
 		return fail(&haproxyapi.RefusedError{Instance: m.Device, Err: detail})
 	}
 	return fail(fmt.Errorf("order on %s: unknown result %q", m, out.Result))

@@ -61,6 +61,7 @@ func TestWhatCameOfAnOrderHasItsCode(t *testing.T) {
 		{remediator.Ordered{Result: "unchanged"}, 200, `"changed":false`},
 		{remediator.Ordered{Result: "dry_run"}, 409, "mode dry_run"},
 		{remediator.Ordered{Result: "failed", Detail: "proxy is disabled"}, 502, "HAProxy prod refused the command: proxy is disabled"},
+		{remediator.Ordered{Result: "failed", Detail: "timeout", NoAnswer: true}, 503, "HAProxy prod can't be reached: timeout"},
 		{remediator.Ordered{Result: "superseded", Detail: "found ready"}, 502, "found ready"},
 		{remediator.Ordered{Result: "indeterminate", Detail: "timeout"}, 503, "whether it obeyed is unknown: timeout"},
 		{remediator.Ordered{Result: "replanned", Detail: "changed meanwhile"}, 503, "changed meanwhile"},

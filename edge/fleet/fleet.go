@@ -7,10 +7,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"time"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/edge/haproxy"
+	"github.com/sluice-project/sluice/edge/ptaf"
+	"github.com/sluice-project/sluice/edge/ptafpro"
 )
 
 // A Call is one exchange with one device, for logs and counters.
@@ -123,9 +128,25 @@ func (d *Device) Set(ctx context.Context, o edge.Order) (edge.Receipt, error) {
 	}
 	r, err := d.client.set(ctx, o)
 	if err != nil {
-		return r, fmt.Errorf("device %s: %w", d.name, err)
+		return r, told(fmt.Errorf("device %s: %w", d.name, err))
 	}
 	return r, nil
+}
+
+// unanswered are the clients' words for a device that doesn't answer, or not in full.
+var unanswered = []error{
+	haproxy.ErrTimeout, haproxy.ErrTruncated, ptaf.ErrTimeout, ptafpro.ErrTimeout,
+	context.DeadlineExceeded, context.Canceled, io.EOF, io.ErrUnexpectedEOF,
+}
+
+// told marks an error of a write that no answer came to.
+func told(err error) error {
+	var connect *haproxy.ConnectError
+	var network net.Error
+	if errors.As(err, &connect) || errors.As(err, &network) || slices.ContainsFunc(unanswered, func(e error) bool { return errors.Is(err, e) }) {
+		return &edge.NoAnswerError{Err: err}
+	}
+	return err
 }
 
 // Whole says that the device writes a pool in one piece, so that all changes of
