@@ -65,6 +65,8 @@ func (e engine) Restore(ctx context.Context, p edge.Pool, object []byte, actor, 
 		return nil, control.NotFound(err)
 	case errors.Is(err, ErrNoObjects), errors.Is(err, ErrObject):
 		return nil, control.BadRequest(err)
+	case errors.Is(err, ErrBusy), errors.Is(err, ErrStandby):
+		return nil, control.Problem(http.StatusServiceUnavailable, nil, err)
 	case err != nil:
 		return nil, err
 	}

@@ -57,9 +57,6 @@ var (
 )
 
 const (
-	// orderWait is how long a person waits for their turn at a device: no longer
-	// than one look that hangs.
-	orderWait = lookTimeout + 2*time.Second
 	// orderTries is how often an order is decided anew because the pool changed
 	// between the decision and the write.
 	orderTries = 3
@@ -87,66 +84,15 @@ func (r *Remediator) Order(ctx context.Context, o PersonOrder) (Ordered, error) 
 	if why := r.standing().Standby; why != "" {
 		return fail(fmt.Errorf("%w: %s", ErrStandby, why))
 	}
-	turn := time.NewTimer(orderWait)
-	defer turn.Stop()
-	for {
-		r.mu.Lock()
-		k, begun, known := r.keepers[o.Member.Device], r.begun, r.set.devices[o.Member.Device] != nil
-		r.mu.Unlock()
-		if !known {
-			return fail(ErrNoDevice)
-		}
-		out, taken, err := k.orderIn(ctx, turn.C, o)
-		if err != nil {
-			return out, fmt.Errorf("%s to %s: %w", o.Member, o.goal(), err)
-		}
-		if taken {
-			return out, nil
-		}
-		select { // a reload replaces it, and its successor comes at once
-		case <-begun:
-		case <-turn.C:
-			return fail(ErrBusy)
-		case <-ctx.Done():
-			return fail(fmt.Errorf("%w: %w", ErrBusy, ctx.Err()))
-		}
+	var out Ordered
+	var err error
+	if missed := r.inTurn(ctx, o.Member.Device, func(ctx context.Context, k *keeper) { out, err = k.order(ctx, o) }); missed != nil {
+		return fail(missed)
 	}
-}
-
-// orderIn waits for the keeper's turn and for what comes of the order. It isn't
-// taken by a keeper that ends, or that there isn't.
-func (k *keeper) orderIn(ctx context.Context, late <-chan time.Time, o PersonOrder) (out Ordered, taken bool, err error) {
-	out.Member = o.Member
-	if k == nil {
-		return out, false, nil
+	if err != nil {
+		return out, fmt.Errorf("%s to %s: %w", o.Member, o.goal(), err)
 	}
-	type answer struct {
-		Ordered
-		taken bool
-		err   error
-	}
-	done := make(chan answer, 1)
-	ask := func(ctx context.Context) {
-		a := answer{taken: ctx.Err() == nil}
-		if a.taken {
-			a.Ordered, a.err = k.order(ctx, o)
-		}
-		done <- a
-	}
-	select {
-	case k.asks <- ask:
-	case <-k.gone:
-		return out, false, nil
-	case <-late:
-		return out, false, ErrBusy
-	case <-ctx.Done():
-		return out, false, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
-	}
-	a := <-done // bounded by the time limits of device calls
-	if !a.taken {
-		return out, false, nil
-	}
-	return a.Ordered, true, a.err
+	return out, nil
 }
 
 // goal is what is asked for, in a word.

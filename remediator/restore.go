@@ -49,35 +49,24 @@ func (r *Remediator) Restore(ctx context.Context, p edge.Pool, object []byte, ac
 	if r.journal == nil {
 		return Restoration{}, r.broken
 	}
-	r.mu.Lock()
-	k := r.keepers[p.Device]
-	r.mu.Unlock()
+	fail := func(err error) (Restoration, error) { return Restoration{}, fmt.Errorf("restore %s: %w", p, err) }
 	if why := r.standing().Standby; why != "" {
-		return Restoration{}, fmt.Errorf("restore %s: %w: %s", p, ErrStandby, why)
+		return fail(fmt.Errorf("%w: %s", ErrStandby, why))
 	}
-	if k == nil {
-		return Restoration{}, fmt.Errorf("restore %s: %w", p, ErrNoDevice)
+	var out Restoration
+	var err error
+	missed := r.inTurn(ctx, p.Device, func(ctx context.Context, k *keeper) {
+		dev, ok := k.dev.(Restorer)
+		if !ok {
+			err = fmt.Errorf("restore %s: %w", p, ErrNoObjects)
+			return
+		}
+		out, err = k.restore(ctx, dev, p, object, actor, reason)
+	})
+	if missed != nil {
+		return fail(missed)
 	}
-	dev, ok := k.dev.(Restorer)
-	if !ok {
-		return Restoration{}, fmt.Errorf("restore %s: %w", p, ErrNoObjects)
-	}
-	type answer struct {
-		Restoration
-		err error
-	}
-	done := make(chan answer, 1)
-	ask := func(ctx context.Context) {
-		out, err := k.restore(ctx, dev, p, object, actor, reason)
-		done <- answer{out, err}
-	}
-	select {
-	case k.asks <- ask:
-	case <-ctx.Done():
-		return Restoration{}, fmt.Errorf("restore %s: the device is busy: %w", p, ctx.Err())
-	}
-	a := <-done // bounded by the time limits of device calls
-	return a.Restoration, a.err
+	return out, err
 }
 
 func (k *keeper) restore(ctx context.Context, dev Restorer, p edge.Pool, object []byte, actor, reason string) (Restoration, error) {
