@@ -381,7 +381,7 @@ func TestBadInputIsAnsweredClearly(t *testing.T) {
 		{"no type", "POST", "/console/member", "", "do=drain", http.StatusUnsupportedMediaType},
 		{"two megabytes", "POST", "/console/member", form, "do=drain&reason=" + strings.Repeat("x", 2<<20), http.StatusRequestEntityTooLarge},
 		{"what can't be decoded", "POST", "/console/member", form, "do=%zz", http.StatusBadRequest},
-		{"many fields", "POST", "/console/member", form, strings.Repeat("override=load&", 4000), http.StatusBadRequest},
+		{"many fields", "POST", "/console/member", form, "device=edge1&pool=shop&member=app2&" + strings.Repeat("override=load&", 4000), http.StatusBadRequest},
 		{"another folder", "GET", "/console/%2e%2e/x", "", "", http.StatusNotFound},
 		{"a line's end", "GET", "/console/a%0ab", "", "", http.StatusNotFound},
 		{"a semicolon", "GET", "/console/member;x", "", "", http.StatusNotFound},
