@@ -22,6 +22,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/access"
@@ -163,6 +165,10 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
+	if strings.ContainsRune(r.URL.Path, 0) || !utf8.ValidString(r.URL.Path) {
+		Reply(w, nil, problem(http.StatusBadRequest, "path: no name has a NUL, or anything but UTF-8"))
+		return
+	}
 	serve, ok := m[method]
 	if !ok {
 		var allow []string
@@ -238,8 +244,24 @@ func Reply(w http.ResponseWriter, data any, err error) {
 	w.Write(append(body, '\n')) // a caller that is gone needs no answer
 }
 
-// line is an error on one line.
-func line(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+// mostLine bounds an error's text, in characters: names of callers stand in it.
+const mostLine = 600
+
+// line is an error on one line, short and printable: a name that somebody sent may
+// stand in it.
+func line(err error) string {
+	s := strings.Join(strings.Fields(strings.ToValidUTF8(err.Error(), "?")), " ")
+	s = strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) {
+			return '?'
+		}
+		return c
+	}, s)
+	if r := []rune(s); len(r) > mostLine {
+		s = string(r[:mostLine]) + "..."
+	}
+	return s
+}
 
 // read decodes a JSON body strictly: one object, known fields only.
 func read(r *http.Request, to any) error {

@@ -355,6 +355,7 @@ func orders(t *testing.T, c *collector) {
 	s := start(t, "remediator", "devices:\n  - {name: edge1, haproxy: {address: "+sock+", timeout: 500ms}}\n  - {name: edge2, haproxy: {address: "+second+", timeout: 500ms}}\n")
 	for _, q := range []question{
 		{"GET", "/api/v1/nothing", "", nil, http.StatusNotFound},
+		{"POST", "/api/v1/members/edge1/shop/web01%00/drain", "", nil, http.StatusBadRequest},
 		{"DELETE", "/api/v1/steps", "", nil, http.StatusMethodNotAllowed},
 		{"POST", "/api/v1/freeze", `{"reson":"x"}`, nil, http.StatusBadRequest},
 		{"POST", "/api/v1/freeze", ``, nil, http.StatusBadRequest},
