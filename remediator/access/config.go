@@ -23,6 +23,10 @@ type Config struct {
 	Tokens []Token `yaml:"tokens,omitempty"`
 	Roles  []Role  `yaml:"roles,omitempty"` // beside viewer, operator, admin and webhook
 
+	// Proxies are addresses, or networks of them, whose header X-Forwarded-For says
+	// from where a log-in comes. Left out: nobody is believed.
+	Proxies []string `yaml:"proxies,omitempty"`
+
 	Sessions session.Config `yaml:"sessions,omitempty"` // of the console's browsers
 	OIDC     *oidc.Config   `yaml:"oidc,omitempty"`     // another way to log in to the console
 
@@ -92,6 +96,11 @@ func (c *Config) Validate() edge.Mistakes {
 	var all edge.Mistakes
 	if len(c.Users) == 0 && len(c.Tokens) == 0 && c.OIDC == nil {
 		all.Add("", "names neither users nor tokens nor oidc: nobody could come in")
+	}
+	for i, text := range c.Proxies {
+		if _, err := proxy(text); err != nil {
+			all.Add(fmt.Sprintf("proxies[%d]", i), "%v", err)
+		}
 	}
 	known := c.validateRoles(&all)
 	all.Under("sessions", c.Sessions.Validate())

@@ -41,6 +41,7 @@ func TestMistakesAreToldByTheirPlace(t *testing.T) {
 		{"a role like none", Config{Users: []User{ann}, Roles: []Role{{Name: "team"}, {Name: "x", Like: "root"}}}, `roles[0].like: is missing|roles[1].like: "root": write viewer`},
 		{"a role that there is", Config{Users: []User{ann}, Roles: []Role{{Name: "admin", Like: Viewer}}}, `roles[0].name: "admin" is a role that there is already`},
 		{"a role twice", Config{Users: []User{ann}, Roles: []Role{{Name: "team", Like: Viewer}, {Name: "team", Like: Viewer}}}, `roles[1].name: "team" stands here a second time`},
+		{"proxies that are none", Config{Users: []User{ann}, Proxies: []string{"192.0.2.1", "proxy.example.com", "0.0.0.0/0", "fe80::1%eth0"}}, "proxies[1]: want an address|proxies[2]: would believe everybody|proxies[3]: want an address"},
 		{"a limited webhook", Config{Users: []User{ann}, Roles: []Role{{Name: "team", Like: Hook}}}, "roles[0].like: a webhook carries alerts of all devices"},
 		{"a pattern that is none", Config{Users: []User{ann}, Roles: []Role{{Name: "team", Like: Viewer, Devices: []string{"edge1", ")("}}}}, "roles[0].devices[1]: not a regular expression"},
 		{"a pattern of nothing", Config{Users: []User{ann}, Roles: []Role{{Name: "team", Like: Viewer, Pools: []string{""}}}}, "roles[0].pools[0]: is empty"},

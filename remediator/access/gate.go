@@ -252,7 +252,7 @@ func (g *Gate) authorize(r *http.Request, s *state, web Web, header string) (Ide
 			}
 			return Identity{Name: name, Via: ViaWeb}, nil // may nothing; the refusal says so by name
 		}
-		return g.login(r.Context(), s, address(r), name, password)
+		return g.login(r.Context(), s, s.from(r), name, password)
 	case strings.EqualFold(scheme, "Bearer"):
 		if rest == "" {
 			return Identity{}, ErrMissing
@@ -272,7 +272,7 @@ func basic(encoded string) (name, password string, ok bool) {
 }
 
 func (g *Gate) bearer(r *http.Request, s *state, text string) (Identity, error) {
-	from, now := address(r).String(), time.Now()
+	from, now := s.from(r).String(), time.Now()
 	t := s.token(sumOf(text))
 	// A token that was made by chance is nobody's lucky guess: it works whatever
 	// others do from the same address. A short one has to wait like a password.
@@ -305,7 +305,7 @@ func (g *Gate) Login(r *http.Request, name, password string) (Identity, error) {
 	if s == nil {
 		return Identity{}, ErrWrong // nobody has to log in, nobody can
 	}
-	i, err := g.login(r.Context(), s, address(r), name, password)
+	i, err := g.login(r.Context(), s, s.from(r), name, password)
 	i.refused = g.metrics.refuse
 	return i, err
 }
@@ -441,22 +441,4 @@ func remoteHost(r *http.Request) string {
 		return cmp.Or(strings.TrimSpace(r.RemoteAddr), "unknown") // a unix socket has no port
 	}
 	return host
-}
-
-// address is what failed log-ins are counted by. Whoever has one IPv6 address has
-// the 2^64 around it, too. The zero value is a unix socket.
-func address(r *http.Request) netip.Prefix {
-	a, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	ip, bits := a.Addr().Unmap().WithZone(""), 32
-	if ip.Is6() {
-		bits = 64
-	}
-	p, err := ip.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
 }

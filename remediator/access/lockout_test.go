@@ -150,22 +150,44 @@ func TestAShortTokenWaitsLikeAPassword(t *testing.T) {
 	})
 }
 
-func TestOneWhoHasAnIPv6AddressHasItsNeighboursToo(t *testing.T) {
+func TestAddressesAreTheCallersAndNotTheProxys(t *testing.T) {
+	c := people(t)
+	c.Proxies = []string{"192.0.2.1", "198.51.100.0/28", "2001:db8:1::/64"}
+	if m := c.Validate(); len(m) > 0 {
+		t.Fatal(m)
+	}
+	s, err := newState(c)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
-		one, other string
-		same       bool
+		name, remote string
+		forwarded    []string
+		want         string
 	}{
-		{"192.0.2.1:1", "192.0.2.1:2", true},
-		{"192.0.2.1:1", "192.0.2.2:1", false},
-		{"192.0.2.1:1", "[::ffff:192.0.2.1]:1", true},
-		{"[2001:db8::1]:1", "[2001:db8::2]:1", true},
-		{"[2001:db8::1]:1", "[2001:db8:0:1::1]:1", false},
-		{"[fe80::1%eth0]:1", "[fe80::1%eth1]:1", true},
-		{"@", "", true},
+		{"an address", "203.0.113.1:1", nil, "203.0.113.1/32"},
+		{"in IPv6's dress", "[::ffff:203.0.113.1]:1", nil, "203.0.113.1/32"},
+		{"IPv6, with all its neighbours", "[2001:db8::1]:1", nil, "2001:db8::/64"},
+		{"of a link", "[fe80::1%eth0]:1", nil, "fe80::/64"},
+		{"a unix socket", "@", nil, "invalid Prefix"},
+		{"somebody who says what they like", "203.0.113.1:1", []string{"203.0.113.9"}, "203.0.113.1/32"},
+		{"our proxy", "192.0.2.1:1", []string{"203.0.113.9"}, "203.0.113.9/32"},
+		{"our proxy, and what its caller said before", "192.0.2.1:1", []string{"10.0.0.1, 203.0.113.9"}, "203.0.113.9/32"},
+		{"in a header of its own", "192.0.2.1:1", []string{"10.0.0.1", "203.0.113.9"}, "203.0.113.9/32"},
+		{"two of ours", "192.0.2.1:1", []string{"10.0.0.1,203.0.113.9, 198.51.100.3"}, "203.0.113.9/32"},
+		{"ours all the way", "192.0.2.1:1", []string{"198.51.100.3"}, "198.51.100.3/32"},
+		{"ours without the header", "192.0.2.1:1", nil, "192.0.2.1/32"},
+		{"no address", "192.0.2.1:1", []string{"203.0.113.9, unknown"}, "192.0.2.1/32"},
+		{"empty places", "192.0.2.1:1", []string{"203.0.113.9, "}, "192.0.2.1/32"},
+		{"IPv6 through a proxy", "[2001:db8:1::1]:1", []string{"[2001:db8:2::5]"}, "2001:db8:2::/64"},
 	} {
-		if same := address(get("/", from(c.one))) == address(get("/", from(c.other))); same != c.same {
-			t.Errorf("%s and %s: %v, want %v", c.one, c.other, same, c.same)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			r := get("/", from(c.remote))
+			r.Header["X-Forwarded-For"] = c.forwarded
+			if got := s.from(r).String(); got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -18,10 +19,11 @@ import (
 // A state is a configuration with its files read, ready to judge requests. It is
 // never changed, but swapped as a whole.
 type state struct {
-	config *Config
-	users  map[string]*user
-	tokens []*token
-	dummy  string // hash for those who have none, as slow as the slowest of them, and fits nothing
+	config  *Config
+	proxies []netip.Prefix // that are believed
+	users   map[string]*user
+	tokens  []*token
+	dummy   string // hash for those who have none, as slow as the slowest of them, and fits nothing
 }
 
 // hashPrefix is how long version, cost and salt are together, in "$2y$10$" and 22
@@ -53,6 +55,13 @@ type token struct {
 
 func newState(c *Config) (*state, error) {
 	s := &state{config: c, users: map[string]*user{}}
+	for _, text := range c.Proxies {
+		p, err := proxy(text)
+		if err != nil {
+			return nil, fmt.Errorf("proxies: %w", err)
+		}
+		s.proxies = append(s.proxies, p)
+	}
 	if c.secret != "" {
 		i, err := Named("", ViaToken, []string{Admin})
 		if err != nil {
