@@ -23,7 +23,7 @@ func TestMetricsOfTheRemediatorAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	documented := map[string]string{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `(sluice_remediation_\\w+)` \\| \\w+ \\| ([^|]*)\\|").FindAllStringSubmatch(string(page), -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `(sluice_(?:remediation|maintenance)_\\w+)` \\| \\w+ \\| ([^|]*)\\|").FindAllStringSubmatch(string(page), -1) {
 		documented[m[1]] = labels(m[2])
 	}
 

@@ -372,7 +372,15 @@ func TestWhatIsFrozenIsShown(t *testing.T) { // I26
 		if d := cmp.Diff(want, gathered(t, reg, "sluice_remediation_frozen", "sluice_remediation_frozen_scope")); d != "" {
 			t.Error(d)
 		}
+		w.claim(s1, time.Now().Add(time.Minute))
+		w.claim(s2, time.Time{})
+		if d := cmp.Diff([]string{"sluice_remediation_claimed{edge1,shop} 2"}, gathered(t, reg, "sluice_remediation_claimed")); d != "" {
+			t.Error(d)
+		}
 		w.wait(time.Hour)
+		if d := cmp.Diff([]string{"sluice_remediation_claimed{edge1,shop} 1"}, gathered(t, reg, "sluice_remediation_claimed")); d != "" {
+			t.Error(d)
+		}
 		if d := cmp.Diff(want[2:], gathered(t, reg, "sluice_remediation_frozen_scope")); d != "" {
 			t.Errorf("after its end:\n%s", d)
 		}

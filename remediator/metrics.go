@@ -92,6 +92,7 @@ var (
 	descHolds       = desc("holds", "Members that Sluice holds out now.", "device", "pool")
 	descFrozen      = desc("frozen", "1 while a freeze is in force, or the journal can't be used.")
 	descFrozenScope = desc("frozen_scope", "1 while a device, or one of its pools, is frozen by itself; pool is empty where all of the device is.", "device", "pool")
+	descClaimed     = desc("claimed", "Members that people have claimed, and on which automation takes no step.", "device", "pool")
 	descMode        = desc("mode", "1 for the mode that is the ceiling of all policies.", "mode")
 	descWatchdog    = desc("watchdog_age_seconds", "Time since the Watchdog alert was last seen; since the start while it never was.")
 	descClaims      = desc("claims", "Claims that are seen now.")
@@ -112,7 +113,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe is prometheus.Collector's.
 func (r *Remediator) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descHolds, descMaintenance, descFrozen, descFrozenScope, descMode, descWatchdog, descClaims, descBlind, descReadOnly, descFrozenAge, descBrake, descCandidates, descIneffective, descLeader, descLease, descAge} {
+	for _, d := range []*prometheus.Desc{descHolds, descMaintenance, descFrozen, descFrozenScope, descClaimed, descMode, descWatchdog, descClaims, descBlind, descReadOnly, descFrozenAge, descBrake, descCandidates, descIneffective, descLeader, descLease, descAge} {
 		ch <- d
 	}
 }
@@ -136,6 +137,13 @@ func (r *Remediator) Collect(ch chan<- prometheus.Metric) {
 		if f.Device != "" {
 			gauge(descFrozenScope, 1, f.Device, f.Pool)
 		}
+	}
+	claimed := map[edge.Pool]int{}
+	for _, c := range b.Claimed {
+		claimed[c.Member.In()]++
+	}
+	for p, n := range claimed {
+		gauge(descClaimed, float64(n), p.Device, p.Name)
 	}
 	r.collectWindows(ch, b)
 	gauge(descFrozenAge, st.FrozenFor.Seconds())

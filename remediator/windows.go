@@ -108,8 +108,11 @@ func readWindow(rec journal.Window) *madeWindow {
 
 // force says that the window is in force for any of the members, and until when.
 func (m *Maintenance) force(now time.Time, members []edge.Member) (text string, is bool) {
+	if !slices.ContainsFunc(members, m.Members.Match) {
+		return "", false
+	}
 	until, active := m.At(now)
-	if !active || !slices.ContainsFunc(members, m.Members.Match) {
+	if !active {
 		return "", false
 	}
 	return m.Name + " until " + until.UTC().Format(time.RFC3339), true
