@@ -3,7 +3,6 @@ package ctl
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -71,7 +70,7 @@ func (s *Session) WatchMembers(ctx context.Context, what string) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil // the way to end it
-		case err != nil && !errors.Is(err, ErrNoRemediator):
+		case err != nil && final(err):
 			return err
 		case err != nil:
 			text = []byte(err.Error() + "\n") // it may come back

@@ -206,12 +206,19 @@ func (s *Session) empty(ctx context.Context, r Rolling, t *turn) (Member, error)
 	if !seen.OnOff {
 		s.say("%s: %d sessions left", Name(t.Member), seen.Sessions)
 	}
-	return seen, sleep(ctx, r.Settle)
+	if err := sleep(ctx, r.Settle); err != nil {
+		return seen, fmt.Errorf("%s: --settle: %w", Name(t.Member), err)
+	}
+	return seen, nil
 }
 
 // healthy waits until a member is well, and has been for a while: a device notices
 // only after some checks that one has died.
 func (s *Session) healthy(ctx context.Context, r Rolling, m Member) error {
+	// What is shown of a device may be a second old, and so older than the restart.
+	if err := sleep(ctx, s.interval()); err != nil {
+		return fmt.Errorf("%s: wait for health: %w", Name(m.Member), err)
+	}
 	name := Name(m.Member)
 	var since time.Time
 	well := func(yes bool, lack string) string {

@@ -267,23 +267,24 @@ func TestARollingRestartDoesNotBegin(t *testing.T) {
 }
 
 func TestARollingRestartLeavesAloneWhatItShould(t *testing.T) {
-	p := newPool("a", "b", "c", "d")
+	p := newPool("a", "b", "c", "d", "e")
 	p.members[1].Admin = edge.Drain // an earlier run stopped here
 	p.members[2].Admin, p.members[2].Set = edge.Maint, &SetBy{By: "person", Actor: "ann"}
 	p.members[3].Weight, p.members[3].Serving = 0, false // takes no traffic anyhow
-	p.looked = func(p *pool, _ int) { p.members[3].Serving = false }
+	p.members[4].Backup = true                           // nor does this
+	p.looked = func(p *pool, _ int) { p.members[3].Serving, p.members[4].Serving = false, false }
 	r, _, ran, err := p.roll(t.Context(), t, Rolling{From: "edge1/shop/b", SkipOut: true})
 	if err != nil {
 		t.Error(err)
 	}
-	want := []string{"a: skipped it stands before --from", "b: done", "c: skipped it is in maint already by ann", "d: done"}
+	want := []string{"a: skipped it stands before --from", "b: done", "c: skipped it is in maint already by ann", "d: done", "e: done"}
 	if d := cmp.Diff(want, results(r)); d != "" {
 		t.Error(d)
 	}
-	if len(ran) != 2 {
+	if len(ran) != 3 {
 		t.Errorf("ran %q", ran)
 	}
-	if r, _, _, err := p.roll(t.Context(), t, Rolling{SkipOut: true, DryRun: true}); err != nil || !r.DryRun || len(p.orders) != 4 {
+	if r, _, _, err := p.roll(t.Context(), t, Rolling{SkipOut: true, DryRun: true}); err != nil || !r.DryRun || len(p.orders) != 6 {
 		t.Errorf("%+v, %v, %q", r, err, p.orders)
 	}
 }
@@ -313,9 +314,9 @@ func TestAnInterruptedStepIsAwaited(t *testing.T) {
 		cancel(&Interruption{Signal: os.Interrupt, again: make(chan struct{})})
 		return 0, ""
 	}
-	r, _, ran, err := p.roll(ctx, t, Rolling{})
-	if !errors.Is(err, ErrInterrupted) || ran != nil {
-		t.Errorf("%v, %q", err, ran)
+	r, progress, ran, err := p.roll(ctx, t, Rolling{})
+	if !errors.Is(err, ErrInterrupted) || ran != nil || progress != "edge1/shop/a: drain\n" {
+		t.Errorf("%v, %q\n%s", err, ran, progress)
 	}
 	if d := cmp.Diff([]string{"a: stopped it is in drain with 0 sessions", "b: not begun"}, results(r)); d != "" {
 		t.Error(d)

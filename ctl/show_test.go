@@ -70,6 +70,23 @@ func TestADeviceThatIsSilentIsTold(t *testing.T) {
 	}
 }
 
+func TestMembersComeByPages(t *testing.T) {
+	c := client(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.FormValue("device") != "edge1":
+			t.Errorf("asked for %s", r.URL)
+		case r.FormValue("cursor") == "":
+			answer(w, 200, `{"devices":[{"device":"edge1"}],"members":[`+oneMember+`],"count":1,"next":"more"}`)
+		default:
+			answer(w, 200, `{"devices":[{"device":"edge1"}],"members":[`+strings.Replace(oneMember, "app1", "app2", 1)+`],"count":1,"next":""}`)
+		}
+	})
+	all, err := c.Members(t.Context(), "edge1", "")
+	if err != nil || all.Count != 2 || len(all.Devices) != 1 || all.Members[0].Member.Name != "app1" || all.Members[1].Member.Name != "app2" {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
+
 func TestListsComeByPages(t *testing.T) {
 	pages := map[string]string{"": `["a"],"next":"2"`, "2": `[],"next":"3"`, "3": `["b","c"],"next":"4"`, "4": `["d"],"next":""`}
 	var asked []string
