@@ -30,7 +30,9 @@ const (
 type feed struct {
 	journal Journal
 	devices Devices
+	run     func() // reads until it is cancelled
 	cancel  context.CancelFunc
+	drop    func() // instead of running it
 	end     <-chan struct{}
 
 	mu        sync.Mutex

@@ -90,23 +90,39 @@ type listener struct {
 
 // join adds a listener; leave it.
 func (h *Hub) join() (*listener, *feed, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.ended {
-		return nil, nil, errEnding
+	l, f, err := h.joinFeed(nil)
+	if f != nil || err != nil {
+		return l, f, err
 	}
-	if h.feed != nil {
-		l, err := h.feed.add()
-		return l, h.feed, err
-	}
-	f, run, err := h.begin()
+	begun, err := h.begin() // may wait for the journal: nobody else does for that
 	if err != nil {
 		return nil, nil, err
 	}
-	h.feed = f
-	l, err := f.add()
-	h.feeding.Go(run) // there is somebody to hear it
+	l, f, err = h.joinFeed(begun)
+	if f != begun { // somebody else was faster
+		begun.drop()
+	}
 	return l, f, err
+}
+
+// joinFeed adds a listener to the feed that there is, or else to the one that was
+// begun; without both it returns no feed.
+func (h *Hub) joinFeed(begun *feed) (*listener, *feed, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.ended:
+		return nil, nil, errEnding
+	case h.feed != nil:
+		l, err := h.feed.add()
+		return l, h.feed, err
+	case begun == nil:
+		return nil, nil, nil
+	}
+	h.feed = begun
+	l, err := begun.add()
+	h.feeding.Go(begun.run) // there is somebody to hear it
+	return l, begun, err
 }
 
 // leave takes a listener out. What is read for them ends with the last.
@@ -121,26 +137,28 @@ func (h *Hub) leave(f *feed, l *listener) {
 	}
 }
 
-// begin is ready to read what listeners are told; run does.
-func (h *Hub) begin() (f *feed, run func(), err error) {
+// begin makes a feed of what happens from now on. Run it, or drop it.
+func (h *Hub) begin() (*feed, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	f = &feed{journal: h.journal, devices: h.devices, cancel: cancel, end: ctx.Done(), listeners: map[*listener]bool{}, watched: map[string]*watched{}}
 	entries, unfollow := h.journal.Follow(journal.PartEntries)
 	holds, forget := h.journal.Follow(journal.PartHolds)
-	stop := func() { unfollow(); forget() }
+	f := &feed{
+		journal: h.journal, devices: h.devices, cancel: cancel, end: ctx.Done(), listeners: map[*listener]bool{}, watched: map[string]*watched{},
+		drop: func() { unfollow(); forget(); cancel() },
+	}
 	newest, err := h.journal.Newest()
 	if err != nil {
-		stop()
-		cancel()
-		return nil, nil, err
+		f.drop()
+		return nil, err
 	}
 	f.last = newest
-	return f, func() {
-		defer stop()
+	f.run = func() {
+		defer f.drop()
 		var reading sync.WaitGroup
 		reading.Go(func() { f.readEntries(ctx, entries, newest) })
 		reading.Go(func() { f.readHolds(ctx, holds) })
 		reading.Go(func() { f.watch(ctx) })
 		reading.Wait()
-	}, nil
+	}
+	return f, nil
 }
