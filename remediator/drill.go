@@ -413,7 +413,11 @@ func (r *Remediator) judgeDrill(ctx context.Context, id string) {
 	ls := maps.Clone(d.Labels)
 	delete(ls, edge.LabelDrill)
 	v := journal.Verdict{}
-	x, err := r.explain(ctx, ls, true)
+	as := d.Claimed
+	if as == nil { // only a webhook told of it, and none does of what is suppressed
+		as = new(journal.Sighting)
+	}
+	x, err := r.explain(ctx, ls, as)
 	switch {
 	case ctx.Err() != nil:
 		return

@@ -205,6 +205,56 @@ func TestAMarkedWatchdogIsNoSignOfLife(t *testing.T) {
 	})
 }
 
+// I7, I22: a silence covers the drill as it would the real alert, and that is told.
+func TestASilencedDrillIsJudgedAsSilenced(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.probe.set(s1, edge.No)
+		d := w.announce()
+		w.alerts.claim(d.Labels)
+		w.alerts.silence(s1)
+		w.r.Wake()
+		w.wait(time.Second)
+		if got := w.drill(d.ID); got.Claimed == nil || !got.Claimed.Suppressed || got.Judged == nil || !strings.HasPrefix(got.Judged.Would, "refuse: silence") {
+			t.Errorf("%+v, %+v", got.Claimed, got.Judged)
+		}
+		x, err := w.r.Explain(w.t.Context(), d.Labels)
+		if err != nil || len(x.Members) != 0 || len(x.Notes) != 1 || !strings.Contains(x.Notes[0], "marked as a drill's") {
+			t.Errorf("explained: %+v, %v", x, err)
+		}
+		w.wantNothingDone()
+	})
+}
+
+// I22: where the webhook itself is the claim, a drill is none either.
+func TestADrillWithoutAnAlertmanagersAPI(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.stop()
+		w.cfg.Alertmanagers = nil
+		w.run(Options{Config: w.cfg, Devices: map[string]Device{"edge1": w.device}, Checks: []Check{w.probe}, Authenticated: true}, nil)
+		w.wait(time.Second)
+		w.probe.set(s1, edge.No)
+		d := w.announce()
+		if len(d.Alertmanagers) != 0 {
+			t.Errorf("Alertmanagers: %q", d.Alertmanagers)
+		}
+		w.hook(true, d.Labels)
+		w.wait(time.Minute)
+		w.wantNothingDone()
+		if got := w.drill(d.ID); got.Claimed == nil || got.Claimed.Source != "webhook" || got.Judged == nil {
+			t.Errorf("not seen: %+v", got)
+		}
+		w.hook(false, d.Labels)
+		if end, err := w.r.EndDrill(d.ID, "ann"); err != nil || end.Result != "complete" || end.Gone.IsZero() {
+			t.Errorf("its end: %+v, %v", end, err)
+		}
+		real := maps.Clone(d.Labels)
+		delete(real, "sluice_drill")
+		w.hook(true, real)
+		w.wait(time.Second)
+		w.want(s1, "FDRAIN")
+	})
+}
+
 // I11, I18: an announcement outlives the process, and a restart makes no claim of its alert.
 func TestADrillSurvivesARestart(t *testing.T) {
 	inWorld(t, nil, func(w *world) {

@@ -170,11 +170,12 @@ func (n noJournal) Page(journal.Page) ([]journal.Entry, uint64, error) { return 
 // Explain looks at the devices and asks the second source as a round would,
 // decides by the same guards, and changes nothing.
 func (r *Remediator) Explain(ctx context.Context, labels map[string]string) (Explanation, error) {
-	return r.explain(ctx, labels, false)
+	return r.explain(ctx, labels, nil)
 }
 
-// explain is Explain; shown says that the caller knows that a source shows the alert.
-func (r *Remediator) explain(ctx context.Context, labels map[string]string, shown bool) (Explanation, error) {
+// explain is Explain; as is how a source shows the alert, where the caller knows that
+// one does.
+func (r *Remediator) explain(ctx context.Context, labels map[string]string, as *journal.Sighting) (Explanation, error) {
 	x := Explanation{Labels: labels, Members: []Judged{}}
 	r.mu.Lock()
 	set, seen := r.set, r.view
@@ -195,10 +196,13 @@ func (r *Remediator) explain(ctx context.Context, labels map[string]string, show
 	if x.Refusal = set.unfit(c); x.Refusal != nil {
 		return x, nil
 	}
-	if !shown && !slices.ContainsFunc(seen.Claims, func(o claims.Claim) bool { return o.Key == c.Key }) {
+	if as == nil && !slices.ContainsFunc(seen.Claims, func(o claims.Claim) bool { return o.Key == c.Key }) {
 		x.Notes = append(x.Notes, "no source shows this alert now: the answer is for the case that one did")
 	}
 	c.Source, c.UpdatedAt, c.SeenAt = "explain", time.Now(), time.Now()
+	if as != nil {
+		c.Suppressed, c.SilencedBy = as.Suppressed, as.SilencedBy
+	}
 	for name, d := range set.devices {
 		if c.Address == "" && name != c.Member.Device {
 			continue

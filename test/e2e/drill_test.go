@@ -321,3 +321,57 @@ func fenced(t *testing.T) string {
 	t.Cleanup(srv.Close)
 	return srv.URL
 }
+
+// I22: a remediator that wants to know who sends gets the drill's webhook only from
+// an Alertmanager that says so.
+func TestADrillTellsOfMissingCredentials(t *testing.T) {
+	s := start(t, rig.Options{})
+	const token = "not-a-real-token-of-anybody-at-all"
+	for name, text := range map[string]string{"am.token": token + "-am", "ann.token": token + "-ann", "client.yml": "authorization: {credentials_file: ann.token}\n"} {
+		s.must(os.WriteFile(filepath.Join(s.Dir, name), []byte(text), 0o600))
+	}
+	config, err := os.ReadFile(s.Config)
+	s.must(err)
+	s.must(s.Remediator.Kill())
+	s.must(os.WriteFile(s.Config, append(config, `
+access:
+  tokens:
+    - {name: alertmanager, roles: [webhook], token_file: am.token}
+    - {name: ann, roles: [operator], token_file: ann.token}
+`...), 0o600))
+	s.must(s.Remediator.Start(t.Context()))
+
+	try := func() drill.Report {
+		t.Helper()
+		c, err := ctl.New(s.Remediator.URL, filepath.Join(s.Dir, "client.yml"))
+		s.must(err)
+		return s.drill("app1", 4*time.Second, func(o *drill.Options) { o.Client = c })
+	}
+	direct := func(credentials string) {
+		s.routing(func(c map[string]any) {
+			h := sluiceHook(c)
+			h["url"] = s.Remediator.URL + "/webhook"
+			if credentials != "" {
+				h["http_config"] = map[string]any{"authorization": map[string]any{"credentials": credentials}}
+			}
+		})
+	}
+	for credentials, cause := range map[string]string{
+		"":             "answers 401, and the receiver has no credentials: give it http_config with a user or token of the role webhook",
+		token + "-x":   "the receiver's credentials are wrong, or not of the role webhook",
+		token + "-ann": "the receiver's credentials are wrong, or not of the role webhook",
+		token + "-am":  "",
+	} {
+		direct(credentials)
+		names, why := missing(try())
+		if cause == "" && len(names) > 0 || cause != "" && (!slices.Equal(names, []string{"webhook"}) || !strings.Contains(why, cause)) {
+			t.Errorf("with %q: missing %q, cause %q; want %q", credentials, names, why, cause)
+		}
+	}
+	nobody, err := ctl.New(s.Remediator.URL, "")
+	s.must(err)
+	if _, err := drill.Run(t.Context(), drill.Options{Client: nobody, Member: named("app1")}); ctl.ExitCode(err) != ctl.ExitDenied {
+		t.Errorf("a drill by nobody: %v", err)
+	}
+	s.orders()
+}
