@@ -3,6 +3,7 @@ package probes
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,7 +13,7 @@ import (
 func parse(all []byte) (out []answer, err error) {
 	r := bufio.NewReader(bytes.NewReader(all))
 	for {
-		if _, err := r.Peek(1); err != nil {
+		if _, err := r.Peek(1); errors.Is(err, io.EOF) {
 			return out, nil
 		}
 		resp, err := http.ReadResponse(r, nil)

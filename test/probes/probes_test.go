@@ -61,7 +61,7 @@ type target struct {
 
 const config = `devices:
   - {name: edge1, haproxy: {address: %s, timeout: 2s}}
-modules:
+%smodules:
   alive: {prober: tcp, timeout: 1s}
 probes:
   - {name: shop, module: alive, interval: 1h, members: {device: edge1, pool: shop}}
@@ -70,10 +70,9 @@ remediation:
   alertmanagers: [{url: 'http://127.0.0.1:1'}]
   policies:
     - {name: drain, to: drain, members: {device: edge1, pool: shop}, min_serving: 1}
-%s`
+`
 
-// start runs the remediator until the test's end. More goes to the end of its
-// configuration.
+// start runs the remediator until the test's end, with more devices if need be.
 func start(t *testing.T, more string) *target {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sl") // a socket's path has 107 bytes at most

@@ -16,6 +16,7 @@ import (
 const events = "/api/v1/events"
 
 func TestAnotherMethodIsAnsweredWithThoseThatThereAre(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	for path, item := range openapi.As(openapi.Document()["paths"]) {
 		has := openapi.As(item)
@@ -40,6 +41,7 @@ func TestAnotherMethodIsAnsweredWithThoseThatThereAre(t *testing.T) {
 }
 
 func TestABadBodyIsRefused(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	each(func(method, path string, op openapi.Object) {
 		if op["requestBody"] == nil || path == "/webhook" {
@@ -73,6 +75,7 @@ func TestABadBodyIsRefused(t *testing.T) {
 }
 
 func TestTricksInAPathReachNothing(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	tricks := []string{
 		"%2e%2e", "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "..%2f..", "%252e%252e", ".", "..", "%2e", ";", "web01;a=b", "web01%3bshow%20env", "%0a", "%0d%0aSet-Cookie:%20a=b", "web01%0aset%20server%20shop/web01%20state%20maint",
@@ -131,6 +134,7 @@ func TestTricksInAPathReachNothing(t *testing.T) {
 }
 
 func TestWordsOfScannersMeanNothing(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	each(func(method, path string, op openapi.Object) {
 		if path == events {
@@ -176,6 +180,7 @@ func TestWordsOfScannersMeanNothing(t *testing.T) {
 }
 
 func TestWhatPeopleWriteIsShownAndNotRun(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	// Reasons are text that stays: in the journal, in the log, and on pages.
 	for kind, all := range words {

@@ -10,6 +10,7 @@ import (
 // none. The order in them is one that would be carried out, by itself; here what
 // comes behind a doubtful length is never taken for a request.
 func TestWhatIsNoRequestIsNone(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	const order = "POST /api/v1/members/edge1/shop/web01/drain HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
 	const start = "POST /api/v1/explain HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -63,10 +64,21 @@ func TestWhatIsNoRequestIsNone(t *testing.T) {
 }
 
 func TestHeadersDontMoveARequest(t *testing.T) {
+	t.Parallel()
 	s := start(t, "")
 	for _, header := range [][]string{
-		{"X-Original-URL", "/config"}, {"X-Rewrite-URL", "/config"}, {"X-Forwarded-Prefix", "/config"}, {"X-HTTP-Method-Override", "POST"}, {"X-Method-Override", "DELETE"}, {"Upgrade", "h2c"},
-		{"Forwarded", "for=127.0.0.1;host=evil.example"}, {"X-Forwarded-Host", "evil.example"}, {"Content-Encoding", "gzip"}, {"Expect", "100-continue"}, {"Range", "bytes=0-1"}, {"If-None-Match", "*"},
+		{"X-Original-URL", "/config"},
+		{"X-Rewrite-URL", "/config"},
+		{"X-Forwarded-Prefix", "/config"},
+		{"X-HTTP-Method-Override", "POST"},
+		{"X-Method-Override", "DELETE"},
+		{"Upgrade", "h2c"},
+		{"Forwarded", "for=127.0.0.1;host=evil.example"},
+		{"X-Forwarded-Host", "evil.example"},
+		{"Content-Encoding", "gzip"},
+		{"Expect", "100-continue"},
+		{"Range", "bytes=0-1"},
+		{"If-None-Match", "*"},
 	} {
 		p := probe{method: http.MethodGet, path: "/api/v1/freeze", header: header}
 		a := s.send(t, p)
