@@ -73,7 +73,7 @@ func (s *Session) ShowSteps(ctx context.Context, e Entries) error {
 	if err != nil {
 		return err
 	}
-	return s.show(raw, func(w io.Writer) error { return WriteEntries(w, out.Steps) })
+	return s.Show(raw, func(w io.Writer) error { return WriteEntries(w, out.Steps) })
 }
 
 // FollowSteps lists them, and each one that is added until ctx ends.
@@ -100,7 +100,7 @@ func (s *Session) FollowSteps(ctx context.Context, e Entries) error {
 		}
 		told = err != nil
 		for _, one := range list {
-			if err := s.show(one, func(w io.Writer) error { return writeEntry(w, one) }); err != nil {
+			if err := s.Show(one, func(w io.Writer) error { return writeEntry(w, one) }); err != nil {
 				return err
 			}
 			newest = max(newest, one.Seq)

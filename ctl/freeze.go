@@ -136,7 +136,7 @@ func (s *Session) ShowFreezes(ctx context.Context) error {
 	if len(list) == 0 && out.Frozen { // by one that knows the global freeze only
 		list = []freeze{out.freeze}
 	}
-	return s.show(raw, func(w io.Writer) error {
+	return s.Show(raw, func(w io.Writer) error {
 		return listed(w, list, "nothing is frozen", []string{"FROZEN", "SINCE", "UNTIL", "BY", "REASON"}, func(f freeze) []string {
 			return []string{f.of(), stamp(f.At), lifted(f.Until), f.Actor, f.Reason}
 		})
@@ -239,7 +239,7 @@ func (s *Session) ShowMaintenance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.show(raw, func(w io.Writer) error {
+	return s.Show(raw, func(w io.Writer) error {
 		header := []string{"NAME", "IN", "FOR", "WHEN", "NOW", "NEXT", "BY", "REASON"}
 		return listed(w, out.Windows, "no maintenance windows", header, func(m window) []string {
 			now := "no"

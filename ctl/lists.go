@@ -24,7 +24,7 @@ func (s *Session) ShowHolds(ctx context.Context, e Entries) error {
 		return err
 	}
 	now := time.Now()
-	return s.show(out, func(w io.Writer) error {
+	return s.Show(out, func(w io.Writer) error {
 		header := []string{"HOLD", "MEMBER", "TO", "PHASE", "FOR", "POLICY", "NOT LONGER THAN", "REASON"}
 		return listed(w, out.rows, "nothing is held", header, func(h journal.Hold) []string {
 			return []string{h.ID, Name(h.Member), goal(h.To, h.Mark), string(h.Phase), age(h.Since, now), h.Policy, stamp(h.MaxUntil), h.Reason}
@@ -63,7 +63,7 @@ func (s *Session) ShowApprovals(ctx context.Context) error {
 		return err
 	}
 	now := time.Now()
-	return s.show(out, func(w io.Writer) error {
+	return s.Show(out, func(w io.Writer) error {
 		header := []string{"MEMBER", "TO", "WAITS FOR", "POLICY", "ANSWER", "REASON"}
 		return listed(w, out.rows, "nothing waits for approval", header, func(a waiting) []string {
 			answer := ""
@@ -91,7 +91,7 @@ func (s *Session) ShowRefusals(ctx context.Context, e Entries) error {
 	}
 	slices.Reverse(out.rows) // the API begins with the newest
 	slices.Reverse(out.given)
-	return s.show(out, func(w io.Writer) error {
+	return s.Show(out, func(w io.Writer) error {
 		header := []string{"SEQ", "TIME", "MEMBER", "TO", "GUARD", "REASON", "DETAIL", "BY"}
 		return listed(w, out.rows, "no refusals", header, func(r journal.Entry) []string {
 			c := cells(r)
@@ -106,7 +106,7 @@ func (s *Session) ShowClaimed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.show(out, func(w io.Writer) error {
+	return s.Show(out, func(w io.Writer) error {
 		return listed(w, out.rows, "nothing is claimed", []string{"MEMBER", "BY", "SINCE", "UNTIL", "REASON"}, func(c journal.Claimed) []string {
 			return []string{Name(c.Member), c.Actor, stamp(c.At), lifted(c.Until), c.Reason}
 		})

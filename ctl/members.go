@@ -21,7 +21,7 @@ func (s *Session) ShowMembers(ctx context.Context, what string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.show(all, func(w io.Writer) error { return writeMembers(w, all.Members, time.Now()) }); err != nil {
+	if err := s.Show(all, func(w io.Writer) error { return writeMembers(w, all.Members, time.Now()) }); err != nil {
 		return err
 	}
 	return s.silent(all)
@@ -104,7 +104,7 @@ func (s *Session) frame(ctx context.Context, what string) ([]byte, error) {
 	if s.Output == "table" {
 		one.say("%s  %s", s.Client.URL(), stamp(time.Now()))
 	}
-	err = one.show(all, func(w io.Writer) error { return writeMembers(w, all.Members, time.Now()) })
+	err = one.Show(all, func(w io.Writer) error { return writeMembers(w, all.Members, time.Now()) })
 	if one.Output == "table" {
 		_ = one.silent(all) // that a device is silent is seen, and no reason to end
 	}

@@ -73,7 +73,7 @@ func (s *Session) RollingRestart(ctx context.Context, r Rolling) error {
 	}
 	report := rollingReport{Pool: PoolName(pool), DryRun: r.DryRun, Members: turns}
 	if r.DryRun {
-		return s.show(report, func(w io.Writer) error { return r.writePlan(w, turns) })
+		return s.Show(report, func(w io.Writer) error { return r.writePlan(w, turns) })
 	}
 	for _, t := range turns {
 		if t.Result != notBegun {
@@ -93,7 +93,7 @@ func (s *Session) RollingRestart(ctx context.Context, r Rolling) error {
 		}
 		t.Result = finished
 	}
-	return errors.Join(s.show(report, func(w io.Writer) error { return writeReport(w, report) }), err)
+	return errors.Join(s.Show(report, func(w io.Writer) error { return writeReport(w, report) }), err)
 }
 
 // plan looks at the pool, and says which members take part.

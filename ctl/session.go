@@ -49,8 +49,8 @@ func (s *Session) say(format string, args ...any) {
 	fmt.Fprintln(s.Err, Printable(fmt.Sprintf(format, args...)))
 }
 
-// show writes v in the form that is wanted; table writes it for people.
-func (s *Session) show(v any, table func(io.Writer) error) error {
+// Show writes v in the form that is wanted; table writes it for people.
+func (s *Session) Show(v any, table func(io.Writer) error) error {
 	switch s.Output {
 	case "json":
 		e := json.NewEncoder(s.Out)
@@ -71,7 +71,7 @@ func (s *Session) show(v any, table func(io.Writer) error) error {
 
 // line shows a result that is one sentence.
 func (s *Session) line(v any, format string, args ...any) error {
-	return s.show(v, func(w io.Writer) error {
+	return s.Show(v, func(w io.Writer) error {
 		_, err := fmt.Fprintln(w, Printable(fmt.Sprintf(format, args...)))
 		return err
 	})
