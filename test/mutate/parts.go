@@ -110,6 +110,6 @@ var deviceEdits = []edit{
 
 // programEdits are made in the program around it all.
 var programEdits = []edit{
-	{ids: "I22", what: "it listens beyond this machine with no authentication", dir: "cmd/sluice", texts: never("!authenticated && token == \"\" && !open && !local(ln)")},
+	{ids: "I22", what: "it listens beyond this machine with no authentication", dir: "cmd/sluice", texts: one("ln != nil && !web.Asks() && !open {", "false && ln != nil {")},
 	{ids: "I6", what: "a probe that could not be made is bad", dir: "cmd/sluice", texts: one("case r.Reason == probe.Unmade: // our", "case r.Up: // our")},
 }

@@ -40,7 +40,7 @@ type Faults struct {
 	DiscoveryIssuer                  string
 	DiscoveryToken                   string // the token endpoint that it names
 	Hang                             bool   // all answers wait until the caller gives up
-	Huge                             bool   // discovery never ends
+	Huge                             bool   // discovery has 100 MB; Asked("megabytes") says how many were taken
 	Redirect                         string // the token endpoint sends there
 
 	Deny       string // at the log-in: an error code instead of a code
@@ -184,6 +184,7 @@ func (p *Provider) discovery(w http.ResponseWriter, _ *http.Request) {
 			if _, err := w.Write([]byte(strings.Repeat(" ", 1<<20))); err != nil {
 				return // the client had enough
 			}
+			p.asked["megabytes"]++
 		}
 		return
 	}

@@ -1,6 +1,8 @@
 package oidc
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -294,6 +296,9 @@ func TestAProviderThatIsntThereKeepsNobodyBut(t *testing.T) {
 				t.Errorf("%d %s", code, body)
 			}
 			con.refused(t, "unreachable", http.StatusBadGateway, "can&#39;t be reached")
+			if n := p.Asked("megabytes"); n > 30 { // what stands in buffers on the way counts, too
+				t.Errorf("%d MB of an answer were read", n)
+			}
 			p.Misbehave(testoidc.Faults{})
 			con.logIn(t, "ann [admin operator viewer] by oidc at /console/holds")
 			n := p.Asked("openid-configuration")
@@ -349,6 +354,9 @@ func TestAPrivateCA(t *testing.T) {
 	conf.Client.TLSConfig.CAFile = ca
 	con = newConsole(t, p, conf)
 	con.Transport = con.flow.now.Load().client.Transport // the browser trusts it, too
+	p.Misbehave(testoidc.Faults{DiscoveryToken: strings.Replace(p.Issuer, "https", "http", 1) + "/token"})
+	con.refused(t, "unreachable", http.StatusBadGateway, "can&#39;t be reached") // no secret goes out in plain
+	p.Misbehave(testoidc.Faults{})
 	con.logIn(t, "ann [admin operator viewer] by oidc at /console/holds")
 }
 
@@ -422,6 +430,34 @@ func TestWhatTheBrowserKeepsIsSealed(t *testing.T) {
 	} {
 		if _, err := f.open(kept); err == nil {
 			t.Errorf("%s: was taken", name)
+		}
+	}
+	for ago, want := range map[time.Duration]error{0: nil, flightTime - time.Minute: nil, flightTime + time.Minute: errStale} {
+		text, err := json.Marshal(flight{State: "a", At: time.Now().Add(-ago)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fl, err := f.open(base64.RawURLEncoding.EncodeToString(f.seal.Seal(nil, nil, text, nil)))
+		if !errors.Is(err, want) || err == nil && fl.State != "a" {
+			t.Errorf("begun %s ago: %v, %+v", ago, err, fl)
+		}
+	}
+}
+
+func TestAnAddressThatNobodyVerifiedIsNoName(t *testing.T) {
+	c := &Config{NameClaim: "email", RolesClaim: "groups", Roles: map[string][]string{"net": {"operator"}}}
+	for name, e := range map[string]struct {
+		verified any
+		want     error
+	}{
+		"verified": {true, nil}, "not said": {nil, nil}, "not verified": {false, errName}, "not verified, as a text": {"false", errName},
+	} {
+		said := claims{"email": "ann@example.com", "groups": "net"}
+		if e.verified != nil {
+			said["email_verified"] = e.verified
+		}
+		if _, err := c.who(said); !errors.Is(err, e.want) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
