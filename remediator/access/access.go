@@ -79,7 +79,12 @@ type Identity struct {
 
 	grants  []grant
 	refused func(Verb) // counts; may be nil
+	still   func() bool
 }
+
+// Still says whether the same request would be let in now, with the same roles. It is
+// for answers that last: a token that was taken away should not be good for hours.
+func (i Identity) Still() bool { return i.still == nil || i.still() }
 
 // A grant is what one role allows.
 type grant struct {

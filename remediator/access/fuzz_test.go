@@ -115,3 +115,28 @@ func TestALimitedRoleNeverReachesAnother(t *testing.T) {
 		}
 	})
 }
+
+// Whatever a caller writes into the header: it moves nobody but who comes through a
+// proxy of ours, and never to an address that the header doesn't name.
+func FuzzXForwardedFor(f *testing.F) {
+	c := people(f)
+	c.Proxies = []string{"192.0.2.1", "198.51.100.0/28"}
+	s, err := newState(c)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{"", ",", "203.0.113.9", "10.0.0.1, 198.51.100.3", "[2001:db8::1]", "fe80::1%eth0", "203.0.113.9:80", "::ffff:192.0.2.1"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		ask := func(remote string) string {
+			return s.from(get("/", from(remote), func(r *http.Request) { r.Header["X-Forwarded-For"] = []string{header} })).String()
+		}
+		if got := ask("203.0.113.1:1"); got != "203.0.113.1/32" {
+			t.Errorf("%q moves a stranger to %s", header, got)
+		}
+		if got := ask("192.0.2.1:1"); got == "invalid Prefix" || !strings.ContainsAny(header, ".:") && got != "192.0.2.1/32" {
+			t.Errorf("%q moves the proxy to %s", header, got)
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -184,7 +185,9 @@ func (g *Gate) visit(r *http.Request) (*Visit, error) {
 		}
 	}
 	if s == nil {
-		return g.seen(r, unasked(r, web)), nil
+		i := unasked(r, web)
+		i.still = func() bool { return g.state.Load() == nil }
+		return g.seen(r, i), nil
 	}
 	switch values := r.Header.Values("Authorization"); {
 	case len(values) > 1:
@@ -203,9 +206,7 @@ func (g *Gate) visit(r *http.Request) (*Visit, error) {
 	}
 	for _, name := range certified(r) {
 		if u := s.users[name]; u != nil {
-			i := u.identity
-			i.Via = ViaCertificate
-			return g.seen(r, i), nil
+			return g.seen(r, g.as(s, u, ViaCertificate)), nil
 		}
 	}
 	return nil, ErrMissing
@@ -246,9 +247,7 @@ func (g *Gate) authorize(r *http.Request, s *state, web Web, header string) (Ide
 		}
 		if web.Users {
 			if u := s.users[name]; u != nil {
-				i := u.identity
-				i.Via = ViaWeb
-				return i, nil
+				return g.as(s, u, ViaWeb), nil
 			}
 			return Identity{Name: name, Via: ViaWeb}, nil // may nothing; the refusal says so by name
 		}
@@ -292,6 +291,10 @@ func (g *Gate) bearer(r *http.Request, s *state, text string) (Identity, error) 
 		return Identity{}, g.metrics.login(ErrExpired)
 	}
 	i := t.identity
+	i.still = g.stays(s, func(now *state) bool {
+		o := now.token(t.sum)
+		return o != nil && !o.over(time.Now()) && slices.Equal(o.identity.Roles, t.identity.Roles)
+	})
 	if t.nameless {
 		i.Name = remoteHost(r)
 	}
@@ -359,7 +362,26 @@ func (g *Gate) login(ctx context.Context, s *state, from netip.Prefix, name, pas
 		names.forget(key)
 		g.befriend(name, from)
 	}
-	return u.identity, g.metrics.login(nil)
+	return g.as(s, u, ViaPassword), g.metrics.login(nil)
+}
+
+// as is a user who came in some way, as long as nothing about them changes.
+func (g *Gate) as(s *state, u *user, via string) Identity {
+	i := u.identity
+	i.Via = via
+	i.still = g.stays(s, func(now *state) bool {
+		o := now.users[i.Name]
+		return o != nil && o.hash == u.hash && slices.Equal(o.identity.Roles, i.Roles)
+	})
+	return i
+}
+
+// stays says whether what was found in one state is so in that in force.
+func (g *Gate) stays(then *state, still func(now *state) bool) func() bool {
+	return func() bool {
+		now := g.state.Load()
+		return now != nil && reflect.DeepEqual(now.config.Roles, then.config.Roles) && still(now)
+	}
 }
 
 const mostFriends = 8

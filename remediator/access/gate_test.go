@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -308,6 +309,54 @@ func TestATokenEndsWhenItExpires(t *testing.T) {
 		if w, _ := ask(g, get("/", bearer(laptop))); w.Code != 401 || !strings.Contains(w.Body.String(), "expired") {
 			t.Errorf("after: %d %s", w.Code, w.Body)
 		}
+	})
+}
+
+func TestWhoListensForLongIsLetInNoLongerThanOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := people(t)
+		c.Tokens[0].Expires = time.Now().Add(time.Hour)
+		g := gate(t, Options{Config: c})
+		listening := map[string]*Identity{}
+		for name, change := range map[string]func(*http.Request){
+			"ann by token": bearer(laptop), "script": bearer(script), "ann by password": basicAuth("ann", password), "edge-ca": certificateOf("edge-ca", true),
+		} {
+			if _, listening[name] = ask(g, get("/", change)); listening[name] == nil {
+				t.Fatalf("%s isn't let in", name)
+			}
+		}
+		want := func(when string, names ...string) {
+			t.Helper()
+			for name, i := range listening {
+				if want := slices.Contains(names, name); i.Still() != want {
+					t.Errorf("%s: %s still: %v, want %v", when, name, !want, want)
+				}
+			}
+		}
+		want("at once", "ann by token", "script", "ann by password", "edge-ca")
+		time.Sleep(time.Hour)
+		want("when a token has expired", "script", "ann by password", "edge-ca")
+		use := func(change func(*Config)) {
+			t.Helper()
+			next := *c
+			next.Users, next.Tokens, next.Roles = slices.Clone(c.Users), slices.Clone(c.Tokens), slices.Clone(c.Roles)
+			change(&next)
+			if err := g.Use(&next); err != nil {
+				t.Fatal(err)
+			}
+		}
+		use(func(*Config) {})
+		want("the same read anew", "script", "ann by password", "edge-ca")
+		use(func(c *Config) { c.Users[0].PasswordHash = hashed(t, "another") })
+		want("another password", "script", "edge-ca")
+		use(func(c *Config) { c.Tokens = c.Tokens[:1]; c.Users[2].Roles = []string{Admin} })
+		want("a token less, and other roles", "ann by password")
+		use(func(c *Config) { c.Roles[0].Pools = []string{"web"} })
+		want("a role that means something else")
+		if err := g.Use(nil); err != nil {
+			t.Fatal(err)
+		}
+		want("no section")
 	})
 }
 

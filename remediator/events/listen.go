@@ -92,7 +92,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.catchUp(r.Context(), s, l, after) != nil {
 		return
 	}
-	s.follow(r.Context(), l)
+	s.follow(r.Context(), l, who.Still)
 }
 
 // place reads from where on somebody wants to hear.
@@ -198,7 +198,7 @@ func (s *stream) write(frames []frame) error {
 }
 
 // follow writes what is handed out, until somebody ends it.
-func (s *stream) follow(ctx context.Context, l *listener) {
+func (s *stream) follow(ctx context.Context, l *listener, still func() bool) {
 	alive := time.NewTicker(aliveEvery)
 	defer alive.Stop()
 	over := time.NewTimer(listenFor)
@@ -215,6 +215,9 @@ func (s *stream) follow(ctx context.Context, l *listener) {
 		case <-over.C:
 			return
 		case <-alive.C:
+			if !still() {
+				return // a token or role that was taken away: who comes again is asked again
+			}
 			frames = []frame{{open: true, text: []byte(": still here\n\n")}}
 		case frames = <-l.frames:
 		}
