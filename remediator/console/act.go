@@ -48,14 +48,12 @@ type tried struct {
 
 // member answers GET /console/member?device=&pool=&member=.
 func (c *console) member(w http.ResponseWriter, r *http.Request) {
-	p := c.page(r, "member")
-	p.Live = true
-	c.writeMember(w, r, p, http.StatusOK, nil)
+	c.writeMember(w, r, c.page(r, "member"), http.StatusOK, nil)
 }
 
 func (c *console) writeMember(w http.ResponseWriter, r *http.Request, p *page, code int, with func(*memberPage)) {
 	m := memberOf(r)
-	p.Title = p.Short(m.Name)
+	p.Live, p.Title = true, p.Short(m.Name)
 	p.Here = "/" + strings.TrimPrefix(p.Member(m), p.Base+"/")
 	b := memberPage{Member: m, Claimed: p.claimOf(m), May: c.may(r, access.Order, m.In())}
 	if c.forbidden(w, r, p, access.View, m.In()) {
@@ -128,10 +126,14 @@ func (c *console) remembered(p *page, r *http.Request, b *memberPage) error {
 	return err
 }
 
-// order answers POST /console/member: a step on one member.
+// order answers POST /console/member: a step on one member, or a claim on it.
 func (c *console) order(w http.ResponseWriter, r *http.Request) {
 	p, m := c.page(r, "member"), memberOf(r)
 	if c.forbidden(w, r, p, access.Order, m.In()) {
+		return
+	}
+	if do := r.PostFormValue("do"); do == "claim" || do == "unclaim" {
+		c.claim(w, r, p, m, do)
 		return
 	}
 	o := remediator.PersonOrder{Member: m, Override: r.PostForm["override"], Actor: p.Who}

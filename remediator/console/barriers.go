@@ -183,20 +183,12 @@ func (p *page) claimOf(m edge.Member) *journal.Claimed {
 	return nil
 }
 
-// claim answers POST /console/claim: a member is a person's, or automation's again.
-func (c *console) claim(w http.ResponseWriter, r *http.Request) {
-	p, m := c.page(r, "member"), memberOf(r)
-	if c.forbidden(w, r, p, access.Order, m.In()) {
-		return
-	}
+// claim makes a member a person's, or automation's again.
+func (c *console) claim(w http.ResponseWriter, r *http.Request, p *page, m edge.Member, do string) {
 	reason, err := reasonOf(p, r)
 	claimed := journal.Claimed{Member: m, Reason: reason, Actor: p.Who, At: p.Now}
 	if err == nil {
 		claimed.Until, err = untilOf(p, r)
-	}
-	do := r.PostFormValue("do")
-	if err == nil && do != "claim" && do != "unclaim" {
-		err = errors.New(p.T("bad_action"))
 	}
 	if err != nil {
 		c.refused(w, r, p, http.StatusBadRequest, err.Error(), nil)

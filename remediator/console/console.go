@@ -106,7 +106,6 @@ func Handler(o Options) http.Handler {
 		"GET /console/refusals":       c.refusals,
 		"GET /console/freeze":         c.freezeList,
 		"POST /console/freeze":        c.freeze,
-		"POST /console/claim":         c.claim,
 		"GET /console/maintenance":    c.windowList,
 		"POST /console/maintenance":   c.window,
 		"POST /console/preferences":   c.preferences,

@@ -226,7 +226,7 @@ func TestEveryAnswerIsStrict(t *testing.T) {
 func TestOthersPagesChangeNothing(t *testing.T) { // I22
 	w := scene.Night()
 	d := open(t, w)
-	for _, path := range []string{"/member", "/holds", "/approvals", "/freeze", "/claim", "/maintenance", "/preferences"} {
+	for _, path := range []string{"/member", "/holds", "/approvals", "/freeze", "/maintenance", "/preferences"} {
 		r := httptest.NewRequest(http.MethodPost, "/console"+path, strings.NewReader("do=freeze&reason=x&theme=dark&device=edge1&pool=shop&member=app1"))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Sec-Fetch-Site", "cross-site")
@@ -327,7 +327,6 @@ func TestWhoMayNotIsToldWhichRoleIsMissing(t *testing.T) {
 		"/holds":     {"reason", "x"},
 		"/approvals": {"do", "approve"},
 		"/freeze":    {"do", "freeze", "reason", "x"},
-		"/claim":     {"do", "claim", "reason", "x"},
 
 		"/maintenance": {"do", "begin", "reason", "x", "name", "x", "for", "1h"},
 	} {

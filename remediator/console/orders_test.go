@@ -253,7 +253,7 @@ func TestAMemberIsClaimedAndReleased(t *testing.T) {
 	w := scene.Night()
 	d := open(t, w)
 	send := func(fields ...string) sheet {
-		return d.post("/claim", append(fields, "device", "edge1", "pool", "shop", "member", "app2")...)
+		return d.post("/member", append(fields, "device", "edge1", "pool", "shop", "member", "app2")...)
 	}
 	if s := send("do", "unclaim", "reason", "x"); s.StatusCode != http.StatusNotFound {
 		t.Errorf("got %d: %s", s.StatusCode, s.words())

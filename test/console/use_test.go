@@ -89,6 +89,11 @@ func TestEverythingWorksWithoutJavaScript(t *testing.T) {
 		t.Errorf("app2 went although a guard refused: HAProxy says %s", state)
 	}
 	shot(ctx, t, "real-refused")
+	var there string
+	do(ctx, t, chromedp.Evaluate(`fetch(location.href).then(r => r.status + " " + document.querySelector("#live").textContent.slice(0, 5))`, &there, awaitPromise))
+	if there != "200 as of" {
+		t.Errorf("the page of a refusal can't be looked at again: %s", there)
+	}
 	do(ctx, t, chromedp.Click(`.tried input[value=min_serving]`))
 	submit(`.tried button[value=drain]`, ".banner.good")
 	if state, _ := p.admin(t, "app2"); state != drained {
