@@ -247,9 +247,9 @@ func TestADrillWithoutAnAlertmanagersAPI(t *testing.T) {
 		if end, err := w.r.EndDrill(d.ID, "ann"); err != nil || end.Result != "complete" || end.Gone.IsZero() {
 			t.Errorf("its end: %+v, %v", end, err)
 		}
-		real := maps.Clone(d.Labels)
-		delete(real, "sluice_drill")
-		w.hook(true, real)
+		genuine := maps.Clone(d.Labels)
+		delete(genuine, "sluice_drill")
+		w.hook(true, genuine)
 		w.wait(time.Second)
 		w.want(s1, "FDRAIN")
 	})
