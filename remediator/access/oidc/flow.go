@@ -154,30 +154,31 @@ type flight struct {
 }
 
 func (f *Flow) start(w http.ResponseWriter, r *http.Request) {
+	wanted := r.URL.Query().Get("next")
 	p := f.now.Load()
 	if p == nil {
-		f.refuse(w, r, errNone)
+		f.refuse(w, r, wanted, errNone)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), askTime)
 	defer cancel()
 	m, err := p.discover(ctx)
 	if err != nil {
-		f.refuse(w, r, fmt.Errorf("%w: %w", errAway, err))
+		f.refuse(w, r, wanted, fmt.Errorf("%w: %w", errAway, err))
 		return
 	}
 	oauth, err := p.oauth(m)
 	if err != nil {
-		f.refuse(w, r, err)
+		f.refuse(w, r, wanted, err)
 		return
 	}
 	fl := flight{
 		State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(),
-		Next: f.o.Sessions.Next(r.URL.Query().Get("next")), Stamp: p.stamp, At: time.Now(),
+		Next: f.o.Sessions.Next(wanted), Stamp: p.stamp, At: time.Now(),
 	}
 	text, err := json.Marshal(fl)
 	if err != nil {
-		f.refuse(w, r, err)
+		f.refuse(w, r, wanted, err)
 		return
 	}
 	sealed := base64.RawURLEncoding.EncodeToString(f.seal.Seal(nil, nil, text, nil))
@@ -194,7 +195,7 @@ func (f *Flow) callback(w http.ResponseWriter, r *http.Request) {
 	f.o.Sessions.DropCookie(w, r, flightCookie) // good for one answer
 	who, next, err := f.land(r, kept)
 	if err != nil {
-		f.refuse(w, r, err)
+		f.refuse(w, r, next, err)
 		return
 	}
 	f.o.Sessions.Start(w, r, who)
@@ -203,7 +204,8 @@ func (f *Flow) callback(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, next, http.StatusSeeOther)
 }
 
-// land makes of the provider's answer somebody who is logged in.
+// land makes of the provider's answer somebody who is logged in, and says where they
+// wanted to go.
 func (f *Flow) land(r *http.Request, kept string) (who session.Who, next string, err error) {
 	p := f.now.Load()
 	if p == nil {
@@ -215,26 +217,26 @@ func (f *Flow) land(r *http.Request, kept string) (who session.Who, next string,
 	}
 	q := r.URL.Query()
 	if subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(fl.State)) != 1 {
-		return who, "", fmt.Errorf("%w: it has another state", errStale)
+		return who, fl.Next, fmt.Errorf("%w: it has another state", errStale)
 	}
 	if fl.Stamp != p.stamp {
-		return who, "", fmt.Errorf("%w: the configuration is a new one", errStale)
+		return who, fl.Next, fmt.Errorf("%w: the configuration is a new one", errStale)
 	}
 	// Who answers, where the provider says so. Source: RFC 9207, 2.4.
 	if q.Has("iss") && q.Get("iss") != p.c.Issuer {
-		return who, "", fmt.Errorf("%w: it comes from issuer %.100q", errInvalid, q.Get("iss"))
+		return who, fl.Next, fmt.Errorf("%w: it comes from issuer %.100q", errInvalid, q.Get("iss"))
 	}
 	if q.Has("error") {
-		return who, "", fmt.Errorf("%w: %.100q %.200q", errDenied, q.Get("error"), q.Get("error_description"))
+		return who, fl.Next, fmt.Errorf("%w: %.100q %.200q", errDenied, q.Get("error"), q.Get("error_description"))
 	}
 	if q.Get("code") == "" {
-		return who, "", fmt.Errorf("%w: it has no code", errInvalid)
+		return who, fl.Next, fmt.Errorf("%w: it has no code", errInvalid)
 	}
 	select {
 	case f.busy <- struct{}{}:
 		defer func() { <-f.busy }()
 	default:
-		return who, "", errBusy
+		return who, fl.Next, errBusy
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), 2*askTime)
 	defer cancel()
@@ -269,9 +271,9 @@ func (f *Flow) open(kept string) (fl flight, err error) {
 
 // refuse shows why nobody was logged in, as far as that helps who wanted to; the
 // log has the rest.
-func (f *Flow) refuse(w http.ResponseWriter, r *http.Request, err error) {
+func (f *Flow) refuse(w http.ResponseWriter, r *http.Request, wanted string, err error) {
 	why := reasonOf(err)
 	f.o.Done(why.result)
 	level.Warn(f.o.Logger).Log("msg", "nobody logged in", "via", Via, "result", why.result, "remote", r.RemoteAddr, "err", brief(err))
-	f.o.Sessions.Problem(w, r, why.code, why.text)
+	f.o.Sessions.Problem(w, r, why.code, why.text, wanted)
 }

@@ -140,7 +140,7 @@ func (c *console) logIn(t *testing.T, want string) {
 func (c *console) refused(t *testing.T, result string, code int, says string) {
 	t.Helper()
 	before := c.sessions.Count()
-	got, body := c.get(t, Start)
+	got, body := c.get(t, Start+"?next=/console/approvals")
 	c.wasRefused(t, got, body, result, code, says)
 	if c.sessions.Count() != before {
 		t.Error("somebody was logged in")
@@ -242,6 +242,7 @@ func TestALogInThatMustNotSucceed(t *testing.T) {
 		"another state":               {testoidc.Faults{State: "another"}, "stale", 403, "another browser"},
 		"another issuer answers":      {testoidc.Faults{Issuer: elsewhere.Issuer}, "invalid", 403, "not valid"},
 		"denied":                      {testoidc.Faults{Deny: "access_denied"}, "denied", 403, "refused"},
+		"denied, and what was wanted": {testoidc.Faults{Deny: "access_denied"}, "denied", 403, `start?next=%2Fconsole%2Fapprovals`},
 		"denied, with markup":         {testoidc.Faults{Deny: "<script>alert(1)</script>"}, "denied", 403, "refused"},
 		"no group here":               {with("groups", []string{"others"}), "no_role", 403, "none of your groups"},
 		"no groups":                   {with("groups", []string{}), "no_role", 403, "none of your groups"},

@@ -77,6 +77,15 @@ var reasons = []reason{
 	}},
 }
 
+// Results are all that [Options.Done] may hear.
+func Results() []string {
+	all := []string{"ok", "error"}
+	for _, r := range reasons {
+		all = append(all, r.result)
+	}
+	return all
+}
+
 func reasonOf(err error) reason {
 	for _, r := range reasons {
 		if errors.Is(err, r.err) {

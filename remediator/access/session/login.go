@@ -102,9 +102,10 @@ func (s *Sessions) Ask(w http.ResponseWriter, r *http.Request) {
 // Next is where a log-in leads that was begun with this wish.
 func (s *Sessions) Next(wanted string) string { return next(s.o.External, wanted) }
 
-// Problem shows the log-in page with what went wrong.
-func (s *Sessions) Problem(w http.ResponseWriter, r *http.Request, code int, why Text) {
-	s.show(w, r, code, why.in(languageOf(r)), "", r.URL.Query().Get("next"))
+// Problem shows the log-in page with what went wrong. Wanted is where the log-in was to
+// lead; empty: to the console.
+func (s *Sessions) Problem(w http.ResponseWriter, r *http.Request, code int, why Text, wanted string) {
+	s.show(w, r, code, why.in(languageOf(r)), "", wanted)
 }
 
 func (s *Sessions) form(w http.ResponseWriter, r *http.Request) {
@@ -181,7 +182,7 @@ func (s *Sessions) logout(w http.ResponseWriter, r *http.Request) {
 			if errors.Is(err, ErrCrossOrigin) {
 				why = crossOrigin
 			}
-			s.Problem(w, r, http.StatusForbidden, why)
+			s.Problem(w, r, http.StatusForbidden, why, "")
 			return
 		}
 		s.mu.Lock()
