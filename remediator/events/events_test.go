@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -479,9 +480,84 @@ func TestMistakesOfListeners(t *testing.T) {
 	}
 }
 
+// changed lists the fields, those of what a pointer leads to included, that may be
+// set in v, a part of m, without making it another than full.
+func changed(t *testing.T, full control.Member, m *control.Member, v reflect.Value, path string) (none []string) {
+	t.Helper()
+	for i := range v.NumField() {
+		f, name := v.Field(i), path+v.Type().Field(i).Name
+		was := reflect.New(f.Type()).Elem()
+		was.Set(f)
+		switch f.Kind() {
+		case reflect.Struct:
+			if at, ok := f.Interface().(time.Time); ok {
+				f.Set(reflect.ValueOf(at.Add(time.Second)))
+				break
+			}
+			none = append(none, changed(t, full, m, f, name+".")...)
+			continue
+		case reflect.String:
+			f.SetString("another")
+		case reflect.Int, reflect.Int64:
+			f.SetInt(4711)
+		case reflect.Uint8, reflect.Uint64:
+			f.SetUint(2)
+		case reflect.Float64:
+			f.SetFloat(.7)
+		case reflect.Bool:
+			f.SetBool(!f.Bool())
+		case reflect.Slice:
+			f.Set(reflect.ValueOf([]string{"another"}))
+		case reflect.Pointer:
+			if f.Elem().Kind() == reflect.Struct {
+				none = append(none, changed(t, full, m, f.Elem(), name+".")...)
+			}
+			f.SetZero()
+		default:
+			t.Fatalf("%s is a %s", name, f.Kind())
+		}
+		if same(full, *m) {
+			none = append(none, name)
+		}
+		f.Set(was)
+	}
+	return none
+}
+
+func TestEachFieldOfAMemberIsAChangeButCounts(t *testing.T) {
+	full := func() *control.Member {
+		share := .1
+		return &control.Member{State: edge.State{Member: s1}, Set: &control.SetBy{}, Claimed: &journal.Claimed{}, Errors5xx: &share}
+	}
+	m := full()
+	want := []string{"State.Chosen", "State.Answers", "State.Errors", "ErrorsOver"}
+	if diff := cmp.Diff(want, changed(t, *full(), m, reflect.ValueOf(m).Elem(), "")); diff != "" {
+		t.Errorf("no change (-want +got):\n%s", diff)
+	}
+	if !same(*full(), *full()) {
+		t.Error("a member isn't the same as itself")
+	}
+}
+
 func TestListsThatChangeAreNamedOnce(t *testing.T) {
 	if diff := cmp.Diff("event: changed\ndata: {\"what\":[\"members\",\"holds\"]}\n\n", string(changedFrame("members", "holds", "members").text)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// broken is a journal that can't be read.
+type broken struct{ *journal.Journal }
+
+func (broken) Newest() (uint64, error) { return 0, errors.New("unreadable") }
+
+func TestAJournalThatCannotBeReadIsToldAtOnce(t *testing.T) {
+	p := newHouse(t, newDevices())
+	h := New(broken{p.journal}, p.devices)
+	defer h.Close()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/events", nil))
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "unreadable") {
+		t.Errorf("got %d %s", w.Code, w.Body)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strconv"
 	"sync"
@@ -271,16 +270,36 @@ func (f *feed) look(ctx context.Context, name string, w *watched) {
 }
 
 // same says whether a member looks the same to people. What only counts up is no
-// change, and the share of errors is one when it is worth a look.
+// change, and the share of errors is one when it is worth a look. It is asked for
+// each member at each look, so nothing is taken apart by reflection.
 func same(a, b control.Member) bool {
-	return reflect.DeepEqual(plain(a), plain(b))
+	a.Chosen, a.Answers, a.Errors = b.Chosen, b.Answers, b.Errors
+	return a.State == b.State && a.Op == b.Op && a.OpSince.Equal(b.OpSince) && a.Checked == b.Checked && a.Configured == b.Configured &&
+		thousandths(a.Errors5xx) == thousandths(b.Errors5xx) && sameSetBy(a.Set, b.Set) && sameClaim(a.Claimed, b.Claimed) &&
+		slices.Equal(a.Maintenance, b.Maintenance)
 }
 
-func plain(m control.Member) control.Member {
-	m.Chosen, m.Answers, m.Errors, m.ErrorsOver = 0, 0, 0, ""
-	if m.Errors5xx != nil {
-		share := float64(int(*m.Errors5xx*1000+.5)) / 1000
-		m.Errors5xx = &share
+func thousandths(share *float64) int {
+	if share == nil {
+		return -1
 	}
-	return m
+	return int(*share*1000 + .5)
+}
+
+func sameSetBy(a, b *control.SetBy) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	is, was := *a, *b
+	is.Since = was.Since
+	return is == was && a.Since.Equal(b.Since)
+}
+
+func sameClaim(a, b *journal.Claimed) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	is, was := *a, *b
+	is.At, is.Until = was.At, was.Until
+	return is == was && a.At.Equal(b.At) && a.Until.Equal(b.Until)
 }
