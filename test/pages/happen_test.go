@@ -99,6 +99,9 @@ func (c *collector) ends(dir, line string, environ ...string) {
 		c.t.Errorf("%s ends with %d: %s", line, code, out)
 	}
 	said := strings.TrimSpace(out)
+	if i := strings.LastIndex(said, "\nsluice "); i >= 0 {
+		said = said[i:] // what is wrong comes last
+	}
 	if m := regexp.MustCompile(`msg=ended .*err=("(?:[^"\\]|\\.)*"|\S+)`).FindStringSubmatch(out); m != nil {
 		said = m[1]
 		if said[0] == '"' {
@@ -444,6 +447,36 @@ func commands(t *testing.T, c *collector) {
 	c.ends(dir, "sluice journal show --remediator.url=http://"+nobody)
 	c.ends(dir, "sluice journal show --remediator.url=nonsense")
 	c.ends(dir, "sluice journal show --http.config.file=none.yml")
+
+	member := testserve.Handler(t, http.NotFoundHandler(), nil)
+	lb := haproxytest.StartReal(t, fmt.Sprintf("backend shop\n server web01 %[1]s\n server web02 %[1]s\nbackend other\n server web01 %[1]s\n server one %[1]s\n server out %[1]s disabled\n", member))
+	s := start(t, "remediator", "devices:\n  - {name: edge1, haproxy: {address: "+lb.Socket+"}}\n")
+	blind := start(t, "remediator", "devices:\n  - {name: edge1, haproxy: {address: "+lb.Socket+"}}\n  - {name: gone, haproxy: {address: /nonexistent/s}}\n")
+	locked := startEnv(t, "HAPROXY_INSTANCES=edge1="+lb.Socket, "AGENT_SECURITY_ENABLED=true", "AGENT_AUTH_TOKEN=not-a-real-token")
+	ctl := func(s *server, line string) {
+		t.Helper()
+		verb, rest, _ := strings.Cut(line, " ")
+		c.ends(dir, "sluice ctl "+verb+" --remediator.url="+s.url+" "+rest)
+	}
+	ctl(s, "drain web01 --reason x")
+	ctl(s, "drain nope --reason x")
+	ctl(blind, "drain one --reason x")
+	ctl(s, "drain edge1//web01 --reason x")
+	ctl(s, "drain a/b/c/d --reason x")
+	ctl(locked, "members")
+	ctl(s, "wait one")
+	ctl(s, "wait one --sessions=0 --timeout=30s")
+	ctl(s, "wait one --state=maint --timeout=1s")
+	ctl(s, "rolling-restart other --reason=x -- true")
+	ctl(s, "rolling-restart edge1/shop --reason=x -- false")
+	prints(t, dir, "sluice ctl ready --remediator.url="+s.url+" edge1/shop/web01", "")
+	prints(t, dir, "sluice ctl drain --remediator.url="+s.url+" edge1/shop/web01 --reason=x", "")
+	ctl(s, "drain edge1/shop/web02 --reason x")
+	ctl(s, "freeze --reason=x --for=soon")
+	ctl(s, "weight edge1/shop/web02 heavy")
+	ctl(s, "steps --since=soon")
+	ctl(s, "top")
+	ctl(s, "drill edge1/shop/web02")
 }
 
 // startEnv runs the remediator by environment alone.

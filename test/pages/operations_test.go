@@ -97,6 +97,7 @@ func TestTheCommandsOfTheOperationsPageDoWhatItSays(t *testing.T) {
 		"http://127.0.0.1:11011", s.url, ":11011", s.url[strings.LastIndex(s.url, ":"):],
 		"/run/haproxy", dir, "/var/log/haproxy.log", filepath.Join(dir, "haproxy.log"),
 		"sluice journal export", "sluice journal export --remediator.url="+s.url,
+		"sluice ctl drain", "sluice ctl drain --remediator.url="+s.url, "sluice ctl ready", "sluice ctl ready --remediator.url="+s.url, "sluice ctl wait", "sluice ctl wait --remediator.url="+s.url,
 	)
 	// Paths that the page shows relative to where the remediator runs.
 	all := blocks(text)
