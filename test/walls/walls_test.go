@@ -118,6 +118,10 @@ var walls = []wall{
 		of:   "remediator/access/...", forbids: []string{"remediator", "remediator/journal", "remediator/control", "remediator/console", "remediator/haproxyapi", "remediator/guard"},
 	},
 	{
+		name: "the document of the API knows nothing of what it is about",
+		of:   "remediator/apidoc", forbids: []string{"cmd/...", "edge/...", "exporter/...", "remediator/..."},
+	},
+	{
 		name: "test code stays out of the program",
 		of:   "cmd/...", forbids: []string{"test/...", "edge/haproxy/haproxytest", "edge/ptaf/ptaftest", "edge/ptafpro/ptafprotest", "testing"},
 	},
