@@ -5,11 +5,21 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/go-kit/log"
+
+	"github.com/sluice-project/sluice/remediator/control"
+	"github.com/sluice-project/sluice/remediator/events"
+	"github.com/sluice-project/sluice/remediator/journal"
+	"github.com/sluice-project/sluice/test/loopback"
 )
 
 // A listener hears the events of a remediator.
@@ -103,6 +113,65 @@ func (b *bench) seqs(t *testing.T) (out []string) {
 			return out
 		}
 		next = "&cursor=" + page.Data.Next
+	}
+}
+
+// nothing is a fleet without a device.
+type nothing struct{}
+
+// Names is events.Devices's.
+func (nothing) Names() []string { return nil }
+
+// Members is events.Devices's.
+func (nothing) Members(context.Context, string, string) (control.Roster, error) {
+	return control.Roster{}, nil
+}
+
+// What the server puts around a handler leaves a listener's answer its own time
+// limits: it goes on beyond those of answers that end.
+func TestAListenerOutlivesTheServersTimeLimits(t *testing.T) {
+	j, err := journal.Open(filepath.Join(t.TempDir(), "sluice.db"), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := loopback.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub := events.New(j, nothing{})
+	web := newWebsite([]net.Listener{ln}, "", hub, log.NewNopLogger())
+	const limit = 50 * time.Millisecond
+	for _, s := range web.servers {
+		s.ReadTimeout, s.WriteTimeout = limit, limit
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- web.run() }()
+	defer func() {
+		hub.End()
+		web.stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		hub.Close()
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	b := &bench{url: "http://" + ln.Addr().String()}
+	l := b.listen(t, "")
+	for began, n := time.Now(), 1; time.Since(began) < 6*limit; n++ {
+		if err := j.Append(journal.Entry{Event: "step"}); err != nil {
+			t.Fatal(err)
+		}
+		for name := ""; name != "step"; {
+			var ok bool
+			if name, _, ok = l.next(); !ok {
+				t.Fatalf("it ended after %s: %v", time.Since(began), l.text.Err())
+			}
+		}
+		if l.last != strconv.Itoa(n) {
+			t.Fatalf("got %s; want %d", l.last, n)
+		}
 	}
 }
 
