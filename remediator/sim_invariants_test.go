@@ -214,6 +214,9 @@ func (s *simRun) i7(c simStep) {
 		if st, _ := c.seen.snap.State(m); c.hold.Undo && st.Marks == c.hold.Left.Marks {
 			id = "I7 put back"
 		}
+		if !c.hold.Undo && c.hold.Reapplied > 0 && at.Before(c.hold.Intent) {
+			id = "I7 restarted"
+		}
 		s.violate(id, "%v: somebody changed it, and that was seen %s ago", c, time.Since(at))
 	}
 	st, known := c.seen.snap.State(m)
