@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator"
 	"github.com/sluice-project/sluice/remediator/access"
+	"github.com/sluice-project/sluice/remediator/console"
 	"github.com/sluice-project/sluice/remediator/control"
 	"github.com/sluice-project/sluice/remediator/journal"
 	"github.com/sluice-project/sluice/test/console/scene"
@@ -205,6 +206,30 @@ func wantHarmless(t *testing.T, path string, s sheet) {
 	for _, n := range s.all("bdi", "") {
 		if len([]rune(words(n))) > 420 {
 			t.Errorf("%s: a text isn't cut: %d characters", path, len([]rune(words(n))))
+		}
+	}
+}
+
+func TestEveryLinkStaysBelowTheExternalURL(t *testing.T) {
+	w := scene.Night()
+	w.FreezeFor("x", time.Hour)
+	d := open(t, w)
+	d.h = console.Handler(console.Options{Engine: w, Journal: w, Base: "/sluice"})
+	for _, path := range []string{"/", "/?show=out&q=a", "/service?pool=shop", app1Page, "/holds", "/approvals", "/refusals", "/freeze", "/maintenance", "/nothing"} {
+		for _, n := range d.get(path).all("", "") {
+			for _, a := range n.Attr {
+				if (a.Key == "href" || a.Key == "action" || a.Key == "src") && a.Val != "#main" && !strings.HasPrefix(a.Val, "/sluice/console/") {
+					t.Errorf("%s: <%s %s=%q>", path, n.Data, a.Key, a.Val)
+				}
+			}
+		}
+	}
+	if s := d.post("/preferences", "lang", "ru", "back", "/holds"); s.Header.Get("Location") != "/sluice/console/holds" || s.Cookies()[0].Path != "/sluice/console" {
+		t.Errorf("it leads to %s with %v", s.Header.Get("Location"), s.Cookies())
+	}
+	for _, back := range []string{"//example.com/", "https://example.com/", `/\example.com`, "javascript:alert(1)", "", "%zz"} {
+		if s := d.post("/preferences", "lang", "ru", "back", back); s.Header.Get("Location") != "/sluice/console/" {
+			t.Errorf("%q leads to %s", back, s.Header.Get("Location"))
 		}
 	}
 }

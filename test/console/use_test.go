@@ -62,6 +62,12 @@ func TestAMemberIsDrainedByKeyboardAlone(t *testing.T) {
 		t.Errorf("its history doesn't tell: %s", history)
 	}
 	shot(ctx, t, "real-drained")
+	wantForEverybody(ctx, t, axe(t))
+	do(ctx, t,
+		chromedp.Navigate(p.url+"/member?device=edge1&pool=shop&member=app2"), chromedp.SendKeys("#reason", "both disks"),
+		chromedp.Click("#act button[value=drain]"), chromedp.WaitVisible(".tried"),
+	)
+	wantForEverybody(ctx, t, axe(t))
 }
 
 func TestEverythingWorksWithoutJavaScript(t *testing.T) {
