@@ -75,9 +75,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer h.leave(f, l)
 	s := &stream{w: w, rc: http.NewResponseController(w), sees: func(p edge.Pool) bool { return who.May(access.View, p) }}
-	if err := s.open(); err != nil {
-		return
-	}
+	s.open()
 	what := []string{"devices", "members", "holds", "freeze", "maintenance", "claims"}
 	if !resumes || after > l.upto {
 		if resumes {
@@ -160,23 +158,18 @@ type stream struct {
 	sees func(edge.Pool) bool
 }
 
-// open begins the answer. The server's own time limits are for answers that end: each
-// write has one of its own instead.
-func (s *stream) open() error {
-	// Not of the body, which is empty: when it is over, net/http takes the caller for gone.
-	if err := s.rc.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
-	}
+// open begins the answer.
+func (s *stream) open() {
 	h := s.w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Accel-Buffering", "no") // nginx keeps an answer back otherwise. Source: ngx_http_proxy_module, proxy_buffering
 	s.w.WriteHeader(http.StatusOK)
-	return nil
 }
 
-// write sends the frames that are for this listener, all at once.
+// write sends the frames that are for this listener, all at once. The server's own
+// time limit is for answers that end: each write has one of its own instead.
 func (s *stream) write(frames []frame) error {
 	if err := s.rc.SetWriteDeadline(time.Now().Add(writeTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
