@@ -109,9 +109,7 @@ func start(t *testing.T, more string) *target {
 	}
 	s.url = "http://" + s.address
 	file := filepath.Join(dir, "sluice.yml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, config, socket, more), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, file, fmt.Sprintf(config, socket, more))
 	if s.process, err = rig.NewProgram("remediator", dir, sluice, "remediator", "--config.file="+file, "--web.listen-address="+s.address, "--log.level=debug"); err != nil {
 		t.Fatal(err)
 	}
@@ -132,6 +130,13 @@ func start(t *testing.T, more string) *target {
 	}
 	t.Cleanup(s.client.CloseIdleConnections)
 	return s
+}
+
+func writeFile(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // An answer is what came back.
@@ -250,7 +255,7 @@ func (s *target) untouched(t *testing.T) {
 		}
 	}
 	// What a browser would run stands on no page as it came.
-	for _, path := range []string{"/", "/console/", "/console/steps", "/console/refusals", "/console/holds", "/config", "/metrics"} {
+	for _, path := range []string{"/", "/console/", "/console/service", "/console/refusals", "/console/holds", "/console/freeze", "/console/maintenance", "/console/approvals", "/config", "/metrics"} {
 		a := s.send(t, probe{method: http.MethodGet, path: path})
 		if bytes.Contains(a.body, []byte("<script>alert")) || bytes.Contains(a.body, []byte("onerror=alert")) && bytes.Contains(a.body, []byte("<img src=x")) {
 			t.Errorf("%s has a script that somebody sent: %.3000s", path, a.body)
