@@ -32,6 +32,9 @@ const within = 3 * time.Minute
 // chromium is the one browser of all tests here; each has tabs of its own.
 var chromium context.Context
 
+// scratch is a folder that goes with the browser.
+var scratch string
+
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
@@ -42,14 +45,13 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "chromium isn't installed: apt-get install chromium, or make deps")
 		return 1
 	}
-	profile, err := os.MkdirTemp("", "sluice-chromium-")
-	if err != nil {
+	if scratch, err = os.MkdirTemp("", "sluice-chromium-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(profile) // the browser is gone by then
+	defer os.RemoveAll(scratch) // the browser is gone by then
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.WSURLReadTimeout(within),
+		chromedp.ExecPath(path), chromedp.UserDataDir(filepath.Join(scratch, "profile")), chromedp.WSURLReadTimeout(within),
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("font-render-hinting", "none"),
 	)
 	if os.Geteuid() == 0 {

@@ -21,13 +21,7 @@ import (
 )
 
 // binary is the program, built once.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "sluice-bin-")
-	if err != nil {
-		return "", err
-	}
-	return rig.Build(chromium, dir)
-})
+var binary = sync.OnceValues(func() (string, error) { return rig.Build(chromium, scratch) })
 
 // A program is a remediator in front of a real HAProxy.
 type program struct {
