@@ -153,13 +153,8 @@ func unnamed(entry string) bool {
 }
 
 func (r *environmentReader) address(variable, where, address string) bool {
-	network, _, err := haproxy.ParseAddress(address)
-	if err != nil {
+	if _, _, err := haproxy.ParseAddress(address); err != nil {
 		r.bad(variable, "%s%v", where, err)
-		return false
-	}
-	if host, err := haproxy.Host(address); network != "unix" && (err != nil || numbers(host)) {
-		r.bad(variable, "%saddress %.80q: %q is no IPv4 address", where, address, host)
 		return false
 	}
 	return true

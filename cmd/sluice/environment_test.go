@@ -88,7 +88,7 @@ func TestMistakesOfTheEnvironmentNameTheVariable(t *testing.T) {
 	}{
 		{"HAPROXY_SOCKET_PATH=ipv4@192.0.2.15", []string{`HAPROXY_SOCKET_PATH: address "ipv4@192.0.2.15": no host and port: ` + address}},
 		{"HAPROXY_SOCKET_PATH=ipv4@192.0.2.15:99999", []string{`HAPROXY_SOCKET_PATH: address "ipv4@192.0.2.15:99999": port is not 1 to 65535: ` + address}},
-		{"HAPROXY_SOCKET_PATH=ipv4@192.0.2.256:7777", []string{`HAPROXY_SOCKET_PATH: address "ipv4@192.0.2.256:7777": "192.0.2.256" is no IPv4 address`}},
+		{"HAPROXY_SOCKET_PATH=ipv4@192.0.2.256:7777", []string{`HAPROXY_SOCKET_PATH: address "ipv4@192.0.2.256:7777": "192.0.2.256" is no IPv4 address: want a socket's path, ipv4@HOST:PORT, ipv6@[HOST]:PORT, HOST:PORT or http(s)://HOST/stats;csv`}},
 		{"HAPROXY_SOCKET_PATH=haproxy.sock", []string{`HAPROXY_SOCKET_PATH: address "haproxy.sock": no host and port: ` + address}},
 		{"HAPROXY_INSTANCES=tcp@192.0.2.1:7777", []string{`HAPROXY_INSTANCES: entry 1: address "tcp@192.0.2.1:7777": unknown kind "tcp": ` + address}},
 		{"HAPROXY_INSTANCES=a=/run/a,/run/b", []string{`HAPROXY_INSTANCES: entry 2, "/run/b", has no name: write NAME=ADDRESS`}},

@@ -59,12 +59,19 @@ func ParseAddress(s string) (network, address string, err error) {
 	}
 	ip := net.ParseIP(host)
 	switch {
+	case numbers(host):
+		return bad(strconv.Quote(host) + " is no IPv4 address")
 	case network == "tcp4" && ip != nil && ip.To4() == nil:
 		return bad("not an IPv4 host")
 	case network == "tcp6" && ip != nil && ip.To4() != nil:
 		return bad("not an IPv6 host")
 	}
 	return network, rest, nil
+}
+
+// numbers says that a host can't be a name, and isn't an address either: 192.0.2.256.
+func numbers(host string) bool {
+	return strings.Trim(host, "0123456789.") == "" && net.ParseIP(host) == nil
 }
 
 func isURL(s string) bool {
@@ -89,6 +96,8 @@ func parseURL(s string) (*url.URL, error) {
 		return nil, bad("holds a user: write it under basic_auth: {username, password_file}")
 	case u.Hostname() == "":
 		return nil, bad("no host")
+	case numbers(u.Hostname()):
+		return nil, bad(strconv.Quote(u.Hostname()) + " is no IPv4 address")
 	case u.Fragment != "":
 		return nil, bad("holds a fragment: leave it out")
 	}

@@ -263,7 +263,7 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("%q is %s %s, %v", c.in, network, address, err)
 		}
 	}
-	for _, bad := range []string{"", "unix@", "ipv4@192.0.2.1", "ipv4@[2001:db8::1]:1", "ipv6@192.0.2.1:1", "host:0", "host:65536", "host:x", ":99", "fd@3", "ho\nst:1"} {
+	for _, bad := range []string{"", "unix@", "ipv4@192.0.2.1", "ipv4@[2001:db8::1]:1", "ipv6@192.0.2.1:1", "host:0", "host:65536", "host:x", ":99", "fd@3", "ho\nst:1", "ipv4@192.0.2.256:1", "10.0.0:1", "http://192.0.2.256/;csv"} {
 		_, _, err := haproxy.ParseAddress(bad)
 		wantErr(t, err, haproxy.ErrAddress)
 	}
