@@ -94,7 +94,7 @@ demo: deps build ## watch it work: a member dies, is drained, comes back (DEMO_A
 
 .PHONY: deps
 deps: ## HAProxy, Prometheus, Alertmanager, etcd, Chromium and what else tests want from packages, where it is missing
-	@test/deps.sh haproxy=haproxy prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager etcd=etcd-server prometheus-blackbox-exporter=prometheus-blackbox-exporter prometheus-haproxy-exporter=prometheus-haproxy-exporter curl=curl jq=jq zsh=zsh fish=fish mandoc=mandoc chromium=chromium chromium=fonts-dejavu-core npm=npm
+	@test/deps.sh haproxy=haproxy prometheus=prometheus promtool=prometheus prometheus-alertmanager=prometheus-alertmanager etcd=etcd-server prometheus-blackbox-exporter=prometheus-blackbox-exporter prometheus-haproxy-exporter=prometheus-haproxy-exporter curl=curl jq=jq openssl=openssl ss=iproute2 zsh=zsh fish=fish mandoc=mandoc chromium=chromium chromium=fonts-dejavu-core npm=npm
 	@$(MAKE) --no-print-directory $(AXE)
 
 # axe-core looks for what people who don't see a page would miss. npm checks it
