@@ -228,3 +228,28 @@ func TestWhomTheWebConfigurationKnowsHasTheRolesOfTheSection(t *testing.T) {
 func bearing(token string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }
 }
+
+// On a path that is for everybody nobody has looked at the name in the header: the log
+// must not call it that of who was there.
+func TestTheRequestLogNamesNobodyWhomNobodyAsked(t *testing.T) {
+	gate, err := newGate(&access.Config{Tokens: []access.Token{{Name: "script", Roles: []string{access.Admin}, TokenFile: write(t, t.TempDir(), "token", rootToken)}}}, routes{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate.UseSource(nil, "/console/login")
+	address, lines := serveTest(t, "", gate.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	req := request(t, "POST", "http://"+address+"/console/login")
+	req.SetBasicAuth("root", "made-up")
+	if code, _ := get(t, req, http.DefaultClient); code != http.StatusOK {
+		t.Fatal(code)
+	}
+	if line := lines.line(t, "level=info", "path=/console/login", "code=200"); strings.Contains(line, "user=") {
+		t.Error(line)
+	}
+	req = request(t, "POST", "http://"+address+"/other")
+	bearing(rootToken)(req)
+	if code, _ := get(t, req, http.DefaultClient); code != http.StatusOK {
+		t.Fatal(code)
+	}
+	lines.line(t, "level=info", "path=/other", "user=script")
+}

@@ -35,7 +35,10 @@ func beyond(listeners []net.Listener) net.Listener {
 
 // A caller is whom the gate found a request to be from. The request log puts it
 // into the context of each request, empty, as it stands in front of the gate.
-type caller struct{ name string }
+type caller struct {
+	name    string
+	unasked bool // the path is for everybody: what they call themselves wasn't looked at
+}
 
 type callerKey struct{}
 
@@ -46,7 +49,12 @@ func withCaller(r *http.Request) (*http.Request, *caller) {
 
 // known tells the request log.
 func known(r *http.Request, i access.Identity) {
-	if c, ok := r.Context().Value(callerKey{}).(*caller); ok && i.Via != access.ViaOpen {
+	c, ok := r.Context().Value(callerKey{}).(*caller)
+	switch {
+	case !ok:
+	case i.Via == access.ViaNothing:
+		c.unasked = true
+	case i.Via != access.ViaOpen:
 		c.name = i.Name
 	}
 }

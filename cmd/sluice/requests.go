@@ -38,7 +38,7 @@ func logRequests(logger log.Logger, next http.Handler) http.Handler {
 				"msg", "request", "method", r.Method, "path", r.URL.EscapedPath(), "code", a.status(),
 				"remote", host(r.RemoteAddr),
 			}
-			if user, _, ok := r.BasicAuth(); ok && from.name == "" && !unknown[a.status()] {
+			if user, _, ok := r.BasicAuth(); ok && from.name == "" && !from.unasked && !unknown[a.status()] {
 				from.name = user // where there is no gate, exporter-toolkit has checked it
 			}
 			if from.name != "" {

@@ -67,7 +67,8 @@ type Options struct {
 	// Deny answers a request that isn't let in; [Code] and [Headers] say how. Nil:
 	// this package's own answer.
 	Deny func(w http.ResponseWriter, r *http.Request, err error)
-	// Known is told whom each request that is let in is from. Nil: nobody wants to know.
+	// Known is told whom each request that is let in is from; by [ViaNothing], that
+	// nobody was asked. Nil: nobody wants to know.
 	Known func(r *http.Request, i Identity)
 
 	Registerer prometheus.Registerer // nil: nothing is counted
@@ -145,7 +146,11 @@ func (g *Gate) UseSource(s Source, public ...string) {
 func (g *Gate) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if g.public(r) {
-			next.ServeHTTP(w, r.WithContext(With(r.Context(), Identity{Via: ViaNothing})))
+			nobody := Identity{Via: ViaNothing}
+			if g.o.Known != nil {
+				g.o.Known(r, nobody)
+			}
+			next.ServeHTTP(w, r.WithContext(With(r.Context(), nobody)))
 			return
 		}
 		v, err := g.visit(r)
@@ -406,8 +411,8 @@ func (g *Gate) User(name, via string) (Identity, bool) {
 	if s == nil || s.users[name] == nil {
 		return Identity{}, false
 	}
-	i := s.users[name].identity
-	i.Via, i.refused = via, g.metrics.refuse
+	i := g.as(s, s.users[name], via)
+	i.refused = g.metrics.refuse
 	return i, true
 }
 
@@ -420,6 +425,7 @@ func (g *Gate) WithRoles(name, via string, roles []string) Identity {
 	}
 	i := s.identity(name, via, roles)
 	i.refused = g.metrics.refuse
+	i.still = g.stays(s, func(now *state) bool { return slices.Equal(now.identity(name, via, roles).Roles, i.Roles) })
 	return i
 }
 

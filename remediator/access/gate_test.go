@@ -312,6 +312,9 @@ func TestATokenEndsWhenItExpires(t *testing.T) {
 	})
 }
 
+// known is somebody of the configuration.
+func known(i Identity, _ bool) Identity { return i }
+
 func TestWhoListensForLongIsLetInNoLongerThanOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := people(t)
@@ -325,6 +328,9 @@ func TestWhoListensForLongIsLetInNoLongerThanOthers(t *testing.T) {
 				t.Fatalf("%s isn't let in", name)
 			}
 		}
+		for name, i := range map[string]Identity{"ann by session": known(g.User("ann", ViaSession)), "dora by session": g.WithRoles("dora", ViaSession, []string{Viewer, c.Roles[0].Name})} {
+			listening[name] = &i
+		}
 		want := func(when string, names ...string) {
 			t.Helper()
 			for name, i := range listening {
@@ -333,9 +339,9 @@ func TestWhoListensForLongIsLetInNoLongerThanOthers(t *testing.T) {
 				}
 			}
 		}
-		want("at once", "ann by token", "script", "ann by password", "edge-ca")
+		want("at once", "ann by token", "script", "ann by password", "edge-ca", "ann by session", "dora by session")
 		time.Sleep(time.Hour)
-		want("when a token has expired", "script", "ann by password", "edge-ca")
+		want("when a token has expired", "script", "ann by password", "edge-ca", "ann by session", "dora by session")
 		use := func(change func(*Config)) {
 			t.Helper()
 			next := *c
@@ -346,11 +352,11 @@ func TestWhoListensForLongIsLetInNoLongerThanOthers(t *testing.T) {
 			}
 		}
 		use(func(*Config) {})
-		want("the same read anew", "script", "ann by password", "edge-ca")
+		want("the same read anew", "script", "ann by password", "edge-ca", "ann by session", "dora by session")
 		use(func(c *Config) { c.Users[0].PasswordHash = hashed(t, "another") })
-		want("another password", "script", "edge-ca")
+		want("another password", "script", "edge-ca", "dora by session")
 		use(func(c *Config) { c.Tokens = c.Tokens[:1]; c.Users[2].Roles = []string{Admin} })
-		want("a token less, and other roles", "ann by password")
+		want("a token less, and other roles", "ann by password", "ann by session", "dora by session")
 		use(func(c *Config) { c.Roles[0].Pools = []string{"web"} })
 		want("a role that means something else")
 		if err := g.Use(nil); err != nil {

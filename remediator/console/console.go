@@ -29,6 +29,7 @@ import (
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator"
+	"github.com/sluice-project/sluice/remediator/access"
 	"github.com/sluice-project/sluice/remediator/control"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
@@ -112,8 +113,11 @@ func Handler(o Options) http.Handler {
 		"GET /console/assets/{asset}": c.asset,
 	} {
 		method, path, _ := strings.Cut(pattern, " ")
-		if method == http.MethodPost {
+		switch {
+		case method == http.MethodPost:
 			h = c.form(h)
+		case path != "/console/assets/{asset}":
+			h = c.seeing(h)
 		}
 		mux.HandleFunc(pattern, h)
 		path = strings.TrimSuffix(path, "{$}")
@@ -176,6 +180,19 @@ func (c *console) form(next http.HandlerFunc) http.HandlerFunc {
 		p := c.page(r, "")
 		p.Problem = p.T("bad_form")
 		c.write(w, p, code, "problem")
+	}
+}
+
+// seeing lets in who may look at something: next shows no more.
+func (c *console) seeing(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := access.From(r.Context()).CheckSomewhere(access.View); err != nil {
+			p := c.page(r, "")
+			p.Title, p.Problem = p.T("forbidden"), p.T("forbidden_view")+" ("+p.Cut(oneLine(err))+")"
+			c.write(w, p, http.StatusForbidden, "problem")
+			return
+		}
+		next(w, r)
 	}
 }
 

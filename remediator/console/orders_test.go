@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator"
+	"github.com/sluice-project/sluice/remediator/access"
 	"github.com/sluice-project/sluice/remediator/control"
 	"github.com/sluice-project/sluice/remediator/guard"
 	"github.com/sluice-project/sluice/test/console/scene"
@@ -311,5 +312,26 @@ func TestMaintenanceWindowsBeginAndEnd(t *testing.T) {
 	}
 	if s := d.post("/maintenance", "do", "end", "name", "x"); s.StatusCode != http.StatusSeeOther || len(w.Maintenance) != 2 {
 		t.Errorf("got %d: %s", s.StatusCode, s.words())
+	}
+}
+
+// Who may look at nothing hears nothing of how things stand, on no page.
+func TestAWebhookSeesNoPage(t *testing.T) {
+	who, err := access.Named("alertmanager", access.ViaToken, []string{access.Hook})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/", "/service?pool=shop", "/member?device=edge1&pool=shop&member=app1", "/holds", "/approvals", "/refusals", "/freeze", "/maintenance"} {
+		d := open(t, scene.Night())
+		d.who = &who
+		s := d.get(path)
+		if s.StatusCode != http.StatusForbidden || !strings.Contains(s.words(), "the role viewer is missing") {
+			t.Errorf("%s: %d %s", path, s.StatusCode, s.words())
+		}
+		for _, told := range []string{"edge1", "shop", "Frozen", "auto"} {
+			if path != "/member?device=edge1&pool=shop&member=app1" && strings.Contains(s.words(), told) {
+				t.Errorf("%s tells of %s: %s", path, told, s.words())
+			}
+		}
 	}
 }

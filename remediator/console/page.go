@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator"
+	"github.com/sluice-project/sluice/remediator/access"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
 
@@ -62,6 +63,9 @@ func (c *console) page(r *http.Request, nav string) *page {
 	}
 	c.identify(p, r)
 	p.Title = p.T(cmp.Or(nav, "console"))
+	if !access.From(r.Context()).MaySomewhere(access.View) {
+		return p // of how things stand they hear nothing
+	}
 	st := c.Engine.Status()
 	p.Mode, p.Brake, p.Standby = st.Mode, st.Brake, st.Standby
 	if p.Brake != "" && !c.sees(r, edge.Pool{}) {

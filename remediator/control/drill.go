@@ -82,11 +82,7 @@ func (o Options) announce(r *http.Request) (any, error) {
 
 // drill answers GET /api/v1/drills/{id}.
 func (o Options) drill(r *http.Request) (any, error) {
-	m, err := o.Drills.DrillOn(r.PathValue("id"))
-	if err == nil {
-		err = may(r, access.View, m.In())
-	}
-	if err != nil {
+	if err := o.mayDrill(r, access.View); err != nil {
 		return nil, err
 	}
 	d, err := o.Drills.Drill(r.Context(), r.PathValue("id"))
@@ -95,15 +91,24 @@ func (o Options) drill(r *http.Request) (any, error) {
 
 // endDrill answers DELETE /api/v1/drills/{id}. To end what has ended is no mistake.
 func (o Options) endDrill(r *http.Request) (any, error) {
-	m, err := o.Drills.DrillOn(r.PathValue("id"))
-	if err == nil {
-		err = may(r, access.Order, m.In())
-	}
-	if err != nil {
+	if err := o.mayDrill(r, access.Order); err != nil {
 		return nil, err
 	}
 	d, err := o.Drills.EndDrill(r.PathValue("id"), o.Actor(r))
 	return drillAnswer{d}, err
+}
+
+// mayDrill asks for one thing on the member of a drill. Who may do it nowhere isn't
+// told which drills there are.
+func (o Options) mayDrill(r *http.Request, v access.Verb) error {
+	if err := access.From(r.Context()).CheckSomewhere(v); err != nil {
+		return err
+	}
+	m, err := o.Drills.DrillOn(r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return may(r, v, m.In())
 }
 
 type drillAnswer struct {

@@ -30,15 +30,34 @@ type Selector struct {
 // Scope is what somebody must be allowed to stop: a pool or device where the selector
 // names one and no other, or else everything.
 func (s Selector) Scope() edge.Pool {
-	literal := func(text string) bool { return text != "" && regexp.QuoteMeta(text) == text }
+	device, pool := literal(s.Device), literal(s.Pool)
 	switch {
-	case literal(s.Device) && literal(s.Pool):
-		return edge.Pool{Device: s.Device, Name: s.Pool}
-	case literal(s.Device):
-		return edge.Pool{Device: s.Device}
+	case device != "" && pool != "":
+		return edge.Pool{Device: device, Name: pool}
+	case device != "":
+		return edge.Pool{Device: device}
 	}
 	return edge.Pool{}
 }
+
+// literal is the one name that an expression matches, such as shop\.v2 does; empty:
+// there may be others.
+func literal(text string) string {
+	name := unescape.Replace(text)
+	if regexp.QuoteMeta(name) != text {
+		return ""
+	}
+	return name
+}
+
+// unescape takes off what [regexp.QuoteMeta] puts before these.
+var unescape = func() *strings.Replacer {
+	var pairs []string
+	for _, c := range `\.+*?()|[]{}^$` {
+		pairs = append(pairs, `\`+string(c), string(c))
+	}
+	return strings.NewReplacer(pairs...)
+}()
 
 // A WindowSpec says when a maintenance window is, and for whom: the keys of an entry
 // of the configuration's "maintenance", as text.
@@ -79,7 +98,7 @@ type Window struct {
 // expressions.
 func (w Window) SeenBy(i access.Identity) bool {
 	s := w.Members
-	if s == (Selector{}) || s.Scope() == (edge.Pool{Device: s.Device}) && s.Pool == "" && s.Member == "" && i.MayOnDevice(access.View, s.Device) {
+	if on := s.Scope(); s == (Selector{}) || on.Device != "" && s.Pool == "" && s.Member == "" && i.MayOnDevice(access.View, on.Device) {
 		return i.MaySomewhere(access.View)
 	}
 	return i.May(access.View, s.Scope())

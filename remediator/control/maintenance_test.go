@@ -87,11 +87,14 @@ func TestWhatASelectorIsAbout(t *testing.T) {
 		{}:                              {},
 		{Device: "edge1", Pool: "shop"}: {Device: "edge1", Name: "shop"},
 		{Device: "edge1", Pool: "shop", Member: "s1"}: {Device: "edge1", Name: "shop"},
-		{Device: "edge1"}:                           {Device: "edge1"},
-		{Device: "edge1", Pool: ".*"}:               {Device: "edge1"},
-		{Device: "edge1.example.com", Pool: "shop"}: {}, // an expression that has others, too
-		{Device: "edge.", Pool: "shop"}:             {},
-		{Pool: "shop"}:                              {},
+		{Device: "edge1"}:                                      {Device: "edge1"},
+		{Device: "edge1", Pool: ".*"}:                          {Device: "edge1"},
+		{Device: "edge1.example.com", Pool: "shop"}:            {}, // an expression that has others, too
+		{Device: "edge.", Pool: "shop"}:                        {},
+		{Device: `edge1\.example\.com`, Pool: `shop\.v2\|b\\`}: {Device: "edge1.example.com", Name: `shop.v2|b\`}, // as the console writes it
+		{Device: `edge\d`, Pool: "shop"}:                       {},
+		{Device: `edge1\.`, Pool: `shop\..`}:                   {Device: "edge1."},
+		{Pool: "shop"}:                                         {},
 	} {
 		if got := s.Scope(); got != want {
 			t.Errorf("%s: got %s; want %s", fmt.Sprint(s), got, want)

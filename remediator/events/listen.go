@@ -57,9 +57,10 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	who := access.From(r.Context())
-	after, resumes, err := place(r)
+	var after uint64
+	resumes, err := false, who.CheckSomewhere(access.View)
 	if err == nil {
-		err = who.CheckSomewhere(access.View)
+		after, resumes, err = place(r)
 	}
 	if err != nil {
 		control.Reply(w, nil, err)

@@ -39,7 +39,7 @@ func TestRolesLimitWhatIsSeenAndDone(t *testing.T) {
 		{"a webhook sees nothing", access.Hook, get(haproxyapi.Root + "/instances"), 403, "the role viewer is missing"},
 		{"a limited role sees its instance alone", "prod-team", get(haproxyapi.Root + "/instances"), 200, `"instances":[{"name":"prod"`},
 		{"its backends alone", "prod-team", get(inProd("")), 200, `"backends":["myapp"],"count":1`},
-		{"nothing of another instance", "prod-team", get(haproxyapi.Root + "/first/backends"), 200, `"backends":[],"count":0`},
+		{"nothing of another instance, nor whether it answers", "prod-team", get(haproxyapi.Root + "/first/backends"), 403, "limited to other devices or pools"},
 		{"no servers of another backend", "prod-team", get(inProd("/api/servers")), 403, "limited to other devices or pools"},
 		{"nor of one that there isn't: it can't tell", "prod-team", get(inProd("/none/servers")), 403, "limited to other devices or pools"},
 		{"it orders in its backend", "prod-team", post(inProd("/myapp/servers/web01/action"), drain), 200, `"completed"`},

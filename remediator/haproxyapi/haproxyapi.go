@@ -206,6 +206,10 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, to route) (any, err
 		if err := who.Check(access.View, p); err != nil {
 			return nil, err
 		}
+	case backendsRoute: // whether it answers is for those alone who see something of it
+		if !who.MayOnDevice(access.View, instance) {
+			return nil, who.Check(access.View, edge.Pool{Device: instance})
+		}
 	}
 	reading, err := a.reads.of(r.Context(), instance)
 	if err != nil {
