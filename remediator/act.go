@@ -104,6 +104,11 @@ func (k *keeper) carryOut(ctx context.Context, acts []*act) {
 		return
 	}
 	k.passes(undo, "sending")
+	if len(out) > 0 { // to record it may have taken long
+		if acts = k.unlessStopped(acts); len(acts) == 0 {
+			return
+		}
+	}
 	sent := k.send(ctx, acts)
 	k.passes(undo, "sent")
 	if errors.Is(sent, edge.ErrChanged) {
@@ -158,13 +163,25 @@ func (k *keeper) unlessStopped(acts []*act) (going []*act) {
 			continue
 		}
 		k.r.metrics.refusals.WithLabelValues(no.Guard, no.Reason).Inc()
-		if a.hold.Undo || a.hold.Goal != nil {
-			k.stays(a.hold, no)
-		} else {
-			k.drop(a.hold, no)
-		}
+		k.notSent(a.hold, no)
 	}
 	return going
+}
+
+// notSent ends what was recorded of a command that didn't go out.
+func (k *keeper) notSent(h *journal.Hold, e journal.Entry) {
+	if h.Undo || h.Goal != nil {
+		k.stays(h, e)
+		return
+	}
+	if h.Phase != journal.Intent { // of which it is known that nothing was sent
+		h.Phase = journal.Failed
+		if k.put(h, e) != nil {
+			return
+		}
+		e = journal.Entry{}
+	}
+	k.drop(h, e)
 }
 
 // reread takes over what a person's claim has written on a hold since we did, so that
@@ -193,14 +210,7 @@ func (k *keeper) unsent(a *act, why error) {
 	k.count(a.hold.Member, to, "replanned")
 	level.Warn(k.r.logger).Log("msg", "changed under us, planned again", "member", a.hold.Member, "err", why)
 	k.replan = true
-	if a.hold.Undo || a.hold.Goal != nil {
-		k.stays(a.hold, e)
-		return
-	}
-	a.hold.Phase = journal.Failed
-	if k.put(a.hold, e) == nil {
-		k.drop(a.hold, journal.Entry{})
-	}
+	k.notSent(a.hold, e)
 }
 
 // send gives one order, and finishes it even when we are told to stop.

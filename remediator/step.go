@@ -35,7 +35,9 @@ func (k *keeper) world(snap edge.Snapshot, p *Policy, t *target, m edge.Member, 
 		}
 	}
 	w.Standing = k.r.standing()
-	w.Released = k.candidates[m].Released
+	for _, one := range moved { // whose word was about any of its names
+		w.Released = cmp.Or(w.Released, k.candidates[one].Released)
+	}
 	if a := k.candidates[m].Answer; a != nil {
 		w.Approval = &guard.Approval{By: a.By, Until: a.Until, Yes: a.Yes, Note: a.Note}
 	}

@@ -21,4 +21,6 @@ var barrierEdits = []edit{
 	{ids: "I6, I19", what: "a window that can't be read is in force for nobody", dir: engine, texts: one("		w.Members.validate(nil)       // for all\n", "")},
 	{ids: "I23", what: "a window goes before people saw that it is over", dir: engine, texts: one("|| wrong != nil || time.Since(to) < overFor {", "|| wrong != nil {")},
 	{ids: "I20", what: "to lift one freeze forgives everything", dir: engine, texts: one("	f := journal.Freeze{Device: scope.Device, Pool: scope.Name}\n", "	f := journal.Freeze{}\n	_ = scope\n")},
+	{ids: "I16, I17, I19", what: "what happens while a step is recorded isn't seen", dir: engine, texts: one("	if len(out) > 0 { // to record it may have taken long\n", "	if false {\n")},
+	{ids: "I7", what: "a person's word on a member holds for one of its names alone", dir: engine, texts: one("cmp.Or(w.Released, k.candidates[one].Released)", "k.candidates[m].Released\n		_ = one")},
 }

@@ -102,7 +102,7 @@ var wordEdits = []edit{
 	{ids: "modes", what: "the mode of another pool that a step moves doesn't count", dir: engine, texts: one("	t.mode = k.mode(t.policy, w)\n", "	t.mode = t.policy.Mode\n")},
 	{ids: "I17", what: "an approval never ends", dir: engine, texts: one("Until: now.Add(ttl), Yes: yes", "Until: now.Add(1000 * ttl), Yes: yes")},
 	{ids: "I17", what: "a word on a step that waits for none is kept", dir: engine, texts: one("(all[i].Phase == journal.AwaitingApproval || all[i].Answer != nil)", "all[i].Phase != \"\"")},
-	{ids: "I7", what: "what a person had given back is taken out again", dir: engine, texts: one("	w.Released = k.candidates[m].Released\n", "")},
+	{ids: "I7", what: "what a person had given back is taken out again", dir: engine, texts: one("cmp.Or(w.Released, k.candidates[one].Released)", "cmp.Or(w.Released, \"\")\n		_ = one")},
 	{ids: "I7", what: "nobody remembers who had a member given back", dir: engine, texts: one(`	if h.ReleaseBy == "" {`, "	if true {")},
 	{ids: "I6", what: "a candidate is closed while the source is blind", dir: engine, texts: one("	if !ended {\n		return\n	}\n	for m, c := range k.candidates {", "	if false && !ended {\n		return\n	}\n	for m, c := range k.candidates {")},
 	{ids: "I7", what: "it acts outside active hours", dir: engine, texts: one("		w.Closed = p.closed(w.Now)\n", "")},

@@ -1,0 +1,133 @@
+package remediator
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/journal"
+)
+
+// Between the last look at what stops a step and its command stands a durable write,
+// which may take long: what comes during that counts, too.
+func TestI17WhatHappensWhileTheStepIsRecordedStopsIt(t *testing.T) {
+	for name, in := range map[string]func(*world) error{
+		"freeze/frozen": func(w *world) error {
+			return w.r.journal.SetFreeze(journal.Freeze{Device: "edge1", Reason: "x", Actor: "ann"})
+		},
+		"foreign/claimed": func(w *world) error {
+			return w.r.journal.Claim(journal.Claimed{Member: s1, Reason: "x", Actor: "ann"})
+		},
+		"inventory/device_stale": func(*world) error {
+			time.Sleep(freshest + time.Second) // virtual
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, nil, func(w *world) {
+				passed := 0
+				w.again(func(o *Options) {
+					o.Failpoint = func(at string) {
+						if at != "take_out.sending" {
+							return
+						}
+						if passed++; passed == 1 {
+							if err := in(w); err != nil {
+								t.Error(err)
+							}
+							if sent := w.device.writes(); len(sent) > 0 {
+								t.Errorf("it was sent before that: %v", sent)
+							}
+						}
+					}
+				}, nil)
+				w.fail(s1)
+				w.wait(time.Minute)
+				if got := w.results(s1); len(got) == 0 || got[0] != name {
+					t.Errorf("I23: the journal says %v", got)
+				}
+				stays := name != "inventory/device_stale" // that is decided anew
+				if sent := w.device.writes(); stays != (len(sent) == 0) {
+					t.Errorf("the device got %v", sent)
+				}
+				if h := w.hold(s1); stays != (h == nil) {
+					t.Errorf("held: %t", h != nil)
+				}
+			})
+		})
+	}
+}
+
+// The same of a further step on what is held already.
+func TestI17AFurtherStepIsStoppedWhileItIsRecorded(t *testing.T) {
+	inWorld(t, func(c *Config) {
+		c.Policies[0].To, c.Policies[0].DrainWait = "maint", model.Duration(time.Minute)
+	}, func(w *world) {
+		w.device.change(func() {
+			for m, st := range w.device.states {
+				st.Sessions = 3
+				w.device.states[m] = st
+			}
+		})
+		passed := 0
+		w.again(func(o *Options) {
+			o.Failpoint = func(at string) {
+				if at == "take_out.sending" {
+					if passed++; passed == 2 {
+						w.freeze()
+					}
+				}
+			}
+		}, nil)
+		w.fail(s1)
+		w.wait(5 * time.Minute)
+		w.want(s1, "FDRAIN")
+		if got := w.results(s1); !slices.Contains(got, "freeze/frozen") {
+			t.Errorf("the journal says %v", got)
+		}
+		if h := w.hold(s1); h == nil || h.Phase != journal.Holding || h.Goal != nil {
+			t.Errorf("got %+v", h)
+		}
+	})
+}
+
+// What a person did to an object by one of its names holds for its other names.
+func TestI7APersonsWordOnATwinStandsForTheObject(t *testing.T) {
+	for _, by := range []string{"an order", "a release"} {
+		t.Run(by, func(t *testing.T) {
+			inWorldWith(t, twoPools, bothPools, func(w *world) {
+				w.again(func(o *Options) { o.Checks = []Check{anywhere{w.probe}} }, nil)
+				w.fail(s1)
+				w.wait(time.Second)
+				w.want(s1, "FDRAIN")
+				if by == "an order" {
+					w.order(PersonOrder{Member: s1, To: edge.Ready}, "applied")
+				} else if err := w.r.Release(t.Context(), s1, "ann", "by hand"); err != nil {
+					t.Fatal(err)
+				}
+				w.wait(10 * time.Second)
+				w.want(s1, "")
+				w.wantWrites(2)
+				w.fail(other("t1")) // the same object
+				w.wait(time.Minute)
+				w.wantWrites(2)
+				if got := w.said(other("t1")); !strings.HasPrefix(got, "foreign/released: ann") {
+					t.Errorf("got %q", got)
+				}
+				w.recover(s1)
+				w.wait(time.Minute)
+				w.wantWrites(3) // nobody's word stands any more
+			})
+		})
+	}
+}
+
+// anywhere covers all members.
+type anywhere struct{ *probe }
+
+// Covers is [Check]'s.
+func (anywhere) Covers(edge.Member) bool { return true }
