@@ -145,11 +145,14 @@ func (w *Window) validateCron(zone *time.Location, add note) plan {
 }
 
 // At says whether the window is in force, and until when: the end of all runs
-// that overlap or touch this one, in UTC. A window that goes on and on is given
-// two years.
+// that overlap or touch this one, in UTC. A window that comes again and again
+// without a break is given two years; one that comes once has an end of its own.
 func (w *Window) At(now time.Time) (until time.Time, active bool) {
 	if w.plan == nil {
 		return now.Add(horizon).UTC(), true // to keep still is the safe side
+	}
+	if o, is := w.plan.(once); is {
+		return o.at(now)
 	}
 	return at(now, w.plan)
 }

@@ -77,9 +77,14 @@ var windows = []struct {
 		"2026-03-02T04:00:00Z", "2026-12-31T00:00:00Z", never,
 	},
 	{
-		"one that ends beyond the horizon is given two years",
+		"one that ends beyond the horizon ends then all the same",
 		calendar.Window{From: "0001-01-01T00:00:00Z", To: "9999-12-31T23:59:59Z"},
-		"2026-03-02T04:00:00.5Z", "2028-03-03T04:00:00Z", never,
+		"2026-03-02T04:00:00.5Z", "9999-12-31T23:59:59Z", never,
+	},
+	{
+		"no end is later than what can be told",
+		calendar.Window{From: "2020-01-01T00:00:00Z", To: "9999-12-31T23:59:59-12:00"},
+		"2026-03-02T04:00:00Z", "9999-12-31T23:59:59Z", never,
 	},
 	{
 		"one that starts beyond the horizon is not seen",

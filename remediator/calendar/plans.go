@@ -12,6 +12,17 @@ func (o once) on(day int64, to []run) []run {
 
 func (o once) longest() time.Duration { return 0 }
 
+// at is asked instead of the days: its end may lie behind all that are looked at.
+func (o once) at(now time.Time) (time.Time, bool) {
+	if t := now.Unix(); t < o.from || t >= o.to {
+		return time.Time{}, false
+	}
+	return time.Unix(min(o.to, lastSecond), 0).UTC(), true
+}
+
+// lastSecond is the last one that JSON has a text for. Source: time.Time.MarshalJSON.
+var lastSecond = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC).Unix()
+
 // weekly is a part of the week. A run belongs to the day that it starts on.
 type weekly struct {
 	days          uint8 // a bit for each, sunday in the lowest
