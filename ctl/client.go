@@ -185,10 +185,11 @@ func Line(s string) string {
 	return string(line)
 }
 
-// Printable is a text without what a terminal would act upon.
+// Printable is a text without what a terminal would act upon, and without what
+// would be read in another order than it stands in.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r

@@ -102,14 +102,14 @@ func (c Command) run(ctx context.Context, m Member, out, err io.Writer) error {
 		why = &Interruption{Signal: syscall.SIGTERM}
 	}
 	// A terminal has sent Ctrl-C to the command, too: a second one would mean more.
-	if why.Signal != os.Interrupt || !isTerminal(os.Stdin) {
-		_ = cmd.Process.Signal(why.Signal) // one that has just ended needs none
+	if sig, is := why.Signal.(syscall.Signal); is && (sig != syscall.SIGINT || !isTerminal(os.Stdin)) {
+		signalTree(cmd.Process.Pid, sig)
 	}
 	select {
 	case err := <-done:
 		return outcome(err)
 	case <-why.again:
-		_ = cmd.Process.Kill() // one that has just ended needs none
+		killTree(cmd.Process.Pid)
 		return outcome(<-done)
 	}
 }

@@ -160,7 +160,11 @@ func WriteEntries(w io.Writer, list []journal.Entry) error {
 // cells are what a table shows of an entry.
 func cells(e journal.Entry) []string {
 	member := ""
-	if e.Member != nil {
+	switch {
+	case e.Member == nil:
+	case e.Member.Name == "": // an image is of a pool
+		member = PoolName(e.Member.In())
+	default:
 		member = Name(*e.Member)
 	}
 	why := strings.Trim(e.Guard+": "+e.Reason, ": ")

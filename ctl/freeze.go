@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,22 +95,27 @@ func (s *Session) Freeze(ctx context.Context, what, reason string, l Limit) erro
 	if err := s.Client.Post(ctx, Path("freeze"), in, &raw); err != nil {
 		return err
 	}
-	return s.line(raw, "%s: frozen %s: no automatic step is taken; people's still are", f.of(), lasts(l))
+	return s.line(raw, "%s: frozen %s: no automatic step is taken; people's still are", f.of(), lasts(l, "lifted"))
 }
 
-func lasts(l Limit) string {
+// lasts says how long something is so, with the word for its end by a person.
+func lasts(l Limit, ended string) string {
 	switch {
 	case l.For != "":
 		return "for " + l.For
 	case l.Until != "":
 		return "until " + l.Until
 	}
-	return "until it is lifted"
+	return "until it is " + ended
 }
 
 // Thaw lifts a freeze.
 func (s *Session) Thaw(ctx context.Context, what string) error {
 	f, err := scope(what)
+	if err != nil {
+		return err
+	}
+	before, _, err := fetch[freezes](ctx, s.Client, Path("freeze"), nil)
 	if err != nil {
 		return err
 	}
@@ -119,25 +125,51 @@ func (s *Session) Thaw(ctx context.Context, what string) error {
 	if err := s.Client.Delete(ctx, Path("freeze"), set(url.Values{}, "device", f.Device, "pool", f.Pool), &raw); err != nil {
 		return err
 	}
-	return s.line(raw, "%s: not frozen any more", f.of())
+	var after freezes
+	if err := json.Unmarshal(raw, &after); err != nil {
+		return fmt.Errorf("the remediator at %s: freeze: %w", s.Client.base, err)
+	}
+	word := "not frozen any more"
+	if !slices.ContainsFunc(before.all(), f.same) {
+		word = "there was no freeze of it"
+	}
+	// Each is lifted by itself: who lifts one must not believe that all moves again.
+	if left := after.all(); len(left) > 0 {
+		var still []string
+		for _, one := range left {
+			still = append(still, one.of()+" ("+Line(one.Reason)+")")
+		}
+		word += "; still frozen: " + strings.Join(still, ", ")
+	}
+	return s.line(raw, "%s: %s", f.of(), word)
 }
+
+// freezes are those in force, as they are told.
+type freezes struct {
+	Frozen bool `json:"frozen"`
+	freeze
+	Freezes []freeze `json:"freezes"`
+}
+
+// all are the freezes in force.
+func (f freezes) all() []freeze {
+	if len(f.Freezes) == 0 && f.Frozen { // by one that knows the global freeze only
+		return []freeze{f.freeze}
+	}
+	return f.Freezes
+}
+
+// same says whether another is a freeze of the same.
+func (f freeze) same(other freeze) bool { return f.Device == other.Device && f.Pool == other.Pool }
 
 // ShowFreezes lists the freezes in force.
 func (s *Session) ShowFreezes(ctx context.Context) error {
-	out, raw, err := fetch[struct {
-		Frozen bool `json:"frozen"`
-		freeze
-		Freezes []freeze `json:"freezes"`
-	}](ctx, s.Client, Path("freeze"), nil)
+	out, raw, err := fetch[freezes](ctx, s.Client, Path("freeze"), nil)
 	if err != nil {
 		return err
 	}
-	list := out.Freezes
-	if len(list) == 0 && out.Frozen { // by one that knows the global freeze only
-		list = []freeze{out.freeze}
-	}
 	return s.Show(raw, func(w io.Writer) error {
-		return listed(w, list, "nothing is frozen", []string{"FROZEN", "SINCE", "UNTIL", "BY", "REASON"}, func(f freeze) []string {
+		return listed(w, out.all(), "nothing is frozen", []string{"FROZEN", "SINCE", "UNTIL", "BY", "REASON"}, func(f freeze) []string {
 			return []string{f.of(), stamp(f.At), lifted(f.Until), f.Actor, f.Reason}
 		})
 	})
@@ -157,7 +189,7 @@ func (s *Session) Claim(ctx context.Context, name, reason string, l Limit) error
 	if err := l.into(in); err != nil {
 		return err
 	}
-	return s.hand(ctx, name, "claim", in, "yours "+lasts(l)+": no automatic step is taken on it")
+	return s.hand(ctx, name, "claim", in, "yours "+lasts(l, "released")+": no automatic step is taken on it")
 }
 
 // Unclaim gives a member back to automation.

@@ -11,6 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mattn/go-runewidth"
+	"golang.org/x/term"
+
 	"github.com/sluice-project/sluice/edge"
 )
 
@@ -76,9 +79,13 @@ func (s *Session) WatchMembers(ctx context.Context, what string) error {
 			text = []byte(err.Error() + "\n") // it may come back
 		}
 		if terminal {
+			shown := string(text)
+			if width, height, err := size(s.Out); err == nil && s.Output == "table" {
+				shown = fitted(shown, width, height)
+			}
 			// Home, each line to its end, and what is left below.
 			// Source: ECMA-48, CUP, EL and ED.
-			text = []byte("\x1b[H" + strings.ReplaceAll(string(text), "\n", "\x1b[K\n") + "\x1b[J")
+			text = []byte("\x1b[H" + strings.ReplaceAll(shown, "\n", "\x1b[K\n") + "\x1b[J")
 		} else {
 			text = append(text, '\n')
 		}
@@ -103,12 +110,37 @@ func (s *Session) frame(ctx context.Context, what string) ([]byte, error) {
 	one := Session{Client: s.Client, Out: &b, Err: &b, Output: s.Output}
 	if s.Output == "table" {
 		one.say("%s  %s", s.Client.URL(), stamp(time.Now()))
-	}
-	err = one.Show(all, func(w io.Writer) error { return writeMembers(w, all.Members, time.Now()) })
-	if one.Output == "table" {
 		_ = one.silent(all) // that a device is silent is seen, and no reason to end
 	}
+	err = one.Show(all, func(w io.Writer) error { return writeMembers(w, all.Members, time.Now()) })
 	return b.Bytes(), err
+}
+
+// fitted cuts lines to a terminal, whose last one stays empty: what is too wide or
+// too high would push the head away at each redraw.
+func fitted(text string, width, height int) string {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if room := max(1, height-1); len(lines) > room {
+		over := len(lines) - room + 1
+		lines = append(lines[:room-1:room-1], fmt.Sprintf("... %d more lines: name a device or pool, or see them all in sluice ctl top", over))
+	}
+	for i, line := range lines {
+		lines[i] = runewidth.Truncate(line, max(1, width), "")
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// size is that of the terminal that w is.
+func size(w io.Writer) (width, height int, err error) {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0, 0, os.ErrInvalid
+	}
+	width, height, err = term.GetSize(int(f.Fd())) //nolint:gosec // a file's number is small
+	if err == nil && (width < 1 || height < 1) {
+		err = os.ErrInvalid // a terminal that doesn't know
+	}
+	return width, height, err
 }
 
 func writeMembers(w io.Writer, list []Member, now time.Time) error {

@@ -86,7 +86,7 @@ func (s *Session) RollingRestart(ctx context.Context, r Rolling) error {
 			text, ready := s.left(ctx, t.Member)
 			t.Result, t.Detail = stopped, text
 			report.Error, report.GoOn = err.Error(), r.goOn(pool, t.Member)
-			if !ready {
+			if !ready && !errors.Is(err, errMeddled) { // what somebody else did is theirs
 				report.PutBack = "sluice ctl ready " + quoted(Name(t.Member))
 			}
 			break
@@ -105,11 +105,13 @@ func (s *Session) plan(ctx context.Context, r Rolling) (edge.Pool, []*turn, erro
 		return pool, nil, err
 	}
 	all, err := s.members(ctx, PoolName(pool))
-	if err == nil {
-		err = unreadable(all)
-	}
 	if err != nil {
 		return pool, nil, err
+	}
+	for _, d := range all.Devices {
+		if d.Error != "" {
+			return pool, nil, fmt.Errorf("%s %w: %s", d.Device, errBlind, Line(d.Error))
+		}
 	}
 	from := strings.TrimPrefix(r.From, PoolName(pool)+"/")
 	if from != "" {
@@ -137,10 +139,12 @@ func (s *Session) plan(ctx context.Context, r Rolling) (edge.Pool, []*turn, erro
 			continue
 		}
 		t.Result, t.Detail = skipped, "it is in "+m.Admin.String()+" already"
+		by := ""
 		if m.Set != nil {
-			t.Detail += " by " + m.Set.who()
+			by = " by " + m.Set.who()
 		}
-		out = append(out, Name(m.Member)+" ("+m.Admin.String()+")")
+		t.Detail += by
+		out = append(out, Name(m.Member)+" ("+m.Admin.String()+by+")")
 	}
 	switch {
 	case !begun:
@@ -179,6 +183,10 @@ func (s *Session) restart(ctx context.Context, r Rolling, t *turn) error {
 	if err := s.healthy(ctx, r, seen); err != nil {
 		return err
 	}
+	// A step of ours would undo what somebody else has done to it meanwhile.
+	if _, err := s.until(ctx, m, "a look before it goes back", r.Timeout, func(seen Member) (string, error) { return "", stillOut(seen) }); err != nil {
+		return err
+	}
 	if err := step(edge.Ready); err != nil {
 		return err
 	}
@@ -192,6 +200,21 @@ func (s *Session) restart(ctx context.Context, r Rolling, t *turn) error {
 	return nil
 }
 
+// errMeddled says that a member isn't in the state any more in which we put it.
+var errMeddled = errors.New("somebody else has changed it meanwhile")
+
+// stillOut says whether a member that we have drained is so still.
+func stillOut(seen Member) error {
+	if seen.Is(edge.Drain) {
+		return nil
+	}
+	by := ""
+	if seen.Set != nil {
+		by = " by " + seen.Set.who() + ": " + Line(seen.Set.Reason)
+	}
+	return fmt.Errorf("%s: %w: it is in %s%s", Name(seen.Member), errMeddled, seen.Admin, by)
+}
+
 // empty waits until the sessions of a drained member have ended.
 func (s *Session) empty(ctx context.Context, r Rolling, t *turn) (Member, error) {
 	c := Condition{Sessions: r.Sessions}
@@ -200,6 +223,9 @@ func (s *Session) empty(ctx context.Context, r Rolling, t *turn) (Member, error)
 		c = Condition{Sessions: -1, State: &drain}
 	}
 	seen, err := s.await(ctx, t.Member, c, r.Timeout)
+	if err == nil {
+		err = stillOut(seen)
+	}
 	if err != nil {
 		return seen, err
 	}
@@ -235,7 +261,10 @@ func (s *Session) healthy(ctx context.Context, r Rolling, m Member) error {
 		return ""
 	}
 	if r.Health != "" {
-		_, err := s.until(ctx, m.Member, "health", r.Timeout, func(Member) (string, error) {
+		_, err := s.until(ctx, m.Member, "health", r.Timeout, func(seen Member) (string, error) {
+			if err := stillOut(seen); err != nil {
+				return "", err
+			}
 			lack := ""
 			if err := (Command{r.Health}).run(ctx, m, s.commandOut(), s.Err); err != nil {
 				lack = "--health-command: " + err.Error()
@@ -249,7 +278,7 @@ func (s *Session) healthy(ctx context.Context, r Rolling, m Member) error {
 		return nil
 	}
 	_, err := s.until(ctx, m.Member, "health", r.Timeout, func(seen Member) (string, error) {
-		return well(seen.Check == edge.Yes, "the device's check says "+seen.Check.String()), nil
+		return well(seen.Check == edge.Yes, "the device's check says "+seen.Check.String()), stillOut(seen)
 	})
 	if err == nil {
 		s.say("%s: well", name)
@@ -329,10 +358,22 @@ func (r Rolling) goOn(p edge.Pool, from edge.Member) string {
 	return strings.Join(append(words, "--", r.Command.String()), " ")
 }
 
+// patience is what is waited for between the drain and the command.
+func (r Rolling) patience(m Member) string {
+	var parts []string
+	if !m.OnOff {
+		parts = append(parts, fmt.Sprintf("wait for at most %d sessions", r.Sessions))
+	}
+	if r.Settle > 0 {
+		parts = append(parts, "wait "+r.Settle.String())
+	}
+	return strings.Join(parts, ", ")
+}
+
 func (r Rolling) writePlan(w io.Writer, turns []*turn) error {
 	t := newTable(w, "MEMBER", "NOW", "WOULD")
 	for _, one := range turns {
-		would := "drain, wait for at most " + fmt.Sprint(r.Sessions) + " sessions, run " + r.Command.String() + ", wait for health, ready, wait until it serves"
+		would := "drain, " + r.patience(one.seen) + ", run " + r.Command.String() + ", wait for health, ready, wait until it serves"
 		if one.Result == skipped {
 			would = "be left alone: " + one.Detail
 		}

@@ -28,6 +28,7 @@ type pool struct {
 	looked  func(p *pool, look int)                    // before each look
 	looks   int
 	dryRun  bool
+	blind   string // why the device can't be read
 }
 
 func newPool(names ...string) *pool {
@@ -52,7 +53,7 @@ func (p *pool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if name := r.FormValue("member"); name != "" {
 			list = slices.DeleteFunc(slices.Clone(list), func(m *Member) bool { return m.Member.Name != name })
 		}
-		b, err := json.Marshal(map[string]any{"devices": []Device{{Device: "edge1"}}, "members": list, "count": len(list)})
+		b, err := json.Marshal(map[string]any{"devices": []Device{{Device: "edge1", Error: p.blind}}, "members": list, "count": len(list)})
 		if err != nil {
 			panic(err)
 		}
@@ -201,6 +202,47 @@ func TestARollingRestartStops(t *testing.T) {
 			"a: stopped it is in drain with 0 sessions|b: not begun|c: not begun", "a drain", true,
 		},
 		{
+			"at somebody else's change while sessions end", func(p *pool) {
+				p.looked = func(p *pool, _ int) {
+					if p.members[0].Admin == edge.Drain {
+						p.members[0].Admin, p.members[0].Set = edge.Maint, &SetBy{By: "person", Actor: "ann", Reason: "a new disk"}
+					}
+				}
+			},
+			Rolling{Timeout: 20 * time.Millisecond},
+			errMeddled, "edge1/shop/a: somebody else has changed it meanwhile: it is in maint by ann: a new disk",
+			"a: stopped it is in maint with 0 sessions|b: not begun|c: not begun", "a drain", false,
+		},
+		{
+			"at somebody else's change while it restarts", func(p *pool) {
+				p.members[0].Check = edge.Unknown // so nothing else is waited for
+				drained := 0
+				p.looked = func(p *pool, _ int) {
+					if p.members[0].Admin == edge.Drain {
+						if drained++; drained > 1 {
+							p.members[0].Admin = edge.Maint
+						}
+					}
+				}
+			},
+			Rolling{Timeout: 20 * time.Millisecond},
+			errMeddled, "somebody else has changed it meanwhile: it is in maint", "a: stopped it is in maint with 0 sessions|b: not begun|c: not begun", "a drain", false,
+		},
+		{
+			"at somebody else's change while it gets well", func(p *pool) {
+				drained := 0
+				p.looked = func(p *pool, _ int) {
+					if p.members[0].Admin == edge.Drain {
+						if drained++; drained > 2 {
+							p.members[0].Admin, p.members[0].Check = edge.Maint, edge.Unknown
+						}
+					}
+				}
+			},
+			Rolling{Timeout: time.Minute, HealthyFor: time.Hour},
+			errMeddled, "edge1/shop/a: wait for health: edge1/shop/a: somebody else", "a: stopped it is in maint with 0 sessions|b: not begun|c: not begun", "a drain", false,
+		},
+		{
 			"at a device that refuses the way back", func(p *pool) {
 				p.refuse = func(order string) (int, string) {
 					if order == "a ready" {
@@ -250,6 +292,12 @@ func TestARollingRestartDoesNotBegin(t *testing.T) {
 		text    string
 	}{
 		{"with a member that is out", func(p *pool) { p.members[1].Admin = edge.Maint }, Rolling{}, "out of service already: edge1/shop/b (maint): put them back first, or leave them alone by --skip-out"},
+		{
+			"with a member that we hold out", func(p *pool) { p.members[1].Admin, p.members[1].Set = edge.Drain, &SetBy{By: "sluice", Hold: "h7"} },
+			Rolling{},
+			"out of service already: edge1/shop/b (drain by sluice h7)",
+		},
+		{"with a device that can't be read", func(p *pool) { p.blind = "no answer" }, Rolling{}, "edge1 can't be read: no answer"},
 		{"at one that there isn't", nil, Rolling{From: "x"}, "--from: edge1/shop/x: no such member"},
 		{"where no sessions are told", func(p *pool) { p.members[0].OnOff = true }, Rolling{}, "edge1 doesn't tell how many sessions a member has: --settle says"},
 	} {
@@ -344,5 +392,25 @@ func TestTheCommandThatLeadsOnIsWholeAndQuoted(t *testing.T) {
 	}
 	if got := fmt.Sprint(Command{"a"}); got != "a" {
 		t.Error(got)
+	}
+}
+
+func TestThePlanSaysWhatIsWaitedFor(t *testing.T) {
+	sessions := Member{State: edge.State{Member: edge.Member{Device: "edge1", Pool: "shop", Name: "a"}}}
+	switched := Member{State: edge.State{Member: edge.Member{Device: "waf1", Pool: "shop", Name: "b"}, OnOff: true}}
+	for _, tt := range []struct {
+		r    Rolling
+		m    Member
+		want string
+	}{
+		{Rolling{}, sessions, "drain, wait for at most 0 sessions, run true,"},
+		{Rolling{Sessions: 2, Settle: time.Second}, sessions, "drain, wait for at most 2 sessions, wait 1s, run true,"},
+		{Rolling{Settle: time.Second}, switched, "drain, wait 1s, run true,"},
+	} {
+		tt.r.Command = Command{"true"}
+		var b strings.Builder
+		if err := tt.r.writePlan(&b, []*turn{{Member: tt.m.Member, Result: notBegun, seen: tt.m}}); err != nil || !strings.Contains(b.String(), tt.want) {
+			t.Errorf("%v: %s; want %s", err, &b, tt.want)
+		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/journal"
 )
 
 const oneMember = `{"member":{"device":"edge1","pool":"shop","member":"app1"},"admin":"drain","weight":0,"share":100,"sessions":3,"queue":1,
@@ -173,5 +174,44 @@ func TestFollowingOutlivesARestart(t *testing.T) {
 	}
 	if strings.Count(errs.String(), "waiting for it\n") != 1 || !strings.Contains(out.String(), "first\n5  ") || strings.Count(out.String(), "\n") != 2 {
 		t.Errorf("%s%s", errs.String(), out.String())
+	}
+}
+
+// A watched table is drawn over itself: one line too many, or too wide, would push its head away.
+func TestAWatchedTableFitsTheTerminal(t *testing.T) {
+	for _, tt := range []struct {
+		text          string
+		width, height int
+		want          string
+	}{
+		{"a\nb\n", 10, 3, "a\nb\n"},
+		{"a\nb\nc\nd\n", 12, 4, "a\nb\n... 2 more l\n"},
+		{"0123456789\n", 4, 9, "0123\n"},
+		{"例例例\n", 5, 9, "例例\n"},
+		{"a\nb\n", 0, 0, ".\n"},
+	} {
+		if got := fitted(tt.text, tt.width, tt.height); got != tt.want {
+			t.Errorf("%q in %dx%d: %q, want %q", tt.text, tt.width, tt.height, got, tt.want)
+		}
+	}
+}
+
+func TestWhatATerminalActsUponIsNotShown(t *testing.T) {
+	for in, want := range map[string]string{
+		"мир 例": "мир 例", "a\x1b[31mb\x7f": "a?[31mb?", "a\u202eb\u2066c": "a?b?c", "a\u0085b\u009bc": "a?b?c", "a\xffb": "a�b",
+	} {
+		if got := Printable(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestAnEntryOfAPoolHasThePoolsName(t *testing.T) {
+	var b strings.Builder
+	if err := WriteEntries(&b, []journal.Entry{{Seq: 3, Event: "image", Member: &edge.Member{Device: "waf1", Pool: "a b"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), " waf1/a%20b  image ") {
+		t.Error(b.String())
 	}
 }

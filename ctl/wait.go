@@ -98,15 +98,21 @@ func (s *Session) until(ctx context.Context, m edge.Member, what string, within 
 	defer tick.Stop()
 	late := time.NewTimer(within)
 	defer late.Stop()
+	end, last := time.Now().Add(within), "nobody has said how it is"
 	for {
-		var last string
-		seen, err := s.look(ctx, m)
+		// A device that hangs must not make this wait longer than was asked for, but
+		// for the moment that a look takes where all is well.
+		looking, cancel := context.WithDeadline(ctx, latest(end, time.Now().Add(s.interval())))
+		seen, err := s.look(looking, m)
+		cancel()
 		if err == nil {
 			last, err = lacks(seen)
 		}
 		switch {
 		case err != nil && final(err):
 			return seen, fmt.Errorf("%s: wait for %s: %w", Name(m), what, err)
+		case errors.Is(err, context.DeadlineExceeded) && !time.Now().Before(end):
+			// What was said before tells more.
 		case err != nil:
 			last = err.Error()
 		case last == "":
@@ -120,6 +126,14 @@ func (s *Session) until(ctx context.Context, m edge.Member, what string, within 
 			return seen, fmt.Errorf("%s: wait for %s: %w", Name(m), what, ErrInterrupted)
 		}
 	}
+}
+
+// latest is the later of two times.
+func latest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // errBlind says that a device can't be read now.
@@ -149,5 +163,5 @@ func (s *Session) look(ctx context.Context, m edge.Member) (Member, error) {
 // final says that asking again would bring the same answer.
 func final(err error) bool {
 	answer := (*Error)(nil)
-	return errors.Is(err, ErrNoMember) || errors.Is(err, errUseless) || errors.As(err, &answer) && answer.Code < 500
+	return errors.Is(err, ErrNoMember) || errors.Is(err, errUseless) || errors.Is(err, errMeddled) || errors.As(err, &answer) && answer.Code < 500
 }

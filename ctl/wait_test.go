@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -99,6 +100,28 @@ func TestWaitingGoesOnWhileNobodyCanLook(t *testing.T) {
 	}
 	s.Client = client(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, 403, "null") })
 	if err := s.Wait(t.Context(), "edge1/shop/a", Condition{Sessions: -1, Serving: true}, time.Minute); ExitCode(err) != ExitDenied {
+		t.Error(err)
+	}
+}
+
+// One look that hangs ends with the wait, and not a minute later.
+func TestWaitingIsNotHeldUpByALookThatHangs(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	looks := 0
+	p := newPool("a")
+	p.members[0].Serving = false
+	c := client(t, func(w http.ResponseWriter, r *http.Request) {
+		if looks++; looks == 1 {
+			p.ServeHTTP(w, r)
+			return
+		}
+		<-r.Context().Done() // until who asks goes
+	})
+	var out strings.Builder
+	s := &Session{Client: c, Out: &out, Err: &out, Output: "table", every: time.Millisecond}
+	err := s.Wait(ctx, "edge1/shop/a", Condition{Sessions: -1, Serving: true}, 100*time.Millisecond)
+	if !errors.Is(err, ErrTimeout) || !strings.Contains(text(err), "after 100ms it isn't serving: not serving") {
 		t.Error(err)
 	}
 }

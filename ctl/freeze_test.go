@@ -1,0 +1,40 @@
+package ctl
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// Each freeze is lifted by itself: who lifts one learns what the others still stop.
+func TestLiftingAFreezeTellsWhatIsStillFrozen(t *testing.T) {
+	const all, pool = `{"reason":"core switch"}`, `{"device":"edge1","pool":"a b","reason":"disk\u001b[2J"}`
+	for _, tt := range []struct{ name, what, before, after, want string }{
+		{"the only one", "", `{"frozen":true,"freezes":[` + all + `]}`, `{"freezes":[]}`, "everything: not frozen any more\n"},
+		{
+			"one of two", "", `{"freezes":[` + all + `,` + pool + `]}`, `{"freezes":[` + pool + `]}`,
+			"everything: not frozen any more; still frozen: edge1/a%20b (disk?[2J)\n",
+		},
+		{
+			"one that there isn't", "edge1/b", `{"freezes":[` + all + `,` + pool + `]}`, `{"freezes":[` + all + `,` + pool + `]}`,
+			"edge1/b: there was no freeze of it; still frozen: everything (core switch), edge1/a%20b (disk?[2J)\n",
+		},
+		{"one that there isn't, and no other", "edge1", `{"freezes":[]}`, `{"freezes":[]}`, "edge1: there was no freeze of it\n"},
+		{"by one that knows the global freeze only", "", `{"frozen":true,"reason":"x"}`, `{"frozen":false}`, "everything: not frozen any more\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := client(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodGet {
+					answer(w, 200, tt.before)
+				} else {
+					answer(w, 200, tt.after)
+				}
+			})
+			var out strings.Builder
+			s := &Session{Client: c, Out: &out, Err: &out, Output: "table"}
+			if err := s.Thaw(t.Context(), tt.what); err != nil || out.String() != tt.want {
+				t.Errorf("%q, %v; want %q", out.String(), err, tt.want)
+			}
+		})
+	}
+}
