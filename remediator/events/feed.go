@@ -121,7 +121,7 @@ func entryFrames(es []journal.Entry) (out []frame) {
 }
 
 func entryFrame(e *journal.Entry) frame {
-	f := frame{text: event("step", strconv.FormatUint(e.Seq, 10), e)}
+	f := frame{text: event("step", strconv.FormatUint(e.Seq, 10), e), seq: e.Seq}
 	if e.Member != nil {
 		f.pool = e.Member.In()
 	}

@@ -78,6 +78,7 @@ type frame struct {
 	text []byte
 	pool edge.Pool // whose it is; empty names: of all, or of all of a device
 	open bool      // it says nothing of any pool: everybody gets it
+	seq  uint64    // of an entry; 0 of anything else
 }
 
 // A listener is one connection.

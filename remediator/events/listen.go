@@ -66,24 +66,35 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		control.Reply(w, nil, err)
 		return
 	}
-	l, f, err := h.join()
-	if err != nil {
+	unavailable := func(err error) {
 		if errors.Is(err, errFull) {
 			w.Header().Set("Retry-After", "10")
 		}
 		control.Reply(w, nil, control.Problem(http.StatusServiceUnavailable, nil, err))
+	}
+	l, f, err := h.join()
+	if err != nil {
+		unavailable(err)
 		return
 	}
 	defer h.leave(f, l)
+	newest := l.upto
+	if resumes && after > newest { // told by another replica, perhaps, before this one has read it
+		if newest, err = h.journal.Newest(); err != nil {
+			unavailable(err)
+			return
+		}
+	}
 	s := &stream{w: w, rc: http.NewResponseController(w), sees: func(p edge.Pool) bool { return who.May(access.View, p) }}
 	s.open()
 	what := []string{"devices", "members", "holds", "freeze", "maintenance", "claims"}
-	if !resumes || after > l.upto {
+	if !resumes || after > newest {
 		if resumes {
 			what = append(what, "steps")
 		}
 		after = l.upto
 	}
+	s.after = after
 	hello := append([]byte("retry: 2000\nid: "+strconv.FormatUint(after, 10)+"\n"), changedFrame(what...).text...)
 	if s.write([]frame{{open: true, text: hello}}) != nil {
 		return
@@ -154,9 +165,10 @@ func (h *Hub) catchUp(ctx context.Context, s *stream, l *listener, after uint64)
 
 // A stream is a connection to one listener.
 type stream struct {
-	w    http.ResponseWriter
-	rc   *http.ResponseController
-	sees func(edge.Pool) bool
+	w     http.ResponseWriter
+	rc    *http.ResponseController
+	sees  func(edge.Pool) bool
+	after uint64 // seq up to which entries are known already
 }
 
 // open begins the answer.
@@ -177,7 +189,7 @@ func (s *stream) write(frames []frame) error {
 	}
 	sent := false
 	for _, f := range frames {
-		if !f.open && !s.sees(f.pool) {
+		if !f.open && !s.sees(f.pool) || f.seq > 0 && f.seq <= s.after {
 			continue
 		}
 		sent = true

@@ -38,4 +38,6 @@ var peopleEdits = []edit{
 	{ids: "I23", what: "an override wants no reason", dir: engine, texts: neverCase(`len(o.Override) > 0 && strings.TrimSpace(o.Reason) == ""`)},
 	{ids: "I23", what: "an order is nobody's", dir: engine, texts: neverCase(`o.Actor == ""`)},
 	{ids: "I21", what: "an override of a guard that can't be overridden is passed over", dir: engine, texts: never("!slices.Contains(guard.SoftGuards(), name)")},
+
+	{ids: "I23", what: "what another replica told is told again", dir: "remediator/events", texts: one("!f.open && !s.sees(f.pool) || f.seq > 0 && f.seq <= s.after {", "!f.open && !s.sees(f.pool) {")},
 }
