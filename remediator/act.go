@@ -257,17 +257,41 @@ func (k *keeper) written(p edge.Pool, receipt edge.Receipt, err error) {
 	})
 }
 
+// recall is remember until it succeeds: without it the same claim would begin a bypass
+// again that came to its limit, and nobody would find out what became of a person's
+// order. False says that ctx has ended.
+func (k *keeper) recall(ctx context.Context) bool {
+	for last := ""; ; {
+		err := k.remember()
+		if err == nil {
+			return true
+		}
+		if said := oneLine(err); said != last {
+			last = said
+			level.Error(k.r.logger).Log("msg", "journal not read, nothing is done", "device", k.name, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(loadAgain):
+		}
+	}
+}
+
 // remember reads from the journal what a keeper needs to know of the time before
 // it: when each pool was written last, which bypasses came to their limit, and which
 // orders of people have no outcome.
-func (k *keeper) remember() {
+func (k *keeper) remember() error {
 	every, _ := k.dev.Whole()
 	images, err := k.r.journal.Entries(journal.Query{Event: "image", Since: time.Now().Add(-every), Member: edge.Member{Device: k.name}})
+	ended, err2 := k.r.journal.Entries(journal.Query{Member: edge.Member{Device: k.name}, Event: eventTimeLimit})
+	gone, err3 := k.r.journal.Entries(journal.Query{Member: edge.Member{Device: k.name}, Event: eventClaimEnded})
+	if err := errors.Join(err, err2, err3, k.rememberErrands()); err != nil {
+		return err
+	}
 	for _, e := range images {
 		k.wrote[e.Member.In()] = e.At
 	}
-	ended, err2 := k.r.journal.Entries(journal.Query{Member: edge.Member{Device: k.name}, Event: eventTimeLimit})
-	gone, err3 := k.r.journal.Entries(journal.Query{Member: edge.Member{Device: k.name}, Event: eventClaimEnded})
 	for _, e := range ended {
 		k.lapsed[*e.Member] = e.At
 	}
@@ -276,9 +300,7 @@ func (k *keeper) remember() {
 			delete(k.lapsed, *e.Member)
 		}
 	}
-	if err := errors.Join(err, err2, err3, k.rememberErrands()); err != nil {
-		level.Error(k.r.logger).Log("msg", "journal not read", "device", k.name, "err", err)
-	}
+	return nil
 }
 
 // verify reads back what became of an order; sent is what the device answered.

@@ -224,6 +224,7 @@ func (k *keeper) rememberErrands() error {
 	if err != nil {
 		return err
 	}
+	var open []*errand
 	known := map[string]bool{}
 	last := map[string]journal.Entry{} // by order, what came of it where that is how the member was left
 	for _, s := range steps {
@@ -245,7 +246,8 @@ func (k *keeper) rememberErrands() error {
 				return err
 			}
 		}
-		k.errands = append(k.errands, e)
+		open = append(open, e)
 	}
+	k.errands = open
 	return nil
 }

@@ -90,7 +90,9 @@ func newKeeper(r *Remediator, set *settings, name string, dev Device) *keeper {
 func (k *keeper) run(ctx context.Context) {
 	defer close(k.gone)
 	defer k.unwatch(nil)
-	k.remember()
+	if !k.recall(ctx) {
+		return
+	}
 	k.greet(ctx)
 	for ctx.Err() == nil {
 		k.wait(ctx, k.round(ctx))

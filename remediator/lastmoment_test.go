@@ -1,6 +1,8 @@
 package remediator
 
 import (
+	"context"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -131,3 +133,46 @@ type anywhere struct{ *probe }
 
 // Covers is [Check]'s.
 func (anywhere) Covers(edge.Member) bool { return true }
+
+// A journal that gives no answer when a keeper begins is asked again: what it says of
+// the time before isn't done without.
+func TestI11WhatHappenedBeforeIsReadUntilItIs(t *testing.T) {
+	inHands(t, nil, func(w *world) {
+		w.device.change(func() { w.device.mute = true })
+		w.order(PersonOrder{Member: s1, To: edge.Drain}, "indeterminate")
+		w.stop()
+		w.device.change(func() { w.device.mute, w.device.dead = false, false })
+
+		closed, err := journal.Open(filepath.Join(t.TempDir(), "closed.db"), time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := closed.Close(); err != nil {
+			t.Fatal(err)
+		}
+		r, err := New(Options{Config: w.cfg, Devices: map[string]Device{"edge1": w.device}, Checks: []Check{w.probe}, Logger: logTo(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := r.journal
+		r.journal = closed
+		ctx, cancel := context.WithCancel(w.t.Context())
+		k, ended := newKeeper(r, r.set, "edge1", w.device), make(chan bool)
+		go func() {
+			k.run(ctx)
+			close(ended)
+		}()
+		w.wait(10 * time.Second)
+		r.journal = whole
+		w.wait(2 * time.Second)
+		w.r = r
+		if got := w.results(s1); !slices.Equal(got, []string{"drain indeterminate", "drain applied"}) {
+			t.Errorf("the journal says %v", got)
+		}
+		cancel()
+		<-ended
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -40,4 +40,5 @@ var peopleEdits = []edit{
 	{ids: "I21", what: "an override of a guard that can't be overridden is passed over", dir: engine, texts: never("!slices.Contains(guard.SoftGuards(), name)")},
 
 	{ids: "I23", what: "what another replica told is told again", dir: "remediator/events", texts: one("!f.open && !s.sees(f.pool) || f.seq > 0 && f.seq <= s.after {", "!f.open && !s.sees(f.pool) {")},
+	{ids: "I6, I11", what: "what couldn't be read of the time before is done without", dir: engine, texts: one("	if !k.recall(ctx) {\n		return\n	}\n", "	_ = k.remember()\n")},
 }
