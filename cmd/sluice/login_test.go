@@ -291,6 +291,37 @@ func TestPeopleLogInUnderAPrefix(t *testing.T) {
 	ann.want("POST", session.Logout, url.Values{session.Field: {ann.token()}}, 200, "Log in to Sluice")
 }
 
+// Behind a proxy that rewrites Host a page of ours has the proxy's origin, which is the
+// one that may give orders; a browser without Sec-Fetch-Site has nothing else to show.
+func TestPeopleLogInBehindAProxyThatRewritesHost(t *testing.T) {
+	b := startLogIn(t, annAndBob(t), "--web.external-url=http://sluice.example.com")
+	ann := b.surfer(t)
+	form := func(page string) url.Values {
+		out := url.Values{"name": {"ann"}, "password": {loginPassword}, "reason": {"a new kernel"}, "do": {"freeze"}}
+		_, text := ann.send("GET", page, nil)
+		for _, m := range hiddenField.FindAllStringSubmatch(text, -1) {
+			out.Set(m[1], html.UnescapeString(m[2]))
+		}
+		return out
+	}
+	const own, other = "http://sluice.example.com", "http://other.example.com"
+	ann.want("POST", session.Login, form(session.Login), 403, "another site", "Origin", other)
+	ann.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	ann.want("POST", session.Login, form(session.Login), 303, "", "Origin", own)
+	ann.want("GET", "/api/v1/whoami", nil, 200, `"name":"ann","via":"session"`)
+	for path, body := range map[string]any{"/console/freeze": form("/console/freeze"), "/api/v1/freeze": `{"reason":"a new kernel"}`, "/api/v1/haproxy/backends/myapp/servers/web01/action": `{"action":"ready"}`} {
+		for _, c := range []struct {
+			origin string
+			taken  bool
+		}{{other, false}, {b.url + ".example.com", false}, {"null", false}, {own, true}, {b.url, true}} {
+			resp, text := ann.send("POST", path, body, "Origin", c.origin, session.Header, ann.token())
+			if taken := resp.StatusCode == 200 || resp.StatusCode == 303; taken != c.taken {
+				t.Errorf("%s of a page of %s: %d %s", path, c.origin, resp.StatusCode, text)
+			}
+		}
+	}
+}
+
 // The provider isn't there when the remediator starts, comes later, swaps its keys
 // and goes away again; nobody else notices.
 func TestPeopleLogInByOIDCToTheRealRemediator(t *testing.T) {

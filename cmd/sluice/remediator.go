@@ -137,8 +137,9 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 			"GET /{$}":     access.RequireSomewhere(access.View, remediatorPage(r.Status, w.external, logger)),
 			"/console/":    console.Handler(console.Options{Engine: r, Journal: r.Records(), Base: w.external, Logger: logger}),
 		},
-		keep:  keep,
-		ready: func() error { return nil },
+		keep:   keep,
+		origin: w.origin,
+		ready:  func() error { return nil },
 	}
 	api := haproxyapi.Handler(haproxyapi.Options{Engine: edges})
 	for _, pattern := range haproxyapi.Patterns() {

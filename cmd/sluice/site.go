@@ -30,9 +30,10 @@ func newRegistry() *prometheus.Registry {
 // [http.ServeMux], and those that all servers have. Who may use them is asked of
 // the request's [access.Identity]; without a gate in front everybody may.
 type site struct {
-	own   map[string]http.Handler
-	keep  *keeper
-	ready func() error // nil when it can do its work
+	own    map[string]http.Handler
+	keep   *keeper
+	origin string       // scheme and host under which browsers know us, behind a proxy; may be empty
+	ready  func() error // nil when it can do its work
 }
 
 // handler serves the site under the route prefix.
@@ -58,12 +59,12 @@ func (s site) handler(route string) http.Handler {
 		text(w, http.StatusOK, s.keep.current.Load().masked)
 	})))
 	if route == "" {
-		return guarded(mux)
+		return guarded(mux, s.origin)
 	}
 	outer := http.NewServeMux()
 	outer.Handle(route+"/", http.StripPrefix(route, mux))
 	outer.Handle("GET /{$}", http.RedirectHandler(route+"/", http.StatusFound))
-	return guarded(outer)
+	return guarded(outer, s.origin)
 }
 
 func (s site) reload(w http.ResponseWriter, _ *http.Request) {
@@ -76,8 +77,11 @@ func (s site) reload(w http.ResponseWriter, _ *http.Request) {
 
 // guarded refuses what a page of somebody else's site makes a browser send: a
 // browser that is logged in here would add the password by itself.
-func guarded(h http.Handler) http.Handler {
+func guarded(h http.Handler, origin string) http.Handler {
 	cross := http.NewCrossOriginProtection()
+	if origin != "" && cross.AddTrustedOrigin(origin) == nil { // else it is none that a browser names
+		h = renamed(h, origin)
+	}
 	cross.SetDenyHandler(http.HandlerFunc(haproxyapi.OtherSite))
 	h = cross.Handler(h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -88,6 +92,18 @@ func guarded(h http.Handler) http.Handler {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead && !clean(r.URL.EscapedPath()) {
 			haproxyapi.UncleanPath(w, r)
 			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// renamed is for handlers that compare a page's origin with the header Host, which a
+// proxy may have rewritten: a page of ours, by its outer name, is of no other site.
+func renamed(h http.Handler, origin string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Origin") == origin {
+			r = r.Clone(r.Context())
+			r.Header.Del("Origin")
 		}
 		h.ServeHTTP(w, r)
 	})
