@@ -351,6 +351,7 @@ access:
 		s.routing(func(c map[string]any) {
 			h := sluiceHook(c)
 			h["url"] = s.Remediator.URL + "/webhook"
+			delete(h, "http_config") // of the case before
 			if credentials != "" {
 				h["http_config"] = map[string]any{"authorization": map[string]any{"credentials": credentials}}
 			}
