@@ -21,6 +21,9 @@ type Member struct {
 	OpSince   time.Time `json:"op_since"`
 	Errors5xx *float64  `json:"errors_5xx"` // part of its answers that were 5xx or none at all, from 0 to 1; nil where it isn't known
 
+	Claimed     *journal.Claimed `json:"claimed"`     // whose hands it is in
+	Maintenance []string         `json:"maintenance"` // windows that are in force for it
+
 	raw json.RawMessage // all that the remediator said, also what we don't know
 }
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+
+	"github.com/sluice-project/sluice/edge"
 )
 
 // A Limit is how long something lasts that a person sets: until a time, for a
@@ -198,7 +200,16 @@ func (s *Session) Unclaim(ctx context.Context, name, reason string) error {
 	if reason != "" {
 		in["reason"] = reason
 	}
-	return s.hand(ctx, name, "release", in, "automation's again")
+	m, err := s.find(ctx, name)
+	if err != nil {
+		return err
+	}
+	words := "automation's again"
+	// A hold of ours that was handed over at the claim is a person's since then.
+	if seen, err := s.look(ctx, m); err == nil && seen.Admin != edge.Ready {
+		words += fmt.Sprintf("; it stays in %s until a person puts it back: sluice ctl ready %s", seen.Admin, quoted(Name(m)))
+	}
+	return s.hand(ctx, Name(m), "release", in, words)
 }
 
 func (s *Session) hand(ctx context.Context, name, what string, in map[string]any, words string) error {

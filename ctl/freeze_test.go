@@ -38,3 +38,27 @@ func TestLiftingAFreezeTellsWhatIsStillFrozen(t *testing.T) {
 		})
 	}
 }
+
+// Who gives a member back that is out must not believe that automation puts it back.
+func TestAMemberThatIsGivenBackWhileOutIsToldSo(t *testing.T) {
+	for admin, want := range map[string]string{
+		"ready": "edge1/shop/a%20b: automation's again\n",
+		"drain": "edge1/shop/a%20b: automation's again; it stays in drain until a person puts it back: sluice ctl ready edge1/shop/a%20b\n",
+	} {
+		c := client(t, func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.Method == http.MethodGet:
+				answer(w, 200, `{"devices":[{"device":"edge1"}],"members":[{"member":{"device":"edge1","pool":"shop","member":"a b"},"admin":"`+admin+`"}]}`)
+			case r.URL.Path == "/api/v1/members/edge1/shop/a b/release":
+				answer(w, 200, `{}`)
+			default:
+				t.Errorf("asked for %s", r.URL)
+			}
+		})
+		var out strings.Builder
+		s := &Session{Client: c, Out: &out, Err: &out, Output: "table"}
+		if err := s.Unclaim(t.Context(), "edge1/shop/a%20b", ""); err != nil || out.String() != want {
+			t.Errorf("%q, %v; want %q", out.String(), err, want)
+		}
+	}
+}

@@ -157,12 +157,28 @@ func writeMembers(w io.Writer, list []Member, now time.Time) error {
 		if m.Set != nil {
 			since, by, why = age(m.Set.Since, now), m.Set.who(), m.Set.Reason
 		}
+		why = m.why(why)
 		id := m.Member
 		return []string{
 			encode(id.Device), encode(id.Pool), encode(id.Name), m.Admin.String(), since, m.state(), age(m.OpSince, now),
 			weight, m.count(m.Sessions), m.count(m.Queue), errs, by, why,
 		}
 	})
+}
+
+// why is the reason of its state, and what else keeps automation off it.
+func (m Member) why(reason string) string {
+	var parts []string
+	if reason != "" {
+		parts = append(parts, reason)
+	}
+	if m.Claimed != nil {
+		parts = append(parts, "claimed by "+m.Claimed.Actor+": "+m.Claimed.Reason)
+	}
+	if len(m.Maintenance) > 0 {
+		parts = append(parts, "maintenance "+strings.Join(m.Maintenance, ", "))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // state is the operational state: the device's word, or what follows from the rest.

@@ -28,13 +28,14 @@ func TestMembersAreATable(t *testing.T) {
 	held := Member{State: edge.State{Member: edge.Member{Device: "waf1", Pool: "a/b", Name: "192.0.2.1:80"}, Admin: edge.Maint, OnOff: true}, Set: &SetBy{By: "sluice", Hold: "h7", Reason: "status 503"}}
 	down := Member{State: edge.State{Member: edge.Member{Device: "edge1", Pool: "shop", Name: "app2"}, Check: edge.No, Weight: 5, Share: 5}}
 	var b strings.Builder
+	down.Maintenance, held.Claimed = []string{"patch-night"}, &journal.Claimed{Actor: "ann", Reason: "mine"}
 	if err := writeMembers(&b, []Member{m, down, held}, now); err != nil {
 		t.Fatal(err)
 	}
 	const want = `DEVICE  POOL   MEMBER        ADMIN  FOR   STATE       FOR   WEIGHT  SESSIONS  QUEUE  5XX   BY         WHY
 edge1   shop   app1          drain  2h2m  DRAIN?[2J   4m5s  0/100   3         1      1.2%  ann        a new disk
-edge1   shop   app2          ready  -     down        -     5       0         0      -     -          -
-waf1    a%2Fb  192.0.2.1:80  maint  -     not serving  -     0       -         -      -     sluice h7  status 503
+edge1   shop   app2          ready  -     down        -     5       0         0      -     -          maintenance patch-night
+waf1    a%2Fb  192.0.2.1:80  maint  -     not serving  -     0       -         -      -     sluice h7  status 503; claimed by ann: mine
 `
 	if d := cmp.Diff(strings.Join(strings.Fields(want), " "), strings.Join(strings.Fields(b.String()), " ")); d != "" {
 		t.Error(d)
