@@ -55,11 +55,16 @@ lint: $(LINT) ## style, likely bugs, and the walls between packages
 	$(LINT) run ./...
 	$(GO) run ./test/safety -check
 	$(GO) run ./test/apidocs -check
+	$(GO) run ./alerts/generate -check
 
 .PHONY: docs
 docs: ## docs/safety.md: which tests guard which invariant; docs/api.md: the HTTP API
 	$(GO) run ./test/safety
 	$(GO) run ./test/apidocs
+
+.PHONY: rules
+rules: ## alerts/*.rules.yml, the manifest and the mixin, from alerts/source
+	$(GO) run ./alerts/generate
 
 .PHONY: mutate
 mutate: ## docs/mutation.md: each guard taken out in turn, and the test that notices

@@ -1,0 +1,90 @@
+// Command generate writes the rules of alerts/source in the forms that people
+// install: plain rule files, a PrometheusRule for the operator of Kubernetes, and
+// a mixin in Jsonnet.
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/sluice-project/sluice/alerts/source"
+)
+
+func main() {
+	check := flag.Bool("check", false, "Write nothing; fail when a file isn't what would be written.")
+	dir := flag.String("dir", "alerts", "Folder of the files.")
+	flag.Parse()
+	if err := run(*dir, *check); err != nil {
+		fmt.Fprintln(os.Stderr, "generate:", err)
+		os.Exit(1)
+	}
+}
+
+func run(dir string, check bool) error {
+	files, err := render()
+	if err != nil {
+		return err
+	}
+	if check {
+		return compare(dir, files)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compare says which files are not what the source says, the ones that nobody
+// writes any more among them.
+func compare(dir string, files map[string][]byte) error {
+	var wrong []string
+	for name, text := range files {
+		is, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(is, text) {
+			wrong = append(wrong, name)
+		}
+	}
+	have, err := filepath.Glob(filepath.Join(dir, "*.rules.yml"))
+	if err != nil {
+		return err
+	}
+	for _, path := range have {
+		if name := filepath.Base(path); files[name] == nil {
+			wrong = append(wrong, name)
+		}
+	}
+	if len(wrong) > 0 {
+		slices.Sort(wrong)
+		return fmt.Errorf("%v: not what alerts/source says: run make rules", wrong)
+	}
+	return nil
+}
+
+// render returns all files by their names.
+func render() (map[string][]byte, error) {
+	out := map[string][]byte{}
+	all := source.Files()
+	for _, f := range all {
+		text, err := ruleFile(f)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name, err)
+		}
+		out[f.Name+".rules.yml"] = text
+	}
+	manifest, err := prometheusRule(all)
+	if err != nil {
+		return nil, err
+	}
+	out["prometheusrule.yml"] = manifest
+	out["mixin.libsonnet"] = mixin(all)
+	return out, nil
+}
