@@ -22,6 +22,7 @@ func (n noJournal) Follow(journal.Part) (changes <-chan struct{}, stop func()) {
 }
 
 // Newest is part of [noJournal].
+func (n noJournal) Pruned() (uint64, error) { return 0, n.why }
 func (n noJournal) Newest() (uint64, error) { return 0, n.why }
 
 // listened are the devices as listeners hear of them.

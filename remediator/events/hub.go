@@ -32,6 +32,7 @@ type Journal interface {
 	Follow(parts journal.Part) (changes <-chan struct{}, stop func())
 	Page(p journal.Page) (es []journal.Entry, next uint64, err error)
 	Newest() (seq uint64, err error)
+	Pruned() (seq uint64, err error)
 }
 
 // Devices are looked at while somebody listens.

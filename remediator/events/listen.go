@@ -31,7 +31,8 @@ const (
 //
 // tells which lists to ask for again; it is the first event of each connection, with
 // all of these, since nobody knows what was missed: read what is to be shown after
-// it. what has steps, too, when the journal isn't the one that after is of: then
+// it. what has steps, too, when entries behind after may have been pruned, and when the
+// journal isn't the one that after is of: then
 // entries are told from now on.
 //
 //	id: 17
@@ -85,13 +86,20 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	var pruned uint64
+	if resumes {
+		if pruned, err = h.journal.Pruned(); err != nil {
+			unavailable(err)
+			return
+		}
+	}
 	s := &stream{w: w, rc: http.NewResponseController(w), sees: func(p edge.Pool) bool { return who.May(access.View, p) }}
 	s.open()
 	what := []string{"devices", "members", "holds", "freeze", "maintenance", "claims"}
+	if resumes && (after > newest || after < pruned) {
+		what = append(what, "steps")
+	}
 	if !resumes || after > newest {
-		if resumes {
-			what = append(what, "steps")
-		}
 		after = l.upto
 	}
 	s.after = after

@@ -66,3 +66,14 @@ func (j *Journal) Newest() (seq uint64, err error) {
 	})
 	return seq, err
 }
+
+// Pruned is the seq up to which entries may have been pruned; all behind it are
+// there. 0: none were.
+func (j *Journal) Pruned() (seq uint64, err error) {
+	err = j.view("read entries", func(tx txn) error {
+		p, err := prunedIn(tx)
+		seq = p.Seq
+		return err
+	})
+	return seq, err
+}
