@@ -188,6 +188,8 @@ func (m Member) state() string {
 		return m.Op
 	case m.Serving:
 		return "serving"
+	case m.Backup && m.Admin == edge.Ready && m.Check != edge.No:
+		return "standby" // it takes over when the others are gone
 	case m.Check == edge.No:
 		return "down"
 	}

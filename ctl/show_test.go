@@ -197,6 +197,16 @@ func TestAWatchedTableFitsTheTerminal(t *testing.T) {
 	}
 }
 
+func TestABackupStandsBy(t *testing.T) {
+	for want, s := range map[string]edge.State{
+		"standby": {Backup: true}, "serving": {Backup: true, Serving: true}, "down": {Backup: true, Check: edge.No}, "not serving": {Backup: true, Admin: edge.Maint},
+	} {
+		if got := (Member{State: s}).state(); got != want {
+			t.Errorf("%+v: %s, want %s", s, got, want)
+		}
+	}
+}
+
 func TestWhatATerminalActsUponIsNotShown(t *testing.T) {
 	for in, want := range map[string]string{
 		"мир 例": "мир 例", "a\x1b[31mb\x7f": "a?[31mb?", "a\u202eb\u2066c": "a?b?c", "a\u0085b\u009bc": "a?b?c", "a\xffb": "a�b",
