@@ -144,7 +144,7 @@ func (k *keeper) handsOff(e *errand, snap edge.Snapshot) (out []*journal.Hold, e
 	members := append([]edge.Member{e.member}, e.along...)
 	noted := map[edge.Member]bool{}
 	for _, h := range holds {
-		if !slices.ContainsFunc(members, h.Holds) || e.share != 0 && h.Stage != stageProbation {
+		if !slices.ContainsFunc(members, h.Holds) || e.share != 0 && !lowered(&h) {
 			continue
 		}
 		c := journal.Hold{

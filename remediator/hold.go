@@ -43,7 +43,7 @@ func (k *keeper) tend(ctx context.Context, h *journal.Hold, snap edge.Snapshot, 
 		k.tendForgotten(ctx, h, snap, st, t)
 		return 0
 	}
-	if st.Marks != h.Left.Marks || st.Admin != h.Left.Admin || st.Address != h.Left.Address || h.Stage == stageProbation && st.Share != h.Left.Share {
+	if st.Marks != h.Left.Marks || st.Admin != h.Left.Admin || st.Address != h.Left.Address || lowered(h) && st.Share != h.Left.Share {
 		k.supersede(h, st)
 		return 0
 	}

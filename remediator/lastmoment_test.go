@@ -176,3 +176,49 @@ func TestI11WhatHappenedBeforeIsReadUntilItIs(t *testing.T) {
 		}
 	})
 }
+
+// A weight that a person sets after a step of ours was cut off at its weight is theirs.
+func TestI7AWeightThatAPersonSetAfterHalfAnOrderIsLeftAlone(t *testing.T) {
+	for name, set := range map[string]func(*world){
+		"through us": func(w *world) { w.order(PersonOrder{Member: s1, Share: 30}, "applied") },
+		"at the device": func(w *world) {
+			w.device.touch(s1, func(st *edge.State) { st.Share = 30 })
+		},
+		"between the round's look and the last one": func(w *world) {
+			var last time.Time
+			var look func()
+			look = func() { // virtual time stands still in a round
+				if last.Equal(time.Now()) {
+					st := w.device.states[s1]
+					st.Share = 30
+					w.device.states[s1] = st
+					return
+				}
+				last, w.device.looking = time.Now(), look
+			}
+			w.device.change(func() { w.device.looking = look })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorldWith(t, weighed, bySteps, func(w *world) {
+				w.fail(s1)
+				w.wait(time.Minute)
+				w.device.change(func() { w.device.halved = true })
+				w.recover(s1)
+				for range 200 {
+					if h := w.hold(s1); h != nil && h.Direct {
+						break
+					}
+					w.wait(100 * time.Millisecond)
+				}
+				set(w)
+				w.wait(10 * time.Minute)
+				w.device.mu.Lock()
+				defer w.device.mu.Unlock()
+				if st := w.device.states[s1]; st.Share != 30 {
+					t.Errorf("weight %d; want the 30 that a person set: %v", st.Share, w.device.sent)
+				}
+			})
+		})
+	}
+}

@@ -45,6 +45,12 @@ const (
 	stageProbation = "probation" // in again with little weight, and watched
 )
 
+// lowered says that the weight of what is held is of our making: it comes back by
+// weights, or a step of that was cut off.
+func lowered(h *journal.Hold) bool {
+	return h.Stage == stageProbation || !h.Since.IsZero() && h.Left.Share != h.Preimage.Share
+}
+
 // first is the state that a step begins with: a drain, where sessions may end first.
 func (p *Policy) first() edge.Admin {
 	if p.to == edge.Maint && p.DrainWait > 0 {

@@ -59,7 +59,7 @@ func (k *keeper) world(snap edge.Snapshot, p *Policy, t *target, m edge.Member, 
 		}
 		held := guard.Held{
 			To: h.To, Left: h.Left, Process: h.Process, Superseded: h.Phase == journal.Superseded,
-			Since: h.Since, Trial: h.Stage == stageProbation,
+			Since: h.Since, Trial: h.Stage == stageProbation, Lowered: lowered(&h),
 		}
 		if c := k.courses[h.Member]; c != nil {
 			held.GoodSince, held.GoodCount = c.goodSince, c.goodCount

@@ -104,7 +104,7 @@ func asLeft(st edge.State, held Held, ours bool, w World) (string, string) {
 		return "other_process", "the device restarted since we left it"
 	case st.Marks != held.Left.Marks || st.Admin != held.Left.Admin:
 		return "changed", fmt.Sprintf("it is in %s (%s), we left it in %s (%s)", st.Admin, st.Marks, held.Left.Admin, held.Left.Marks)
-	case held.Trial && st.Share != held.Left.Share:
+	case (held.Trial || held.Lowered) && st.Share != held.Left.Share:
 		return "changed", fmt.Sprintf("its weight is %d, we left it at %d", st.Share, held.Left.Share)
 	case st.Address != held.Left.Address:
 		return "moved", fmt.Sprintf("its address is %s, it was %s", st.Address, held.Left.Address)

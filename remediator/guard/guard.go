@@ -70,6 +70,7 @@ type Held struct {
 	GoodCount  int
 	Since      time.Time // when it went out the last time
 	Trial      bool      // it is in again, with little weight
+	Lowered    bool      // its weight is of our making
 }
 
 // A Step is what is asked for: To Drain or Maint takes a member out, To Ready

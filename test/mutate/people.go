@@ -31,7 +31,7 @@ var peopleEdits = []edit{
 	{ids: "I7", what: "a claimed member that a person made ready is taken out again", dir: engine, texts: one("		c.Released, c.Answer = e.actor, nil\n		out = append(out, &c)\n", "		c.Released, c.Answer = e.actor, nil\n")},
 	{ids: "I7", what: "a claim on what a person put somewhere isn't looked for", dir: engine, texts: one("			if t.member == m && t.policy != nil {\n				return t.policy, t.mark", "			if t.member == m && t.policy == nil {\n				return t.policy, t.mark")},
 	{ids: "I6, I7", what: "what a blind source doesn't show is no claim on what a person put somewhere", dir: engine, texts: one("	blind := !k.r.view.AbsenceCounts()\n", "	blind := false\n")},
-	{ids: "I7", what: "a person's weight is overtaken by a way back", dir: engine, texts: one("e.share != 0 && h.Stage != stageProbation", "e.share != 0")},
+	{ids: "I7", what: "a person's weight is overtaken by a way back", dir: engine, texts: one("e.share != 0 && !lowered(&h)", "e.share != 0")},
 	{ids: "I7", what: "the other pools of a person's step aren't handed over", dir: engine, texts: one("members := append([]edge.Member{e.member}, e.along...)", "members := []edge.Member{e.member}")},
 	{ids: "I1", what: "other pools that a person's step moves aren't judged", dir: engine, texts: one("		w.Along[other] = k.set.limits(rules, other)\n", "")},
 	{ids: "I7", what: "a crash forgets that a person had a member given back", dir: engine, texts: one("	case h.Phase == journal.Reverted:\n		k.released(h)\n", "	case h.Phase == journal.Reverted:\n		k.drop(h, journal.Entry{})\n")},
@@ -41,4 +41,6 @@ var peopleEdits = []edit{
 
 	{ids: "I23", what: "what another replica told is told again", dir: "remediator/events", texts: one("!f.open && !s.sees(f.pool) || f.seq > 0 && f.seq <= s.after {", "!f.open && !s.sees(f.pool) {")},
 	{ids: "I6, I11", what: "what couldn't be read of the time before is done without", dir: engine, texts: one("	if !k.recall(ctx) {\n		return\n	}\n", "	_ = k.remember()\n")},
+	{ids: "I7", what: "a weight that a person set after half a step of ours is overwritten", dir: engine, texts: one("	return h.Stage == stageProbation || !h.Since.IsZero() && h.Left.Share != h.Preimage.Share\n", "	return h.Stage == stageProbation\n")},
+	{ids: "I7", what: "a weight that a person set just before the way back isn't seen", dir: engine, texts: one(", Lowered: lowered(&h),", ",")},
 }
