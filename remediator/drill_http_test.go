@@ -46,6 +46,13 @@ func TestDrillsOverTheAPI(t *testing.T) {
 		ask(200, "GET", one, ``, `"alertname":"SluiceDrill"`)
 		ask(403, "GET", one, ``, "may not view", access.Identity{Name: "ann"})
 		ask(403, "DELETE", one, ``, "may not order", access.Identity{Name: "ann"})
+		ask(403, "GET", all+"/x", ``, "may not view", access.Identity{Name: "ann"}) // whether there is one is nothing to them
+		other, err := access.Named("ann", access.ViaToken, []string{"api-team"}, access.Role{Name: "api-team", Like: access.Admin, Pools: []string{"api"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask(403, "GET", one, ``, "limited to other devices or pools", other)
+		ask(403, "DELETE", one, ``, "limited to other devices or pools", other)
 		w.alerts.claim(d.Labels)
 		w.hook(true, d.Labels)
 		ask(200, "GET", one, ``, `"receiver":"sluice"`)

@@ -315,7 +315,7 @@ func TestPeopleLogInBehindAProxyThatRewritesHost(t *testing.T) {
 			taken  bool
 		}{{other, false}, {b.url + ".example.com", false}, {"null", false}, {own, true}, {b.url, true}} {
 			resp, text := ann.send("POST", path, body, "Origin", c.origin, session.Header, ann.token())
-			if taken := resp.StatusCode == 200 || resp.StatusCode == 303; taken != c.taken {
+			if taken := resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusSeeOther; taken != c.taken {
 				t.Errorf("%s of a page of %s: %d %s", path, c.origin, resp.StatusCode, text)
 			}
 		}

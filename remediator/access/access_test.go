@@ -11,6 +11,7 @@ func TestARoleMayWhatItSaysAndWhere(t *testing.T) {
 	own := []Role{
 		{Name: "shop-team", Like: Operator, Devices: []string{"edge1", "edge2.*"}, Pools: []string{"shop"}},
 		{Name: "edge1-watch", Like: Viewer, Devices: []string{"edge1"}},
+		{Name: "either", Like: Operator, Devices: []string{"edge1|edge2"}, Pools: []string{"(?i)shop|api"}},
 	}
 	shop, all, edge1 := edge.Pool{Device: "edge1", Name: "shop"}, edge.Pool{}, edge.Pool{Device: "edge1"}
 	for _, c := range []struct {
@@ -34,6 +35,11 @@ func TestARoleMayWhatItSaysAndWhere(t *testing.T) {
 		{"and on a device that its pattern covers", []string{"shop-team"}, Order, edge.Pool{Device: "edge22", Name: "shop"}, true},
 		{"patterns are anchored", []string{"shop-team"}, Order, edge.Pool{Device: "edge1", Name: "shop-admin"}, false},
 		{"on both ends", []string{"shop-team"}, Order, edge.Pool{Device: "an-edge1", Name: "shop"}, false},
+		{"so are those that name two", []string{"either"}, Order, edge.Pool{Device: "edge1x", Name: "shop"}, false},
+		{"in front", []string{"either"}, Order, edge.Pool{Device: "xedge2", Name: "api"}, false},
+		{"over lines", []string{"either"}, Order, edge.Pool{Device: "edge1", Name: "shop\napi"}, false},
+		{"and cover both", []string{"either"}, Order, edge.Pool{Device: "edge2", Name: "API"}, true},
+		{"a broken byte is none of a name's", []string{"either"}, Order, edge.Pool{Device: "edge1", Name: "sho\xffp"}, false},
 		{"a limited role does nothing to everything", []string{"shop-team"}, Freeze, all, false},
 		{"nor to all of a device when its pools are limited", []string{"shop-team"}, Freeze, edge1, false},
 		{"a role of a device looks at all of it", []string{"edge1-watch"}, View, edge1, true},
@@ -100,5 +106,21 @@ func TestARefusalNamesWhatIsMissing(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, c.want)
 			}
 		})
+	}
+}
+
+func TestWhatARoleMayOnSomethingOfADevice(t *testing.T) {
+	i, err := Named("ann", ViaToken, []string{"watch"}, Role{Name: "watch", Like: Viewer, Devices: []string{"edge1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		verb   Verb
+		device string
+		want   bool
+	}{{View, "edge1", true}, {View, "edge2", false}, {View, "", false}, {Order, "edge1", false}} {
+		if got := i.MayOnDevice(c.verb, c.device); got != c.want {
+			t.Errorf("%s on %q: %v", c.verb, c.device, got)
+		}
 	}
 }

@@ -66,6 +66,21 @@ func TestALockoutsMemoryIsBounded(t *testing.T) {
 	}
 }
 
+// Who goes on failing isn't forgotten for those who failed once.
+func TestALockoutForgetsWhoFailedLongestAgo(t *testing.T) {
+	l := newLockout(3)
+	now := time.Now()
+	l.take("stubborn", now)
+	for i := range mostCounters - 1 {
+		l.take(fmt.Sprint(i), now)
+	}
+	l.take("stubborn", now)
+	l.take("one more", now)
+	if l.take("stubborn", now); l.locked("stubborn", now) == 0 {
+		t.Error("the third failure doesn't lock")
+	}
+}
+
 // Whatever happens, a key is locked only by its own failures, never for longer than
 // the longest time, and what is taken back leaves nothing.
 func TestALockoutCountsOnlyFailures(t *testing.T) {
@@ -179,6 +194,7 @@ func TestAddressesAreTheCallersAndNotTheProxys(t *testing.T) {
 		{"ours without the header", "192.0.2.1:1", nil, "192.0.2.1/32"},
 		{"no address", "192.0.2.1:1", []string{"203.0.113.9, unknown"}, "192.0.2.1/32"},
 		{"empty places", "192.0.2.1:1", []string{"203.0.113.9, "}, "192.0.2.1/32"},
+		{"in IPv6's dress, through a proxy", "192.0.2.1:1", []string{"::ffff:203.0.113.9"}, "203.0.113.9/32"},
 		{"IPv6 through a proxy", "[2001:db8:1::1]:1", []string{"[2001:db8:2::5]"}, "2001:db8:2::/64"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

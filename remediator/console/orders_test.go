@@ -335,3 +335,51 @@ func TestAWebhookSeesNoPage(t *testing.T) {
 		}
 	}
 }
+
+// A team sees its own pool, on each page; the test of the whole process looks at each
+// path.
+func TestALimitedRoleSeesNoOtherPoolOnAnyPage(t *testing.T) {
+	who, err := access.Named("search-team", access.ViaToken, []string{"search-team"}, access.Role{Name: "search-team", Like: access.Operator, Pools: []string{"search"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	see := func(as *access.Identity, path string) (int, string) {
+		d := open(t, scene.Night())
+		d.who = as
+		s := d.get(path)
+		return s.StatusCode, s.text
+	}
+	for _, path := range []string{"/", "/service?pool=search", "/holds", "/approvals", "/refusals", "/freeze", "/maintenance", "/member?device=edge1&pool=search&member=node1"} {
+		code, text := see(&who, path)
+		for _, other := range []string{"shop", "api3", "app1", "app2"} {
+			if code != http.StatusOK || strings.Contains(text, other) {
+				t.Errorf("%s: %d, with %s", path, code, other)
+			}
+		}
+	}
+	for path, other := range map[string]string{"/": "app1", "/holds": "app1", "/approvals": "api3", "/refusals": "shop", "/freeze": "shop"} {
+		if code, text := see(nil, path); code != http.StatusOK || !strings.Contains(text, other) {
+			t.Errorf("%s: %d: nobody sees %s, so the test sees nothing", path, code, other)
+		}
+	}
+	if code, text := see(&who, "/member?device=edge1&pool=shop&member=app1"); code != http.StatusForbidden || strings.Contains(text, "192.0.2.10") {
+		t.Errorf("another pool's member: %d", code)
+	}
+}
+
+func TestALimitedRoleSeesNoOtherDevice(t *testing.T) {
+	who, err := access.Named("edge1-team", access.ViaToken, []string{"edge1-team"}, access.Role{Name: "edge1-team", Like: access.Operator, Devices: []string{"edge1"}, Pools: []string{"shop"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/member?device=edge1&pool=shop&member=app1", "/service?pool=shop", "/maintenance", "/freeze", "/holds"} {
+		d := open(t, scene.Night())
+		d.who = &who
+		s := d.get(path)
+		for _, other := range []string{"edge2", "node1", "disks"} {
+			if s.StatusCode != http.StatusOK || strings.Contains(s.text, other) {
+				t.Errorf("%s: %d, with %s", path, s.StatusCode, other)
+			}
+		}
+	}
+}

@@ -396,6 +396,26 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// By labels that the configuration's claims may read members of any pool are found.
+func TestExplainIsForWhoSeesThePool(t *testing.T) {
+	for labels, code := range map[string]int{
+		`"device":"edge1","pool":"shop","member":"s1","remediation":"drain"`: 200,
+		`"device":"edge1","pool":"api"`:                                      403,
+		`"device":"edge1"`:                                                   403,
+		`"pool":"shop"`:                                                      403, // of whatever device
+		`"remediation":"drain"`:                                              403,
+		`"device":"edge1","pool":"shop","instance":"192.0.2.1"`:              403,
+	} {
+		a := newAPI(t)
+		if got := a.do(t, "POST", "/api/v1/explain", `{"labels":{`+labels+`}}`, as(t, "shop")); got.StatusCode != code {
+			t.Errorf("%s: %d %s, want %d", labels, got.StatusCode, got.Error, code)
+		}
+		if code == http.StatusForbidden && a.engine.labels != nil {
+			t.Errorf("%s: the engine was asked", labels)
+		}
+	}
+}
+
 func TestWhatTheJournalCannotDoIs503(t *testing.T) { // I19: nobody may take a freeze for granted that isn't there
 	a := newAPI(t)
 	if err := a.journal.Close(); err != nil {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -327,6 +328,22 @@ func TestListenersGetOnlyWhatTheyMaySee(t *testing.T) {
 			break
 		}
 	}
+}
+
+// A stream ends soon when its listener would be let in no longer.
+func TestAListenerWhoMayNoLongerIsLetGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		still := true
+		s := &stream{w: httptest.NewRecorder(), sees: func(edge.Pool) bool { return true }}
+		s.rc = http.NewResponseController(s.w)
+		l := &listener{frames: make(chan []frame), cut: make(chan struct{}), end: make(chan struct{})}
+		began := time.Now()
+		time.AfterFunc(5*aliveEvery+time.Second, func() { still = false })
+		s.follow(t.Context(), l, func() bool { return still })
+		if took := time.Since(began); took != 6*aliveEvery {
+			t.Errorf("it ended after %s", took)
+		}
+	})
 }
 
 func TestMembersAreToldWhenTheyChange(t *testing.T) {

@@ -43,9 +43,11 @@ type Faults struct {
 	Huge                             bool   // discovery has 100 MB; Asked("megabytes") says how many were taken
 	Redirect                         string // the token endpoint sends there
 
-	Deny       string // at the log-in: an error code instead of a code
-	State      string // another one comes back
-	Issuer     string // another one comes back, in the redirect
+	Deny       string   // at the log-in: an error code instead of a code
+	State      string   // another one comes back
+	Issuer     string   // another one comes back, in the redirect
+	NoIssuer   bool     // none comes back, although discovery says so
+	PKCE       []string // the methods that it names
 	NoIDToken  bool
 	Algorithm  string // none or HS256 instead of the right one
 	ForeignKey bool   // signed with a key that isn't published
@@ -200,6 +202,9 @@ func (p *Provider) discovery(w http.ResponseWriter, _ *http.Request) {
 		"code_challenge_methods_supported":               []string{"S256"},
 		"authorization_response_iss_parameter_supported": true,
 	}
+	if len(p.faults.PKCE) > 0 {
+		d["code_challenge_methods_supported"] = p.faults.PKCE
+	}
 	if len(p.methods) > 0 {
 		d["token_endpoint_auth_methods_supported"] = p.methods
 	}
@@ -247,6 +252,9 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	back := url.Values{"state": {or(p.faults.State, q.Get("state"))}, "iss": {or(p.faults.Issuer, p.Issuer)}}
+	if p.faults.NoIssuer {
+		back.Del("iss")
+	}
 	if p.faults.Deny != "" {
 		back.Set("error", p.faults.Deny)
 		back.Set("error_description", "as the test wants it")

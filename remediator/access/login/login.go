@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 
 	"github.com/go-kit/log"
@@ -150,19 +151,23 @@ func (l *Login) still(who session.Who) bool {
 	return who.Stamp != "" && who.Stamp == l.gate.Stamp(who.Name)
 }
 
-// taken says whether the journal means somebody of the configuration by the name.
+// taken says whether the journal means somebody of the configuration by the name, or
+// people who read it would: many providers let people choose theirs.
 func (l *Login) taken(name string) bool {
+	if strings.EqualFold(name, "sluice") { // who freezes when the journal was set aside
+		return true
+	}
 	c := l.config.Load()
 	if c == nil {
 		return false
 	}
 	for _, u := range c.Users {
-		if u.Name == name {
+		if strings.EqualFold(u.Name, name) {
 			return true
 		}
 	}
 	for _, t := range c.Tokens {
-		if t.User == "" && t.Name == name {
+		if t.User == "" && strings.EqualFold(t.Name, name) {
 			return true
 		}
 	}

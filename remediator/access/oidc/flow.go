@@ -240,7 +240,7 @@ func (f *Flow) land(r *http.Request, kept string) (who session.Who, next string,
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), 2*askTime)
 	defer cancel()
-	who, err = p.identify(ctx, q.Get("code"), fl)
+	who, err = p.identify(ctx, q, fl)
 	if err == nil && f.o.Taken(who.Name) {
 		err = fmt.Errorf("%w: %q is a user of the configuration", errName, who.Name)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -100,17 +101,20 @@ func reasonOf(err error) reason {
 
 // identify swaps the code for an ID token and reads from it who somebody is.
 // Source of the checks: OpenID Connect Core 1.0, 3.1.3.7.
-func (p *provider) identify(ctx context.Context, code string, fl flight) (who session.Who, err error) {
+func (p *provider) identify(ctx context.Context, answer url.Values, fl flight) (who session.Who, err error) {
 	ctx = oidc.ClientContext(ctx, p.client)
 	m, err := p.discover(ctx)
 	if err != nil {
 		return who, fmt.Errorf("%w: %w", errAway, err)
 	}
+	if m.signs && !answer.Has("iss") { // Source: RFC 9207, 2.4
+		return who, fmt.Errorf("%w: it doesn't say from which issuer it comes, which this one always does", errInvalid)
+	}
 	oauth, err := p.oauth(m)
 	if err != nil {
 		return who, err
 	}
-	token, err := oauth.Exchange(ctx, code, oauth2.VerifierOption(fl.Verifier))
+	token, err := oauth.Exchange(ctx, answer.Get("code"), oauth2.VerifierOption(fl.Verifier))
 	if err != nil {
 		var refused *oauth2.RetrieveError
 		if errors.As(err, &refused) && refused.Response != nil && refused.Response.StatusCode < http.StatusInternalServerError {

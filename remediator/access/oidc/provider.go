@@ -44,6 +44,7 @@ type metadata struct {
 	*oidc.Provider
 	verifier *oidc.IDTokenVerifier
 	style    oauth2.AuthStyle
+	signs    bool // its answers say from whom they come
 	at       time.Time
 }
 
@@ -119,6 +120,7 @@ func (p *provider) ask(ctx context.Context) (*metadata, error) {
 		JWKS    string   `json:"jwks_uri"`
 		Methods []string `json:"token_endpoint_auth_methods_supported"`
 		PKCE    []string `json:"code_challenge_methods_supported"`
+		Signs   bool     `json:"authorization_response_iss_parameter_supported"`
 	}
 	if err := found.Claims(&more); err != nil {
 		return nil, err
@@ -133,7 +135,7 @@ func (p *provider) ask(ctx context.Context) (*metadata, error) {
 	if len(more.PKCE) > 0 && !slices.Contains(more.PKCE, "S256") {
 		return nil, fmt.Errorf("it does PKCE by %s: want S256", strings.Join(more.PKCE, ", "))
 	}
-	m := &metadata{Provider: found, at: time.Now(), style: oauth2.AuthStyleInHeader}
+	m := &metadata{Provider: found, at: time.Now(), signs: more.Signs, style: oauth2.AuthStyleInHeader}
 	// What isn't listed is client_secret_basic. Source: OpenID Connect Discovery 1.0, 3.
 	if p.c.ClientSecretFile == "" || (len(more.Methods) > 0 && !slices.Contains(more.Methods, "client_secret_basic")) {
 		m.style = oauth2.AuthStyleInParams

@@ -55,6 +55,7 @@ func TestARequestOfASessionHasToBeOurs(t *testing.T) {
 		"a form that is too big":               {http.MethodPost, url.Values{"a": {strings.Repeat("x", maxForm)}, Field: {token(cookies)}}, nil, ErrForm},
 		"a form with an error":                 {http.MethodPost, url.Values{}, []string{"Content-Type", "application/x-www-form-urlencoded; charset"}, ErrToken},
 		"an unknown method is no look":         {"LOOK", nil, nil, ErrToken},
+		"nor is an echo":                       {http.MethodTrace, nil, nil, ErrToken},
 		"a method in small letters is no look": {"get", nil, nil, ErrToken},
 	} {
 		t.Run(name, func(t *testing.T) {

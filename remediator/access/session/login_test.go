@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sluice-project/sluice/test/loopback"
 )
@@ -33,6 +34,8 @@ func serve(t *testing.T, o Options, tls bool) (*Sessions, *browser) {
 	if o.Password == nil {
 		o.Password = func(_ *http.Request, name, given string) (Who, error) {
 			switch {
+			case len(name) > maxName, len(given) > maxPassword, !utf8.ValidString(name):
+				return Who{}, errors.New("nobody has to look at that")
 			case name == "locked":
 				return Who{}, &LockedError{For: 90 * time.Second}
 			case name == "broken":
@@ -274,6 +277,23 @@ func TestALogInIsRefused(t *testing.T) {
 				t.Error("the browser would ask by itself")
 			}
 		})
+	}
+}
+
+// Somebody who loads the form themselves has its token, but not the other's cookie.
+func TestTheFormOfAnotherBrowserLogsNobodyIn(t *testing.T) {
+	s, mallory := serve(t, Options{}, false)
+	form := mallory.fill(t, Login, "ann", password)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mallory.Jar = jar
+	ann := mallory
+	ann.get(t, Login) // with a cookie of her own
+	ann.do(t, http.MethodPost, Login, form).want(t, http.StatusForbidden, "too old")
+	if s.Count() != 0 {
+		t.Error("somebody is logged in")
 	}
 }
 
