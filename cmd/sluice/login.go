@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/url"
+	"strings"
 
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,12 +25,14 @@ func newLogin(gate *access.Gate, c *access.Config, w routes, logger log.Logger, 
 	return l, nil
 }
 
-// origin is scheme and host of --web.external-url; empty where there is none. Call
-// it after paths, which judges the URL.
+// origin is scheme and host of --web.external-url, as a browser names them; empty where
+// there is none. Call it after paths, which judges the URL.
 func (f *webFlags) origin() string {
 	u, err := url.Parse(f.externalURL)
 	if err != nil || u.Host == "" {
 		return ""
 	}
-	return u.Scheme + "://" + u.Host
+	host := strings.ToLower(u.Host)
+	// Source: WHATWG URL, 4.4 (host state and port state).
+	return u.Scheme + "://" + strings.TrimSuffix(host, map[string]string{"http": ":80", "https": ":443"}[u.Scheme])
 }

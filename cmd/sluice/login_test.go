@@ -407,3 +407,20 @@ func TestARemediatorThatNobodyCouldBeSentBackToDoesntStart(t *testing.T) {
 		t.Error(log)
 	}
 }
+
+func TestTheOriginIsWhatBrowsersName(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                     "",
+		"https://Sluice.Example.com/x":         "https://sluice.example.com",
+		"HTTPS://sluice.example.com:443":       "https://sluice.example.com",
+		"http://sluice.example.com:80/":        "http://sluice.example.com",
+		"http://sluice.example.com:443/":       "http://sluice.example.com:443",
+		"https://[2001:db8::443]/":             "https://[2001:db8::443]",
+		"https://[2001:db8::1]:443/":           "https://[2001:db8::1]",
+		"https://sluice.example.com:8443/a/b/": "https://sluice.example.com:8443",
+	} {
+		if got := (&webFlags{externalURL: text}).origin(); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -60,8 +61,17 @@ func (f *webFlags) paths() (route, external string, err error) {
 	if f.externalURL == "" {
 		external = route
 	}
+	if !plainPath.MatchString(external) {
+		return "", "", errors.New("--web.external-url: the path: want letters, digits and - . _ ~ / alone")
+	}
+	if !plainPath.MatchString(route) {
+		return "", "", errors.New("--web.route-prefix: want a path of letters, digits and - . _ ~ / alone")
+	}
 	return route, external, nil
 }
+
+// plainPath is one that is the same in a request, in a pattern of a mux and in a cookie.
+var plainPath = regexp.MustCompile(`^[A-Za-z0-9/._~-]*$`)
 
 func prefix(p string) string {
 	if p == "" {

@@ -232,6 +232,10 @@ func TestLinksAndRoutesFollowTheFlags(t *testing.T) {
 		{"a proxy that cuts the path off", webFlags{externalURL: "https://example.com/sluice", routePrefix: "/"}, "", "/sluice", false},
 		{"a URL with a password", webFlags{externalURL: "https://u:p@example.com/"}, "", "", true},
 		{"no URL", webFlags{externalURL: "sluice"}, "", "", true},
+		{"a prefix with a blank", webFlags{routePrefix: "/a b"}, "", "", true},
+		{"one that would be a pattern", webFlags{routePrefix: "/{x}"}, "", "", true},
+		{"a path that a cookie can't have", webFlags{externalURL: "https://example.com/a;b", routePrefix: "/"}, "", "", true},
+		{"a path that is written in two ways", webFlags{externalURL: "https://example.com/%C3%BC"}, "", "", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			route, external, err := c.flags.paths()
