@@ -51,16 +51,20 @@ func anchors(t *testing.T, file string) map[string]bool {
 	}
 	out := map[string]bool{}
 	for _, m := range heading.FindAllStringSubmatch(code.ReplaceAllString(string(text), ""), -1) {
-		title := link.ReplaceAllString(strings.ToLower(strings.TrimSpace(m[1])), "")
-		out[strings.Map(func(c rune) rune {
-			switch {
-			case c == ' ':
-				return '-'
-			case unicode.IsLetter(c) || unicode.IsNumber(c) || c == '-' || c == '_':
-				return c
-			}
-			return -1
-		}, title)] = true
+		out[anchorOf(m[1])] = true
 	}
 	return out
+}
+
+func anchorOf(heading string) string {
+	title := link.ReplaceAllString(strings.ToLower(strings.TrimSpace(heading)), "")
+	return strings.Map(func(c rune) rune {
+		switch {
+		case c == ' ':
+			return '-'
+		case unicode.IsLetter(c) || unicode.IsNumber(c) || c == '-' || c == '_':
+			return c
+		}
+		return -1
+	}, title)
 }
