@@ -56,6 +56,7 @@ lint: $(LINT) ## style, likely bugs, and the walls between packages
 	$(GO) run ./test/safety -check
 	$(GO) run ./test/apidocs -check
 	$(GO) run ./alerts/generate -check
+	$(GO) run ./dashboards/generate -check
 
 .PHONY: docs
 docs: ## docs/safety.md: which tests guard which invariant; docs/api.md: the HTTP API
@@ -65,6 +66,10 @@ docs: ## docs/safety.md: which tests guard which invariant; docs/api.md: the HTT
 .PHONY: rules
 rules: ## alerts/*.rules.yml, the manifest and the mixin, from alerts/source
 	$(GO) run ./alerts/generate
+
+.PHONY: boards
+boards: ## dashboards/*.json and dashboards/import, from dashboards/source
+	$(GO) run ./dashboards/generate
 
 .PHONY: mutate
 mutate: ## docs/mutation.md: each guard taken out in turn, and the test that notices

@@ -13,6 +13,8 @@ import (
 	"time"
 )
 
+// The files are made by "make boards" from dashboards/source.
+//
 //go:embed *.json
 var files embed.FS
 
@@ -23,6 +25,8 @@ type Query struct {
 	Ref     string // refId within the panel
 	Expr    string // PromQL with Grafana's variables
 	Instant bool   // asks for one moment; else for the board's time range
+
+	chosen map[string]string // values of variables that don't stand for everything
 }
 
 // String says where the query stands.
@@ -30,13 +34,31 @@ func (q Query) String() string { return fmt.Sprintf("%s: %s: %s", q.Board, q.Pan
 
 // A board is what we read of Grafana's dashboard model.
 type board struct {
-	Title         string  `json:"title"`
-	UID           string  `json:"uid"`
-	SchemaVersion int     `json:"schemaVersion"`
-	Panels        []panel `json:"panels"`
-	Templating    struct {
+	Title         string   `json:"title"`
+	UID           string   `json:"uid"`
+	SchemaVersion int      `json:"schemaVersion"`
+	Panels        []panel  `json:"panels"`
+	Tags          []string `json:"tags"`
+	Links         []struct {
+		Type string   `json:"type"`
+		Tags []string `json:"tags"`
+		URL  string   `json:"url"`
+	} `json:"links"`
+	Templating struct {
 		List []variable `json:"list"`
 	} `json:"templating"`
+	Annotations struct {
+		List []annotation `json:"list"`
+	} `json:"annotations"`
+	Inputs []struct {
+		Name string `json:"name"`
+	} `json:"__inputs"`
+}
+
+type annotation struct {
+	Name       string `json:"name"`
+	Expr       string `json:"expr"`
+	Datasource source `json:"datasource"`
 }
 
 type panel struct {
@@ -51,7 +73,10 @@ type panel struct {
 	} `json:"gridPos"`
 	FieldConfig struct {
 		Defaults struct {
-			Unit string `json:"unit"`
+			Unit  string `json:"unit"`
+			Links []struct {
+				URL string `json:"url"`
+			} `json:"links"`
 		} `json:"defaults"`
 	} `json:"fieldConfig"`
 	Panels []panel `json:"panels"` // of a collapsed row
@@ -75,6 +100,9 @@ type variable struct {
 	AllValue   string `json:"allValue"`
 	Definition string `json:"definition"`
 	Datasource source `json:"datasource"`
+	Current    struct {
+		Value any `json:"value"`
+	} `json:"current"`
 }
 
 // read returns every board by its file name.
@@ -136,13 +164,39 @@ func Of(name string) ([]Query, error) {
 	if err != nil {
 		return nil, err
 	}
+	chosen := boards[name].chosen()
 	var queries []Query
 	walk(boards[name].Panels, func(p panel) {
 		for _, t := range p.Targets {
-			queries = append(queries, Query{name, p.Title, t.RefID, t.Expr, t.Instant})
+			queries = append(queries, Query{name, p.Title, t.RefID, t.Expr, t.Instant, chosen})
 		}
 	})
 	return queries, nil
+}
+
+// Marks returns the queries of one board's annotations. Most find nothing most
+// of the time: they mark what happens.
+func Marks(name string) ([]Query, error) {
+	boards, err := read()
+	if err != nil {
+		return nil, err
+	}
+	var queries []Query
+	for _, a := range boards[name].Annotations.List {
+		queries = append(queries, Query{Board: name, Panel: "annotations", Ref: a.Name, Expr: a.Expr, chosen: boards[name].chosen()})
+	}
+	return queries, nil
+}
+
+// chosen are the variables with one value from the start.
+func (b board) chosen() map[string]string {
+	chosen := map[string]string{}
+	for _, v := range b.Templating.List {
+		if value, ok := v.Current.Value.(string); ok {
+			chosen[v.Name] = value
+		}
+	}
+	return chosen
 }
 
 // grafana matches a variable: $name or ${name}. $1 is label_replace's.
@@ -150,13 +204,16 @@ var grafana = regexp.MustCompile(`\$(?:\{([a-zA-Z_]\w*)\}|([a-zA-Z_]\w*))`)
 
 // Resolve puts values in place of Grafana's variables, as Grafana does for a
 // viewer who chose "All" everywhere: a variable of the board stands for
-// everything, $__rate_interval and its kin for the given one. The result can be
+// everything or for the value that it has from the start, $__rate_interval and its kin for the given one. The result can be
 // sent to Prometheus.
 func (q Query) Resolve(interval time.Duration) string {
 	return grafana.ReplaceAllStringFunc(q.Expr, func(v string) string {
-		switch grafana.ReplaceAllString(v, "$1$2") {
-		case "__rate_interval", "__interval", "__range":
+		name := grafana.ReplaceAllString(v, "$1$2")
+		switch value, ok := q.chosen[name]; {
+		case name == "__rate_interval" || name == "__interval" || name == "__range":
 			return fmt.Sprintf("%dms", interval.Milliseconds())
+		case ok:
+			return value
 		default:
 			return ".*"
 		}

@@ -12,8 +12,10 @@ import (
 )
 
 // beside are series that don't come from a device's answer: calls are counted
-// by us, and one backend of the golden files is probed.
+// by us, one backend of the golden files is probed, and the remediator did nothing yet.
 const beside = `
+sluice_remediation_frozen{job="sluice-remediator"} 0
+sluice_device_read_duration_seconds{job="sluice-exporter",device="waf1",kind="ptaf"} 0.2
 ptaf_api_requests_total{job="sluice-exporter",device="waf1",method="GET",code="200"} 0+9
 ptaf_api_requests_total{job="sluice-exporter",device="waf1",method="GET",code="error"} 0+1
 ptaf_api_request_duration_seconds_bucket{job="sluice-exporter",device="waf1",method="GET",le="0.1"} 0+5

@@ -1,0 +1,144 @@
+package dashboards
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Whoever follows a link must not land nowhere: boards are known by uid, and the
+// variables that a link sets are ones that the other board has.
+func TestLinksLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	variables := map[string][]string{}
+	for _, b := range boards(t) {
+		for _, v := range b.Templating.List {
+			variables[b.UID] = append(variables[b.UID], v.Name)
+		}
+	}
+	set := regexp.MustCompile(`[?&]var-(\w+)=`)
+	for name, b := range boards(t) {
+		if !slices.Contains(b.Tags, "sluice") {
+			t.Errorf("%s hasn't the tag by which the others find it", name)
+		}
+		var ways, console, runbooks bool
+		for _, l := range b.Links {
+			ways = ways || l.Type == "dashboards" && slices.Contains(l.Tags, "sluice")
+			console = console || strings.HasPrefix(l.URL, "${console}/console/")
+			runbooks = runbooks || l.URL == "${runbooks}"
+		}
+		if !ways || !console || !runbooks {
+			t.Errorf("%s: leads to the other boards %v, to the console %v, to the runbooks %v; want all", name, ways, console, runbooks)
+		}
+		walk(b.Panels, func(p panel) {
+			for _, l := range p.FieldConfig.Defaults.Links {
+				uid, ok := strings.CutPrefix(l.URL, "/d/")
+				if !ok {
+					if !strings.HasPrefix(l.URL, "${console}/console/") {
+						t.Errorf("%s: %s leads to %s", name, p.Title, l.URL)
+					}
+					continue
+				}
+				uid, _, _ = strings.Cut(uid, "?")
+				has := variables[uid]
+				if has == nil {
+					t.Errorf("%s: %s leads to %s, which isn't ours", name, p.Title, uid)
+				}
+				for _, m := range set.FindAllStringSubmatch(l.URL, -1) {
+					if !slices.Contains(has, m[1]) {
+						t.Errorf("%s: %s sets %s, which %s doesn't have", name, p.Title, m[1], uid)
+					}
+				}
+				if !strings.Contains(l.URL, "${datasource:queryparam}") || !strings.Contains(l.URL, "${__url_time_range}") {
+					t.Errorf("%s: %s: %s forgets the data source or the time", name, p.Title, l.URL)
+				}
+			}
+		})
+	}
+}
+
+// Steps and maintenance show in every board, from the data source that was chosen.
+func TestEachBoardMarksStepsAndMaintenance(t *testing.T) {
+	t.Parallel()
+	for name, b := range boards(t) {
+		var names []string
+		for _, a := range b.Annotations.List {
+			names = append(names, a.Name)
+			if a.Datasource != (source{"prometheus", "${datasource}"}) {
+				t.Errorf("%s: %s asks %v", name, a.Name, a.Datasource)
+			}
+		}
+		for _, want := range []string{"Steps", "Maintenance"} {
+			if !slices.Contains(names, want) {
+				t.Errorf("%s doesn't mark %s", name, want)
+			}
+		}
+	}
+}
+
+// The form to import is the same board, and asks for its data source. The one
+// that Grafana reads by itself must not: nobody would answer.
+func TestBothFormsAreTheSameBoard(t *testing.T) {
+	t.Parallel()
+	for name, b := range boards(t) {
+		if b.Inputs != nil {
+			t.Errorf("%s asks for %v, and nobody answers a file", name, b.Inputs)
+		}
+		text, err := os.ReadFile(filepath.Join("import", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var other board
+		if err := json.Unmarshal(text, &other); err != nil {
+			t.Fatalf("import/%s: %v", name, err)
+		}
+		if other.UID != b.UID || len(other.Panels) != len(b.Panels) {
+			t.Errorf("import/%s: %s with %d panels, want %s with %d", name, other.UID, len(other.Panels), b.UID, len(b.Panels))
+		}
+		for _, in := range other.Inputs {
+			if !strings.Contains(string(text), `"${`+in.Name+`}"`) {
+				t.Errorf("import/%s asks for %s and doesn't use it", name, in.Name)
+			}
+		}
+		if len(other.Inputs) != 3 {
+			t.Errorf("import/%s asks for %v, want the data source and two addresses", name, other.Inputs)
+		}
+	}
+}
+
+// What provisioning names must be what there is.
+func TestProvisioning(t *testing.T) {
+	t.Parallel()
+	var boardsFile struct {
+		APIVersion int `yaml:"apiVersion"`
+		Providers  []struct {
+			Name, Type, Folder string
+			Options            struct{ Path string }
+		}
+	}
+	var sources struct {
+		APIVersion  int `yaml:"apiVersion"`
+		Datasources []struct{ Name, Type, URL, UID string }
+	}
+	for name, into := range map[string]any{"provisioning/dashboards.yml": &boardsFile, "provisioning/datasources.yml": &sources} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.Unmarshal(text, into); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	if boardsFile.APIVersion != 1 || len(boardsFile.Providers) != 1 || boardsFile.Providers[0].Type != "file" || boardsFile.Providers[0].Options.Path == "" {
+		t.Errorf("dashboards: %+v", boardsFile)
+	}
+	if sources.APIVersion != 1 || len(sources.Datasources) != 1 || sources.Datasources[0].Type != "prometheus" || sources.Datasources[0].URL == "" {
+		t.Errorf("datasources: %+v", sources)
+	}
+}
