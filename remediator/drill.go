@@ -344,13 +344,21 @@ func (r *Remediator) sift(v *claims.View, refuse bool) {
 	}
 }
 
+// nextDrill is when the next drill left alone is over; zero: none goes on. Where there
+// are several replicas one may be announced to another: then it is always now.
+func (r *Remediator) nextDrill(now time.Time) time.Time {
+	if r.coordinator.Status().Leased {
+		return now
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.drills.due
+}
+
 // knownDrills are those of the journal. It isn't asked without a need: nothing is
 // marked, and nobody has announced one.
 func (r *Remediator) knownDrills(marked bool) (map[string]journal.Drill, error) {
-	r.mu.Lock()
-	due := r.drills.due
-	r.mu.Unlock()
-	if !marked && due.IsZero() {
+	if !marked && r.nextDrill(time.Now()).IsZero() {
 		return nil, nil
 	}
 	all, err := r.journal.Drills()
@@ -364,9 +372,7 @@ func (r *Remediator) knownDrills(marked bool) (map[string]journal.Drill, error) 
 // lateDrills ends the drills that nobody ended.
 func (r *Remediator) lateDrills() {
 	now := time.Now()
-	r.mu.Lock()
-	due := r.drills.due
-	r.mu.Unlock()
+	due := r.nextDrill(now)
 	if due.IsZero() || now.Before(due) {
 		return
 	}

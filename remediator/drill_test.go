@@ -288,6 +288,30 @@ func TestADrillThatIsLeftAloneIsRecorded(t *testing.T) {
 	})
 }
 
+// I23: one that is announced to another replica is no other.
+func TestADrillOfAnotherReplicaIsRecorded(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.again(func(o *Options) { o.Coordinator = newOffice(true) }, nil)
+		w.wait(time.Minute)
+		now := time.Now()
+		d := journal.Drill{
+			ID: "d1", Member: s1, Policy: "drain", Actor: "ann", At: now, Ends: now.Add(drillLasts), Until: now.Add(drillLasts + drillKnown),
+			Labels: map[string]string{"device": "edge1", "pool": "shop", "member": "s1", "remediation": "drain", edge.LabelDrill: "d1"},
+		}
+		if err := w.r.journal.Announce(d); err != nil {
+			t.Fatal(err)
+		}
+		w.alerts.claim(d.Labels)
+		w.wait(time.Minute)
+		w.alerts.drop(d.Labels)
+		w.wait(drillLasts + drillKnown)
+		got, err := w.r.journal.Drill("d1")
+		if err != nil || got.Claimed == nil || got.Gone.IsZero() || got.Result != "incomplete" {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	})
+}
+
 // I3: drills are bounded, in number and in what they may say.
 func TestDrillsAreBounded(t *testing.T) {
 	inWorld(t, nil, func(w *world) {

@@ -50,7 +50,7 @@ func (o *office) Status() coordinate.Status {
 
 // What was decided under a lead that is over isn't sent (I16).
 func TestI16ALeadThatEndsBetweenDecisionAndOrderStopsIt(t *testing.T) {
-	for point, writes := range map[string]int{"take_out.recorded": 0, "give_back.recorded": 1} {
+	for point, writes := range map[string]int{"take_out.recorded": 0, "take_out.sending": 0, "give_back.recorded": 1} {
 		t.Run(point, func(t *testing.T) {
 			inWorld(t, nil, func(w *world) {
 				o := newOffice(true)

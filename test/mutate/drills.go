@@ -14,4 +14,5 @@ var drillEdits = []edit{
 	{ids: "I23", what: "any key is a yes", dir: "ctl/top", texts: never("k.r != 'y' && k.r != 'Y'")},
 	{ids: "I10", what: "the screen leaves before a step's outcome is known", dir: "ctl/top", texts: one("				m.finish(<-orders)\n", "				m.busy = false\n")},
 	{ids: "I3", what: "any number of drills at once", dir: "remediator/journal", texts: one("open >= maxOpenDrills {", "open < 0 {")},
+	{ids: "I23", what: "a drill that another replica announced isn't recorded", dir: engine, texts: one("	if r.coordinator.Status().Leased {\n		return now\n	}\n", "")},
 }
