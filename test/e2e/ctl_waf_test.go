@@ -73,7 +73,7 @@ func TestPeopleSteerAPTAFByCtl(t *testing.T) {
 	}
 	s.ctl(ctl.ExitDone, "ready", m, "--reason", "the disk is in")
 	s.ctl(ctl.ExitDone, "wait", m, "--serving", "--timeout", "10s")
-	s.downs(5*time.Second)
+	s.downs(5 * time.Second)
 	if _, errs := s.ctl(ctl.ExitError, "rolling-restart", pool, "--", "true"); !strings.Contains(errs, "--settle") {
 		t.Errorf("a rolling restart without a time: %s", errs)
 	}
@@ -96,7 +96,7 @@ func TestPeopleSteerAPTAFByCtl(t *testing.T) {
 	if d := cmp.Diff(want, at); d != "" {
 		t.Errorf("restarted:\n%s\n%s", d, progress)
 	}
-	s.downs(5*time.Second)
+	s.downs(5 * time.Second)
 	s.trafficIsClean(clients, begun)
 	if d := cmp.Diff(before, s.object()); d != "" {
 		t.Errorf("the object isn't as it was, byte for byte:\n%s", d)
