@@ -199,8 +199,8 @@ func TestRouteToTheRemediator(t *testing.T) {
 	}
 	readYAML(t, "alertmanager.yml", &file)
 
-	if len(file.Route.Routes) != 3 {
-		t.Fatalf("%d routes, want 3", len(file.Route.Routes))
+	if len(file.Route.Routes) != 4 {
+		t.Fatalf("%d routes, want 4", len(file.Route.Routes))
 	}
 	wantRoute := route{
 		Receiver: "sluice", Matchers: []string{`remediation=~".+"`}, Continue: true,
