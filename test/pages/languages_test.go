@@ -107,13 +107,16 @@ func neutral(t *testing.T, from, to string) string {
 		page = filepath.Base(from)
 	}
 	page = path.Clean(strings.Replace(page, ".ru.md", ".md", 1))
+	if _, err := os.Stat(target); err != nil {
+		t.Errorf("%s: %s: %v", filepath.Base(from), to, err)
+		return to
+	}
 	if anchor == "" {
 		return page
 	}
 	text, err := os.ReadFile(target)
 	if err != nil {
-		t.Errorf("%s: %s: %v", filepath.Base(from), to, err)
-		return to
+		t.Fatal(err)
 	}
 	for i, m := range heading.FindAllStringSubmatch(code.ReplaceAllString(string(text), ""), -1) {
 		if anchorOf(m[1]) == anchor {
