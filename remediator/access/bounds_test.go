@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +33,13 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 	}
 	if len(g.friends) != 0 {
 		t.Errorf("addresses of who is no user any more: %v", g.friends)
+	}
+}
+
+// Whoever guesses leaves processors for everything else.
+func TestPasswordsTakeHalfOfTheProcessors(t *testing.T) {
+	if n := cap(newPasswords().slots); n > max(1, runtime.GOMAXPROCS(0)/2) {
+		t.Errorf("%d at once", n)
 	}
 }
 

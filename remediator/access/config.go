@@ -71,6 +71,9 @@ const (
 	// leastToken is the length from which on nobody guesses a token that was made by
 	// chance: 24 characters of base64 are 144 bits.
 	leastToken, mostToken = 24, 4096
+	// mostHeader is what is looked at of the header Authorization: a name and a token
+	// have less, and a megabyte of it would cost us more than who sends it.
+	mostHeader = 2 * mostToken
 )
 
 // oneName is what stands in the journal as who did something, and in labels.

@@ -195,7 +195,7 @@ func (g *Gate) visit(r *http.Request) (*Visit, error) {
 		return g.seen(r, i), nil
 	}
 	switch values := r.Header.Values("Authorization"); {
-	case len(values) > 1:
+	case len(values) > 1, len(values) == 1 && len(values[0]) > mostHeader:
 		return nil, ErrHeader
 	case len(values) == 1:
 		i, err := g.authorize(r, s, web, values[0])

@@ -351,13 +351,13 @@ func TestALimitedRoleSeesNoOtherPoolOnAnyPage(t *testing.T) {
 	}
 	for _, path := range []string{"/", "/service?pool=search", "/holds", "/approvals", "/refusals", "/freeze", "/maintenance", "/member?device=edge1&pool=search&member=node1"} {
 		code, text := see(&who, path)
-		for _, other := range []string{"shop", "api3", "app1", "app2"} {
+		for _, other := range []string{"shop", "api3", "app1", "app2", `<span class="count`, "edge3", "waf1"} {
 			if code != http.StatusOK || strings.Contains(text, other) {
 				t.Errorf("%s: %d, with %s", path, code, other)
 			}
 		}
 	}
-	for path, other := range map[string]string{"/": "app1", "/holds": "app1", "/approvals": "api3", "/refusals": "shop", "/freeze": "shop"} {
+	for path, other := range map[string]string{"/": `<span class="count`, "/holds": "app1", "/approvals": "api3", "/refusals": "shop", "/freeze": "shop"} {
 		if code, text := see(nil, path); code != http.StatusOK || !strings.Contains(text, other) {
 			t.Errorf("%s: %d: nobody sees %s, so the test sees nothing", path, code, other)
 		}
@@ -380,6 +380,22 @@ func TestALimitedRoleSeesNoOtherDevice(t *testing.T) {
 			if s.StatusCode != http.StatusOK || strings.Contains(s.text, other) {
 				t.Errorf("%s: %d, with %s", path, s.StatusCode, other)
 			}
+		}
+	}
+}
+
+func TestALimitedRoleEndsNoWindowOfOthers(t *testing.T) {
+	w := scene.Night()
+	for _, role := range []string{"shop", "search"} {
+		want := map[string]int{"shop": http.StatusForbidden, "search": http.StatusSeeOther}[role]
+		who, err := access.Named("ann", access.ViaToken, []string{role}, access.Role{Name: role, Like: access.Operator, Pools: []string{role}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := open(t, w)
+		d.who = &who
+		if s := d.post("/maintenance", "do", "end", "name", "disks"); s.StatusCode != want {
+			t.Errorf("who has %s: %d %s", role, s.StatusCode, s.words())
 		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator"
-	"github.com/sluice-project/sluice/remediator/access"
 	"github.com/sluice-project/sluice/remediator/control"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
@@ -382,8 +381,11 @@ func (c *console) look(p *page, r *http.Request) (tablePage, []service, error) {
 	if err != nil {
 		return t, nil, err
 	}
+	sees := func(p edge.Pool) bool { return c.sees(r, p) }
 	for _, d := range roster.Devices {
-		if !access.From(r.Context()).MayOnDevice(access.View, d.Device) {
+		if !sees(edge.Pool{Device: d.Device}) && !d.Had(sees) && !slices.ContainsFunc(roster.Members, func(m remediator.Displayed) bool {
+			return m.Member.Device == d.Device && sees(m.Member.In())
+		}) {
 			continue
 		}
 		t.Devices++
