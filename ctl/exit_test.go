@@ -17,6 +17,9 @@ const (
 		{"guard":"load","ok":false,"reason":"overload","detail":"too much"}],"refusal":{"guard":"min_serving","reason":"too_few_left","detail":"none would be left"}}}`
 	hardNo = `{"result":"refused","decision":{"findings":[{"guard":"agent","ok":false,"reason":"agent_check","detail":"it would undo it"},{"guard":"load","ok":false,"reason":"overload","detail":"too much"}],
 		"refusal":{"guard":"agent","reason":"agent_check","detail":"it would undo it"}}}`
+	// One of the soft guards is overridden already.
+	halfNo = `{"result":"refused","decision":{"findings":[{"guard":"min_serving","ok":false,"overridden":true,"reason":"too_few_left","detail":"none"},
+		{"guard":"load","ok":false,"reason":"overload","detail":"too much"}],"refusal":{"guard":"load","reason":"overload","detail":"too much"}}}`
 	oldNo = `{"decision":{"refusal":{"guard":"load","reason":"overload","detail":"too much"}}}`
 )
 
@@ -31,6 +34,7 @@ func TestAStepThatWasNotTakenSaysWhyAndHasItsCode(t *testing.T) {
 	}{
 		{"a soft guard and another", 409, softNo, "refused by guard min_serving (too_few_left): none would be left; so does load (overload): too much; to take that upon yourself: --override min_serving --override load --reason WHY", ExitRefused},
 		{"a hard guard", 409, hardNo, "refused by guard agent (agent_check): it would undo it; guard agent can't be overridden", ExitRefused},
+		{"one behind another that is overridden", 409, halfNo, "refused by guard load (overload): too much; to take that upon yourself: --override load --reason WHY", ExitRefused},
 		{"one that tells no findings", 409, oldNo, "refused by guard load (overload): too much", ExitRefused},
 		{"no such member", 404, hardNo, "as the test says", ExitNotFound},
 		{"no such device", 404, "null", "as the test says", ExitNotFound},
@@ -38,6 +42,7 @@ func TestAStepThatWasNotTakenSaysWhyAndHasItsCode(t *testing.T) {
 		{"not allowed", 403, "null", "as the test says", ExitDenied},
 		{"nobody", 401, "null", "the remediator at URL answered 401 Unauthorized: as the test says", ExitDenied},
 		{"the device refuses", 502, `{"result":"failed"}`, "the remediator at URL answered 502 Bad Gateway: as the test says", ExitUnsettled},
+		{"a proxy lost the answer", 502, "null", "the remediator at URL answered 502 Bad Gateway: as the test says", ExitUnsettled},
 		{"nobody knows", 503, `{"result":"indeterminate"}`, "the remediator at URL answered 503 Service Unavailable: as the test says", ExitUnsettled},
 		{"busy", 503, "null", "the remediator at URL answered 503 Service Unavailable: as the test says", ExitError},
 		{"it changed", 409, `{"result":"replanned"}`, "the remediator at URL answered 409 Conflict: as the test says", ExitError},

@@ -39,6 +39,23 @@ func TestLiftingAFreezeTellsWhatIsStillFrozen(t *testing.T) {
 	}
 }
 
+func TestHowLongIsSaidOnce(t *testing.T) {
+	for _, tt := range []struct {
+		l    Limit
+		want string
+	}{
+		{Limit{Until: "2026-01-02T15:04:05Z", For: "2h"}, "--for and --until: give one of them"},
+		{Limit{Until: "tomorrow"}, `--until: "tomorrow": want 2026-01-02T15:04:05Z`},
+		{Limit{For: "2hh"}, `--for: "2hh": want 30m, 2h, 1d`},
+		{Limit{For: "2h"}, ""},
+		{Limit{}, ""},
+	} {
+		if got := text(tt.l.into(map[string]any{})); got != tt.want {
+			t.Errorf("%+v: %s, want %s", tt.l, got, tt.want)
+		}
+	}
+}
+
 // Who gives a member back that is out must not believe that automation puts it back.
 func TestAMemberThatIsGivenBackWhileOutIsToldSo(t *testing.T) {
 	for admin, want := range map[string]string{

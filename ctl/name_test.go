@@ -127,6 +127,9 @@ func TestAShortNameIsNotGuessedWhileADeviceIsSilent(t *testing.T) {
 	if want := "app1: a short name can't be looked up while edge2 can't be read: write it whole: edge1/shop/app1"; text(err) != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
+	if _, err := c.Find(t.Context(), "app9"); err == nil || errors.Is(err, ErrNoMember) || strings.Contains(err.Error(), "write it whole") {
+		t.Errorf("one that may be there: %v", err)
+	}
 	if _, err := c.FindPool(t.Context(), "shop"); err == nil {
 		t.Error("a pool was guessed")
 	}

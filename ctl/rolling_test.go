@@ -196,6 +196,18 @@ func TestARollingRestartStops(t *testing.T) {
 			"a: stopped it is in drain with 0 sessions|b: not begun|c: not begun", "a drain", true,
 		},
 		{
+			"at health that comes and goes", func(p *pool) {
+				p.looked = func(p *pool, look int) {
+					if p.members[0].Check = edge.Yes; look%2 == 0 {
+						p.members[0].Check = edge.No
+					}
+				}
+			},
+			Rolling{Timeout: 200 * time.Millisecond, HealthyFor: 20 * time.Millisecond},
+			ErrTimeout, "wait for health: not in time",
+			"a: stopped it is in drain with 0 sessions|b: not begun|c: not begun", "a drain", true,
+		},
+		{
 			"at a command for health that fails", nil,
 			Rolling{Timeout: 20 * time.Millisecond, Health: "exit 3"},
 			ErrTimeout, "--health-command: the command failed: exit status 3",
@@ -368,6 +380,17 @@ func TestAnInterruptedStepIsAwaited(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"a: stopped it is in drain with 0 sessions", "b: not begun"}, results(r)); d != "" {
 		t.Error(d)
+	}
+}
+
+// Who interrupts it between two steps gets no other.
+func TestNoStepBeginsAfterAnInterruption(t *testing.T) {
+	p := newPool("a", "b")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(&Interruption{Signal: os.Interrupt, again: make(chan struct{})})
+	s := &Session{Client: client(t, p.ServeHTTP), Output: "table"}
+	if _, err := s.order(ctx, p.members[0].Member, Ask{To: edge.Ready}); ExitCode(interrupted(ctx, err)) != ExitInterrupted || p.orders != nil {
+		t.Errorf("%v, %q", err, p.orders)
 	}
 }
 

@@ -152,6 +152,9 @@ func TestFollowingOutlivesARestart(t *testing.T) {
 	defer cancel()
 	c := client(t, func(w http.ResponseWriter, r *http.Request) {
 		asked++
+		if r.FormValue("after") != "" && r.FormValue("limit") != "" {
+			t.Errorf("the newest so many would leave out what came meanwhile: %s", r.URL)
+		}
 		switch after := r.FormValue("after"); {
 		case asked == 1: // which is the newest
 			answer(w, 200, `{"steps":[{"seq":4}]}`)
@@ -170,7 +173,7 @@ func TestFollowingOutlivesARestart(t *testing.T) {
 	})
 	var out, errs strings.Builder
 	s := &Session{Client: c, Out: &out, Err: &errs, Output: "table", every: time.Millisecond}
-	if err := s.FollowSteps(ctx, Entries{Event: "step"}); err != nil {
+	if err := s.FollowSteps(ctx, Entries{Event: "step", Limit: 7}); err != nil {
 		t.Error(err)
 	}
 	if strings.Count(errs.String(), "waiting for it\n") != 1 || !strings.Contains(out.String(), "first\n5  ") || strings.Count(out.String(), "\n") != 2 {
@@ -195,6 +198,57 @@ func TestAWatchedTableFitsTheTerminal(t *testing.T) {
 			t.Errorf("%q in %dx%d: %q, want %q", tt.text, tt.width, tt.height, got, tt.want)
 		}
 	}
+}
+
+func TestTheNewestRefusalIsLast(t *testing.T) {
+	c := client(t, func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, 200, `{"refusals":[{"seq":9,"guard":"load"},{"seq":4,"guard":"load"}],"next":""}`)
+	})
+	for form, order := range map[string][2]string{"table": {"\n4 ", "\n9 "}, "json": {`"seq": 4`, `"seq": 9`}} {
+		var out strings.Builder
+		s := &Session{Client: c, Out: &out, Err: &out, Output: form}
+		err := s.ShowRefusals(t.Context(), Entries{})
+		first, last := strings.Index(out.String(), order[0]), strings.Index(out.String(), order[1])
+		if err != nil || first < 0 || last < first {
+			t.Errorf("%s: %v\n%s", form, err, &out)
+		}
+	}
+}
+
+// Who watches while a remediator restarts goes on watching.
+func TestWatchingOutlivesARestart(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	asked := 0
+	c := client(t, func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; asked == 1 {
+			answer(w, 503, "null")
+			return
+		}
+		answer(w, 200, `{"devices":[{"device":"edge1"}],"members":[`+oneMember+`],"count":1}`)
+	})
+	var out watcher
+	out.wrote = func(all string) {
+		if strings.Contains(all, "app1") {
+			cancel()
+		}
+	}
+	s := &Session{Client: c, Out: &out, Err: &out, Output: "table"}
+	if err := s.WatchMembers(ctx, ""); err != nil || !strings.Contains(out.String(), "503 Service Unavailable") {
+		t.Errorf("%v\n%s", err, &out)
+	}
+}
+
+// A watcher tells what has been written.
+type watcher struct {
+	strings.Builder
+	wrote func(string)
+}
+
+func (w *watcher) Write(b []byte) (int, error) {
+	n, err := w.Builder.Write(b)
+	w.wrote(w.String())
+	return n, err
 }
 
 func TestABackupStandsBy(t *testing.T) {

@@ -55,6 +55,29 @@ func TestTheFirstSignalReachesWhatTheCommandStarted(t *testing.T) {
 	}
 }
 
+func TestTheSecondSignalIsToldApart(t *testing.T) {
+	ctx, stop := WithSignals(t.Context())
+	defer stop()
+	send := func() {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send()
+	<-ctx.Done()
+	why := (*Interruption)(nil)
+	if !errors.As(context.Cause(ctx), &why) || why.Signal != syscall.SIGHUP {
+		t.Fatal(context.Cause(ctx))
+	}
+	select {
+	case <-why.again:
+		t.Fatal("there was one only")
+	default:
+	}
+	send()
+	<-why.again
+}
+
 func TestParentsAreRead(t *testing.T) {
 	for stat, want := range map[string]int{
 		"7 (sh) S 3 7 7 0 -1": 3, "7 (a) b) (c) R 41 7": 41, "7 (sh": 0, "": 0, "7 (sh) S": 0, "7 (sh) S x": 0,

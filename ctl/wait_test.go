@@ -47,6 +47,13 @@ func TestWaitingEnds(t *testing.T) {
 			p.members[0].Admin, p.members[0].Sessions = edge.Drain, 3
 			p.looked = func(p *pool, _ int) { p.members[0].Sessions = max(0, p.members[0].Sessions-1) }
 		}, Condition{}, nil, "edge1/shop/a: at most 0 sessions, after "},
+		{"although the first look is older than the drain", func(p *pool) {
+			p.looked = func(p *pool, look int) {
+				if look == patience+1 {
+					p.members[0].Admin = edge.Drain
+				}
+			}
+		}, Condition{}, nil, "edge1/shop/a: at most 0 sessions, after "},
 		{"when it takes too long", func(p *pool) { p.members[0].Serving = false }, Condition{Sessions: -1, Serving: true}, ErrTimeout, "edge1/shop/a: wait for serving: not in time: after 20ms it isn't serving: not serving"},
 		{"when it is of no use", nil, Condition{}, errUseless, "it is ready and takes new sessions: drain it first"},
 		{"when nobody counts", func(p *pool) { p.members[0].OnOff = true }, Condition{}, errUseless, "the device doesn't tell how many sessions"},
