@@ -151,5 +151,5 @@ func (b *builder) probes() {
 		orNothing(over("min", of("sluice_probe_up", labels, `member=""`))))
 	b.prototype(r, labels, "target.duration", "probes", "{#TARGET}: duration of {#PROBE}", seconds, "Of the last probe, good or bad.",
 		orNothing(over("max", of("sluice_probe_duration_seconds", labels, `member=""`))))
-	b.problemOf(r, labels, problem{"", "AVERAGE", "Sluice: {#TARGET} fails {#PROBE}", "", "last(/target.up)=0 and nodata(/target.up,{$SLUICE.VERDICT})=0"})
+	b.problemOf(r, labels, problem{"ProbeFailing", "AVERAGE", "Sluice: {#TARGET} fails {#PROBE}", "", "last(/target.up)=0 and nodata(/target.up,{$SLUICE.VERDICT})=0"})
 }
