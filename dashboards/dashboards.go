@@ -74,12 +74,20 @@ type panel struct {
 	FieldConfig struct {
 		Defaults struct {
 			Unit  string `json:"unit"`
-			Links []struct {
-				URL string `json:"url"`
-			} `json:"links"`
+			Links []link `json:"links"`
 		} `json:"defaults"`
+		Overrides []struct {
+			Properties []struct {
+				ID    string          `json:"id"`
+				Value json.RawMessage `json:"value"`
+			} `json:"properties"`
+		} `json:"overrides"`
 	} `json:"fieldConfig"`
 	Panels []panel `json:"panels"` // of a collapsed row
+}
+
+type link struct {
+	URL string `json:"url"`
 }
 
 type target struct {

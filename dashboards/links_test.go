@@ -37,7 +37,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 			t.Errorf("%s: leads to the other boards %v, to the console %v, to the runbooks %v; want all", name, ways, console, runbooks)
 		}
 		walk(b.Panels, func(p panel) {
-			for _, l := range p.FieldConfig.Defaults.Links {
+			for _, l := range p.links(t) {
 				uid, ok := strings.CutPrefix(l.URL, "/d/")
 				if !ok {
 					if !strings.HasPrefix(l.URL, "${console}/console/") {
@@ -61,6 +61,25 @@ func TestLinksLeadSomewhere(t *testing.T) {
 			}
 		})
 	}
+}
+
+// links are all that lead from values of the panel.
+func (p panel) links(t *testing.T) []link {
+	t.Helper()
+	all := slices.Clone(p.FieldConfig.Defaults.Links)
+	for _, o := range p.FieldConfig.Overrides {
+		for _, is := range o.Properties {
+			if is.ID != "links" {
+				continue
+			}
+			var some []link
+			if err := json.Unmarshal(is.Value, &some); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, some...)
+		}
+	}
+	return all
 }
 
 // Steps and maintenance show in every board, from the data source that was chosen.
@@ -140,5 +159,43 @@ func TestProvisioning(t *testing.T) {
 	}
 	if sources.APIVersion != 1 || len(sources.Datasources) != 1 || sources.Datasources[0].Type != "prometheus" || sources.Datasources[0].URL == "" {
 		t.Errorf("datasources: %+v", sources)
+	}
+}
+
+// Alerts lead to boards that there are, and choose by variables that these have.
+func TestAlertsLeadToBoards(t *testing.T) {
+	t.Parallel()
+	variables := map[string][]string{}
+	for _, b := range boards(t) {
+		variables[b.UID] = []string{}
+		for _, v := range b.Templating.List {
+			variables[b.UID] = append(variables[b.UID], v.Name)
+		}
+	}
+	files, err := filepath.Glob("../alerts/*.rules.yml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("rule files: %v, %v", files, err)
+	}
+	found := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`/d/([\w-]+)(.*)`).FindAllStringSubmatch(string(text), -1) {
+			found++
+			has, ok := variables[m[1]]
+			if !ok {
+				t.Errorf("%s leads to %s, which isn't a board", file, m[1])
+			}
+			for _, v := range regexp.MustCompile(`var-(\w+)=`).FindAllStringSubmatch(m[2], -1) {
+				if !slices.Contains(has, v[1]) {
+					t.Errorf("%s sets %s, which %s doesn't have", file, v[1], m[1])
+				}
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no alert leads to a board")
 	}
 }

@@ -88,6 +88,13 @@ func (p Panel) Leads(links ...DataLink) Panel {
 	return p
 }
 
+// LeadsFrom links the values of one column of a table.
+func (p Panel) LeadsFrom(column string, links ...DataLink) Panel {
+	f := p.FieldConfig
+	f.Overrides = append(f.Overrides, Override{Matcher{"byName", column}, []Property{{"links", links}}})
+	return p
+}
+
 // Without leaves a column out of a table.
 func (p Panel) Without(column string) Panel {
 	for _, t := range p.Transformations {

@@ -192,6 +192,10 @@ func Stat(id int, title, description string, unit Unit, targets ...Target) Panel
 	return p.Size(4, 4)
 }
 
+// quiet is how far an axis reaches at least. Grafana gives zeros an axis up to
+// 100, which is 10,000 % of a share.
+var quiet = map[Unit]float64{None: 1, PerSecond: 1, Share: 0.01}
+
 // Lines is a graph over time.
 func Lines(id int, title, description string, unit Unit, targets ...Target) Panel {
 	p := panel(id, "timeseries", title, description, unit, targets)
@@ -203,6 +207,9 @@ func Lines(id int, title, description string, unit Unit, targets ...Target) Pane
 	d.Custom = map[string]any{
 		"drawStyle": "line", "lineWidth": 1, "lineInterpolation": "linear", "fillOpacity": 0, "showPoints": "never",
 		"spanNulls": false, "axisPlacement": "auto", "axisLabel": "", "stacking": map[string]any{"mode": "none", "group": "A"},
+	}
+	if most, ok := quiet[unit]; ok {
+		d.Custom["axisSoftMax"] = most
 	}
 	p.Options = map[string]any{
 		"legend":  map[string]any{"displayMode": "list", "placement": "bottom", "showLegend": true, "calcs": []string{"lastNotNull"}},

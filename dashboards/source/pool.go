@@ -13,6 +13,9 @@ const (
 	members  = `device=~"$device",pool=~"$pool",member=~"$member"`
 	pools    = `device=~"$device",pool=~"$pool"`
 	serverIs = "{{device}}/{{proxy}}/{{server}}"
+
+	// "All" means all HAProxies here, not the PTAFs beside them.
+	ofHAProxy = " and on (device) haproxy_process_uptime_seconds"
 )
 
 // ofServers is the highest value of a gauge by server, should two jobs tell of it.
@@ -53,7 +56,7 @@ func poolNow() []g.Panel {
 		).Colors("red", g.From(1, "green")).Whole(),
 		g.Stat(2, "In rotation",
 			"Share of the members of the pools that take new traffic, by HAProxy's word.", g.Share,
-			g.Ask(`sum(max by (device, pool) (sluice_pool_members_serving{`+pools+`})) / sum(max by (device, pool) (sluice_pool_members{`+pools+`}))`, ""),
+			g.Ask(`sum(max by (device, pool) (sluice_pool_members_serving{`+pools+`}`+ofHAProxy+`)) / sum(max by (device, pool) (sluice_pool_members{`+pools+`}`+ofHAProxy+`))`, ""),
 		).Colors("red", g.From(0.5, "orange"), g.From(1, "green")).Whole(),
 		g.Stat(3, "Responses",
 			"Responses a second, of the pools and HAProxy's own for them.", g.PerSecond,
@@ -69,7 +72,7 @@ func poolNow() []g.Panel {
 		).Colors("green", g.From(1, "orange"), g.From(100, "red")),
 		g.Stat(6, "Held by Sluice",
 			"Members of the pools that the remediator took out and will give back.", g.None,
-			g.Ask(`sum(max by (device, pool) (sluice_remediation_holds{`+pools+`}))`+orZero, ""),
+			g.Ask(`sum(max by (device, pool) (sluice_remediation_holds{`+pools+`}`+ofHAProxy+`))`+orZero, ""),
 		).Colors("green", g.From(1, "blue")),
 		g.Row(7, "Members"),
 		g.States(8, "Members in and out",
@@ -92,23 +95,23 @@ func poolNow() []g.Panel {
 				{Of: "Value #F", As: "check took", Unit: g.Seconds},
 				{Of: "Value #G", As: "changed", Unit: g.Seconds},
 			},
-			g.Now(`max by (device, pool, member, state) (sluice_member_admin_state{`+members+`} == 1) * on (device, pool, member) group_left () max by (device, pool, member) (sluice_member_serving{`+members+`}) and on (device) haproxy_process_uptime_seconds`),
-			g.Now(`min by (device, pool, member) (sluice_probe_up{`+members+`,member!=""}) and on (device) haproxy_process_uptime_seconds`),
+			g.Now(`max by (device, pool, member, state) (sluice_member_admin_state{`+members+`} == 1) * on (device, pool, member) group_left () max by (device, pool, member) (sluice_member_serving{`+members+`})`+ofHAProxy),
+			g.Now(`min by (device, pool, member) (sluice_probe_up{`+members+`,member!=""})`+ofHAProxy),
 			g.Now(ours("haproxy_server_weight")),
 			g.Now(ours("haproxy_server_current_sessions")),
 			g.Now(ours("haproxy_server_current_queue")),
 			g.Now(ours("haproxy_server_check_duration_seconds")),
 			g.Now(ours("haproxy_server_check_last_change_seconds")),
-		).Leads(lineToConsole, lineToProbes),
+		).LeadsFrom("member", lineToConsole, lineToProbes),
 		g.Lines(10, "Serving members",
 			"Members that take new traffic, and how many the pool has. A step falls by one for each that goes, whoever took it out.", g.None,
-			g.Ask(`max by (device, pool) (sluice_pool_members_serving{`+pools+`})`, "{{device}}/{{pool}} serving"),
-			g.Ask(`max by (device, pool) (sluice_pool_members{`+pools+`})`, "{{device}}/{{pool}} of"),
+			g.Ask(`max by (device, pool) (sluice_pool_members_serving{`+pools+`}`+ofHAProxy+`)`, "{{device}}/{{pool}} serving"),
+			g.Ask(`max by (device, pool) (sluice_pool_members{`+pools+`}`+ofHAProxy+`)`, "{{device}}/{{pool}} of"),
 		).Stepped(),
 		g.States(11, "HAProxies agree",
 			"Whether all HAProxies that have a member of this name in a pool of this name say the same of it: serving or not. One alone agrees with itself.",
 			[]g.Word{g.Is("0", "agree", "green"), g.Is("1", "differ", "red")},
-			g.Ask(`max by (pool, member) (sluice_member_serving{`+members+`} and on (device) haproxy_process_uptime_seconds) - min by (pool, member) (sluice_member_serving{`+members+`} and on (device) haproxy_process_uptime_seconds)`, "{{pool}}/{{member}}"),
+			g.Ask(`max by (pool, member) (sluice_member_serving{`+members+`}`+ofHAProxy+`) - min by (pool, member) (sluice_member_serving{`+members+`}`+ofHAProxy+`)`, "{{pool}}/{{member}}"),
 		).Size(12, 7),
 	}
 }

@@ -91,7 +91,7 @@ func probesObjective() []g.Panel {
 			g.Now(up),
 			g.Now(`1 - (1 - `+up+`) / (1 - $objective)`),
 			g.Now(`avg by `+byTarget+` (count_over_time(sluice_probe_up{`+targets+`}[$__range]) / on (job, instance) group_left () count_over_time(sluice_probe_under_way[$__range]))`),
-		).Leads(lineToPool),
+		).LeadsFrom("pool", lineToPool),
 		g.Lines(10, "Budget burnt, by probe",
 			"How many times faster than the objective allows errors come, over 5 minutes, 1 hour and 6 hours. At 14.4 the budget of 30 days lasts two days.", g.None,
 			g.Ask(burnt("5m"), "{{probe}} 5 m"),

@@ -67,12 +67,10 @@ var (
 const one = "30s"
 
 var (
-	stepsMark         = steps(`device=~"$device",pool=~"$pool"`)
-	stepsMarkOfDevice = steps(`device=~"$device"`)
+	stepsMark = steps(`device=~"$device",pool=~"$pool"`)
 
 	// A window of a whole device has no pool.
-	maintenanceMark         = maintenance(`device=~"$device",pool=~"$pool|"`)
-	maintenanceMarkOfDevice = maintenance(`device=~"$device"`)
+	maintenanceMark = maintenance(`device=~"$device",pool=~"$pool|"`)
 
 	restartsMark = g.Annotation{
 		Name: "HAProxy restarts", Color: "purple", Step: one,
@@ -109,6 +107,15 @@ func maintenance(selector string) g.Annotation {
 // Most series of the remediator come with the first event of their kind. Where
 // it runs and there was none, the panel says 0 and not that there are no data.
 const orZero = " or on () 0 * max(sluice_remediation_frozen)"
+
+// none is orZero for series that a legend tells apart by labels.
+func none(labels ...string) string {
+	zero := "0 * max(sluice_remediation_frozen)"
+	for _, l := range labels {
+		zero = fmt.Sprintf(`label_replace(%s, %q, "none", "", "")`, zero, l)
+	}
+	return " or on () " + zero
+}
 
 // Of several replicas only the one that leads knows.
 const ofLeader = " unless on (job, instance) sluice_remediation_leader == 0"
