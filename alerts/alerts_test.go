@@ -104,7 +104,7 @@ func TestPromtool(t *testing.T) {
 	for _, promtool := range promtools() {
 		t.Run(promtool+" accepts the rules", func(t *testing.T) {
 			t.Parallel()
-			run(t, "prometheus", promtool, append([]string{"check", "rules"}, ruleFiles(t)...)...)
+			run(t, "prometheus", promtool, append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, ruleFiles(t)...)...)
 		})
 		t.Run(promtool+" accepts the example configuration", func(t *testing.T) {
 			t.Parallel()

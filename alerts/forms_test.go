@@ -100,7 +100,7 @@ func TestEverySettingIsUsed(t *testing.T) {
 	for _, f := range source.Files() {
 		for _, g := range f.Groups {
 			for _, r := range g.Rules {
-				for _, name := range source.Names(fmt.Sprint(r, r.Annotations())) {
+				for _, name := range source.Names(fmt.Sprint(r, g.Annotations(r))) {
 					used[name] = true
 				}
 			}

@@ -130,7 +130,7 @@
               summary: '{{ $labels.member }} of pool {{ $labels.pool }} on {{ $labels.device }} fails its probe',
               description: 'The exporter\'s own probe got the probe\'s "fall" of bad results in a row from this member. Where a policy "%(drainPolicy)s" covers it, the remediator takes it out and gives it back when it is well.' % $._config,
               runbook_url: '%(runbooks)smemberfailing' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}&var-member={{ $labels.member }}' % $._config,
             },
           },
           {
@@ -160,7 +160,7 @@
             },
             annotations: {
               summary: 'Pool {{ $labels.pool }} on {{ $labels.device }} has no member that takes traffic',
-              description: 'By the device\'s own word no member of this pool takes new traffic, and no backup is up. Clients get errors now.',
+              description: "By the device's own word no member of this pool takes new traffic, and no backup is up. Clients get errors now.",
               runbook_url: '%(runbooks)spoolnomemberserving' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
@@ -213,8 +213,8 @@
               severity: 'critical',
             },
             annotations: {
-              summary: 'The exporter can\'t read {{ $labels.device }}',
-              description: 'Every series of this device is missing, so no rule on its members or pools can fire. Traffic may still flow; nobody sees it, and the remediator can\'t step there.',
+              summary: "The exporter can't read {{ $labels.device }}",
+              description: "Every series of this device is missing, so no rule on its members or pools can fire. Traffic may still flow; nobody sees it, and the remediator can't step there.",
               runbook_url: '%(runbooks)sdeviceunreachable' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}' % $._config,
             },
@@ -234,7 +234,7 @@
               summary: 'More than half of what {{ $labels.instance }} probes is down',
               description: '{{ $value | humanizePercentage }} of the targets that this exporter probes are up. When so many fail at once, suspect the network, the DNS or the certificates of the exporter before the members.',
               runbook_url: '%(runbooks)sprobesmassfailure' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-probes' % $._config,
             },
           },
           {
@@ -245,10 +245,10 @@
               severity: 'warning',
             },
             annotations: {
-              summary: '{{ $labels.instance }} can\'t keep up with its probes',
+              summary: "{{ $labels.instance }} can't keep up with its probes",
               description: 'More than a tenth of the probes of this exporter start late. Their verdicts go stale, and MemberFailing is blind to such members.',
               runbook_url: '%(runbooks)sprobeslate' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-probes' % $._config,
             },
           },
           {
@@ -259,10 +259,10 @@
               severity: 'critical',
             },
             annotations: {
-              summary: '{{ $labels.instance }} doesn\'t believe its own probes ({{ $labels.reason }})',
+              summary: "{{ $labels.instance }} doesn't believe its own probes ({{ $labels.reason }})",
               description: 'With the reason connectivity no target of its self-check answers, with lag it gets no processor. Until that ends no verdict of this exporter becomes down, and MemberFailing is blind.',
               runbook_url: '%(runbooks)sprobessuspended' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-probes' % $._config,
             },
           },
           {
@@ -273,10 +273,10 @@
               severity: 'warning',
             },
             annotations: {
-              summary: 'Results of probe {{ $labels.probe }} of {{ $labels.instance }} don\'t count',
-              description: 'More than a tenth of these probes can\'t be made, or come while the exporter itself is late. Verdicts go stale, and MemberFailing is blind to such targets.',
+              summary: "Results of probe {{ $labels.probe }} of {{ $labels.instance }} don't count",
+              description: "More than a tenth of these probes can't be made, or come while the exporter itself is late. Verdicts go stale, and MemberFailing is blind to such targets.",
               runbook_url: '%(runbooks)sprobesnotcounted' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-probes?var-probe={{ $labels.probe }}' % $._config,
             },
           },
           {
@@ -288,9 +288,9 @@
             },
             annotations: {
               summary: 'Prometheus gets nothing from a Sluice exporter',
-              description: 'Without the exporter there are no series of members, pools and probes, and no rule on them can fire. Members that are held stay held until the remediator\'s own probes are good.',
+              description: "Without the exporter there are no series of members, pools and probes, and no rule on them can fire. Members that are held stay held until the remediator's own probes are good.",
               runbook_url: '%(runbooks)sexporterdown' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-probes' % $._config,
             },
           },
           {
@@ -304,7 +304,7 @@
               summary: '{{ $labels.instance }} refused its configuration file',
               description: 'The program goes on with the configuration it had. A restart with the file as it is would fail.',
               runbook_url: '%(runbooks)sconfigreloadfailed' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-probes' % $._config,
             },
           },
           {
@@ -317,7 +317,7 @@
               summary: '{{ $labels.target }} fails its probe {{ $labels.probe }}',
               description: '{{ $labels.instance }} got the probe\'s "fall" of bad results in a row from {{ $labels.target }}: what users reach there is down, or the way from this exporter to it.',
               runbook_url: '%(runbooks)sprobefailing' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-probes?var-probe={{ $labels.probe }}' % $._config,
             },
           },
           {
@@ -331,7 +331,7 @@
               summary: 'Probe {{ $labels.probe }} of {{ $labels.target }} is slow',
               description: 'It took {{ $value | humanizeDuration }} on average in the last five minutes; more than %(probeSeconds)s s is too slow. Good results count as before.' % $._config,
               runbook_url: '%(runbooks)sprobeslow' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-probes?var-probe={{ $labels.probe }}' % $._config,
             },
           },
           {
@@ -344,7 +344,7 @@
               summary: 'The verdict of probe {{ $labels.probe }} on {{ $labels.target }} keeps changing',
               description: 'It changed {{ $value }} times within an hour; more than %(probeFlaps)s is flapping. A member that flaps is taken out and given back each time until damping stops that.' % $._config,
               runbook_url: '%(runbooks)sprobeflapping' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-probes?var-probe={{ $labels.probe }}' % $._config,
             },
           },
           {
@@ -358,7 +358,7 @@
               summary: 'Nobody knows whether {{ $labels.target }} is well',
               description: 'Probe {{ $labels.probe }} of {{ $labels.instance }} has had no verdict on it for a minute: its last result is stale. MemberFailing and ProbeFailing are silent about it.',
               runbook_url: '%(runbooks)sproberesultstale' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-probes?var-probe={{ $labels.probe }}' % $._config,
             },
           },
           {
@@ -370,9 +370,9 @@
             },
             annotations: {
               summary: '{{ $value }} targets of probe {{ $labels.probe }} have never had a result',
-              description: '{{ $labels.instance }} knows these targets for five minutes and has not got one result from them, good or bad: its probes can\'t be made or don\'t come to their turn.',
+              description: "{{ $labels.instance }} knows these targets for five minutes and has not got one result from them, good or bad: its probes can't be made or don't come to their turn.",
               runbook_url: '%(runbooks)sprobetargetsmissing' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-probes?var-probe={{ $labels.probe }}' % $._config,
             },
           },
         ],
@@ -391,7 +391,7 @@
               summary: 'Prometheus gets nothing from the remediator',
               description: 'Nobody takes failing members out or gives held ones back. What is held now stays held on the device.',
               runbook_url: '%(runbooks)sremediatordown' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
           },
           {
@@ -401,10 +401,10 @@
               severity: 'critical',
             },
             annotations: {
-              summary: '{{ $labels.instance }} hasn\'t seen the Watchdog alert for {{ $value | humanizeDuration }}',
-              description: 'The way from the rules through Alertmanager to the remediator is cut: claims don\'t reach it, so failing members are not taken out.',
+              summary: "{{ $labels.instance }} hasn't seen the Watchdog alert for {{ $value | humanizeDuration }}",
+              description: "The way from the rules through Alertmanager to the remediator is cut: claims don't reach it, so failing members are not taken out.",
               runbook_url: '%(runbooks)sremediatorwatchdogmissing' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
           },
           {
@@ -416,9 +416,9 @@
             },
             annotations: {
               summary: '{{ $labels.instance }} has been frozen for more than an hour',
-              description: 'A freeze stops every automatic step, giving back included. Either somebody froze it and forgot, or its journal can\'t be read.',
+              description: "A freeze stops every automatic step, giving back included. Either somebody froze it and forgot, or its journal can't be read.",
               runbook_url: '%(runbooks)sremediatorfrozen' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
           },
           {
@@ -431,7 +431,7 @@
               summary: '{{ $labels.instance }} has been frozen for {{ $value | humanizeDuration }}',
               description: 'For four hours no member was taken out and none given back. Where nobody is at work, end the freeze.',
               runbook_url: '%(runbooks)sremediatorfrozentoolong' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
           },
           {
@@ -444,7 +444,7 @@
               summary: '{{ $labels.instance }} refuses a step: guard {{ $labels.guard }}',
               description: 'An alert asked for a step within the last five minutes and this guard refused it. The failing member is still in rotation, and a person should look.',
               runbook_url: '%(runbooks)sremediatorrefusing' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
           },
           {
@@ -457,7 +457,7 @@
               summary: 'A step to {{ $labels.to }} in pool {{ $labels.pool }} on {{ $labels.device }} has an unknown outcome',
               description: 'The device broke off before it answered. The remediator reads the device back before it does anything else; until that works nobody knows whether the step took.',
               runbook_url: '%(runbooks)sremediatorstepindeterminate' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
           },
           {
@@ -470,7 +470,7 @@
               summary: 'A step to {{ $labels.to }} in pool {{ $labels.pool }} on {{ $labels.device }} failed',
               description: 'The device refused the command, or its state was another one when it was read back.',
               runbook_url: '%(runbooks)sremediatorstepfailed' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
           },
           {
@@ -483,7 +483,7 @@
               summary: 'A hold in pool {{ $labels.pool }} on {{ $labels.device }} is at its end without evidence',
               description: 'Its lease or its max_hold ended, and nothing says that the member is well. It stays out until something does, or until a person releases it.',
               runbook_url: '%(runbooks)sremediatorholdexpired' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
           },
           {
@@ -494,10 +494,10 @@
               severity: 'warning',
             },
             annotations: {
-              summary: '{{ $labels.instance }} can\'t read claims from {{ $labels.source }}',
-              description: 'A claim that this source doesn\'t show says nothing: it may be there all the same. Failing members may stay in rotation; giving back rests on the remediator\'s own probes alone.',
+              summary: "{{ $labels.instance }} can't read claims from {{ $labels.source }}",
+              description: "A claim that this source doesn't show says nothing: it may be there all the same. Failing members may stay in rotation; giving back rests on the remediator's own probes alone.",
               runbook_url: '%(runbooks)sremediatorclaimsourceblind' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
           },
           {
@@ -508,10 +508,10 @@
               severity: 'critical',
             },
             annotations: {
-              summary: '{{ $labels.instance }} can\'t read claims from anywhere',
-              description: 'Not one source of claims is believed. A claim that the remediator doesn\'t see starts nothing, so failing members stay in rotation.',
+              summary: "{{ $labels.instance }} can't read claims from anywhere",
+              description: "Not one source of claims is believed. A claim that the remediator doesn't see starts nothing, so failing members stay in rotation.",
               runbook_url: '%(runbooks)sremediatorblind' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
           },
           {
@@ -522,9 +522,9 @@
             },
             annotations: {
               summary: '{{ $labels.instance }} takes nothing out: too many members fell sick at once',
-              description: 'So much at once is taken for a fault of something else: the network, a release, the monitoring. Failing members stay in rotation until the brake\'s cooldown has passed without a storm; giving back goes on.',
+              description: "So much at once is taken for a fault of something else: the network, a release, the monitoring. Failing members stay in rotation until the brake's cooldown has passed without a storm; giving back goes on.",
               runbook_url: '%(runbooks)sremediatorstormbrake' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
           },
           {
@@ -535,10 +535,10 @@
               severity: 'warning',
             },
             annotations: {
-              summary: 'A step in pool {{ $labels.pool }} on {{ $labels.device }} waits for a person\'s word',
+              summary: "A step in pool {{ $labels.pool }} on {{ $labels.device }} waits for a person's word",
               description: 'Steps that wait: {{ $value }}. Their members fail, and stay in rotation until somebody approves; all other guards agree.',
               runbook_url: '%(runbooks)sremediatorapprovalwaiting' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
           },
           {
@@ -548,10 +548,10 @@
               severity: 'warning',
             },
             annotations: {
-              summary: 'Sluice keeps its hands off pool {{ $labels.pool }} on {{ $labels.device }}: what it did there didn\'t last',
+              summary: "Sluice keeps its hands off pool {{ $labels.pool }} on {{ $labels.device }}: what it did there didn't last",
               description: 'Members: {{ $value }}. They fail and are left in rotation, because they went out and came back too often, or because steps on this pool changed nothing. A person has to look.',
               runbook_url: '%(runbooks)sremediatorquarantined' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
           },
           {
@@ -564,7 +564,7 @@
               summary: '{{ $value }} steps in a row in pool {{ $labels.pool }} on {{ $labels.device }} changed nothing for the better',
               description: 'Members were taken out, and it helped nobody. Nothing more is taken out there: the fault is somewhere else.',
               runbook_url: '%(runbooks)sremediatorstepsineffective' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
           },
           {
@@ -578,7 +578,7 @@
               summary: 'No replica of {{ $labels.job }} leads',
               description: 'All replicas that answer are standbys: nobody takes failing members out or gives held ones back. Most often etcd is out of reach or has no majority.',
               runbook_url: '%(runbooks)sremediatornoleader' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
           },
           {
@@ -592,7 +592,7 @@
               summary: '{{ $value }} remediators act on {{ $labels.device }}',
               description: 'Each of them believes that it alone writes to this device, so budgets and min_serving are counted apart. Stop all but one.',
               runbook_url: '%(runbooks)sremediatortwoleaders' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit?var-device={{ $labels.device }}' % $._config,
             },
           },
           {
@@ -602,10 +602,10 @@
               severity: 'critical',
             },
             annotations: {
-              summary: '{{ $labels.instance }} can\'t write its journal',
-              description: 'No step is taken without a record: while the journal can\'t be written, failing members stay in rotation, and webhooks are answered 503.',
+              summary: "{{ $labels.instance }} can't write its journal",
+              description: "No step is taken without a record: while the journal can't be written, failing members stay in rotation, and webhooks are answered 503.",
               runbook_url: '%(runbooks)sremediatorjournalfailing' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
           },
           {
@@ -615,10 +615,10 @@
               severity: 'critical',
             },
             annotations: {
-              summary: '{{ $labels.instance }} found a journal that can\'t be trusted, and is frozen',
+              summary: "{{ $labels.instance }} found a journal that can't be trusted, and is frozen",
               description: 'The damaged journal is kept beside the new one. What was held by it is listed in the new journal by the audit stream, and is out until a person gives it back.',
               runbook_url: '%(runbooks)sremediatorjournalsetaside' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
           },
           {
@@ -628,10 +628,10 @@
               severity: 'warning',
             },
             annotations: {
-              summary: '{{ $labels.instance }} can\'t write its audit stream',
+              summary: "{{ $labels.instance }} can't write its audit stream",
               description: 'Steps go on, and the journal has them all. The stream of lines that are chained by hash lags behind until it can be written again.',
               runbook_url: '%(runbooks)sremediatorauditfailing' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
           },
           {
@@ -645,7 +645,7 @@
               summary: 'Sluice holds {{ $value }} of pool {{ $labels.pool }} on {{ $labels.device }}, and the device has fewer out',
               description: 'For a quarter of an hour the journal and the device have disagreed: the journal says {{ $value }} held, and fewer members are in drain or maint.',
               runbook_url: '%(runbooks)sremediatorstatedrift' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
           },
           {
@@ -656,9 +656,9 @@
             },
             annotations: {
               summary: '{{ $labels.instance }} refuses log-ins',
-              description: 'Within ten minutes {{ $value | humanize }} requests came with a wrong, expired or locked password or token, or webhooks with none. Either somebody guesses, or an Alertmanager has an old password and its claims don\'t arrive.',
+              description: "Within ten minutes {{ $value | humanize }} requests came with a wrong, expired or locked password or token, or webhooks with none. Either somebody guesses, or an Alertmanager has an old password and its claims don't arrive.",
               runbook_url: '%(runbooks)sremediatorunauthorizedcalls' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
           },
           {
@@ -672,7 +672,7 @@
               summary: '{{ $labels.instance }} has been in mode {{ $labels.mode }} for a day',
               description: 'It takes no step in this mode, whatever the policies say. Is it meant so?',
               runbook_url: '%(runbooks)sremediatordryruninproduction' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
           },
           {
@@ -683,10 +683,10 @@
               severity: 'warning',
             },
             annotations: {
-              summary: 'Alertmanager {{ $labels.instance }} can\'t deliver webhooks',
-              description: '{{ $value | humanize }} webhooks a second have failed for five minutes. Where they are the remediator\'s, claims come by its own reading of the API only, and late.',
+              summary: "Alertmanager {{ $labels.instance }} can't deliver webhooks",
+              description: "{{ $value | humanize }} webhooks a second have failed for five minutes. Where they are the remediator's, claims come by its own reading of the API only, and late.",
               runbook_url: '%(runbooks)salertmanagerwebhookfailing' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
           },
           {
@@ -700,7 +700,7 @@
               summary: 'The way from Prometheus to the remediator is open',
               description: 'This alert fires all the time; its absence is the signal (RemediatorWatchdogMissing).',
               runbook_url: '%(runbooks)swatchdog' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
           },
         ],
@@ -716,10 +716,10 @@
               severity: 'warning',
             },
             annotations: {
-              summary: 'The statistics of {{ $labels.device }} can\'t be read',
-              description: 'No exporter has read it for three minutes: the socket\'s path, its rights, or the process. Whether users suffer the probe of its address says.',
+              summary: "The statistics of {{ $labels.device }} can't be read",
+              description: "No exporter has read it for three minutes: the socket's path, its rights, or the process. Whether users suffer the probe of its address says.",
               runbook_url: '%(runbooks)shaproxystatsunreachable' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}' % $._config,
             },
           },
           {
@@ -733,7 +733,7 @@
               summary: 'Backend {{ $labels.pool }} on {{ $labels.device }} has no server in rotation',
               description: 'None of its {{ $value }} servers is UP. Users get 503.',
               runbook_url: '%(runbooks)shaproxybackendnoserverinrotation' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
           },
           {
@@ -745,9 +745,9 @@
             },
             annotations: {
               summary: 'Backend {{ $labels.pool }} on {{ $labels.device }} has {{ $value | humanizePercentage }} of its servers',
-              description: 'Less than %(redundancy)s of the servers that aren\'t in MAINT are UP, for five minutes. Mend one before the next fails.' % $._config,
+              description: "Less than %(redundancy)s of the servers that aren't in MAINT are UP, for five minutes. Mend one before the next fails." % $._config,
               runbook_url: '%(runbooks)shaproxybackendlowredundancy' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
           },
           {
@@ -759,9 +759,9 @@
             },
             annotations: {
               summary: '{{ $labels.member }} of {{ $labels.pool }} on {{ $labels.device }} is DOWN',
-              description: 'HAProxy\'s own check has failed for five minutes. HAProxy sends it no traffic: there is nothing to do at once, and one server fewer.',
+              description: "HAProxy's own check has failed for five minutes. HAProxy sends it no traffic: there is nothing to do at once, and one server fewer.",
               runbook_url: '%(runbooks)shaproxyserverdown' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}&var-member={{ $labels.member }}' % $._config,
             },
           },
           {
@@ -773,9 +773,9 @@
             },
             annotations: {
               summary: '{{ $labels.member }} of {{ $labels.pool }} on {{ $labels.device }} fails its probe and gets traffic',
-              description: 'The exporter\'s probe has been down for a minute, and HAProxy has the server UP. Users that are sent there get errors.',
+              description: "The exporter's probe has been down for a minute, and HAProxy has the server UP. Users that are sent there get errors.",
               runbook_url: '%(runbooks)shaproxyserverfailinginrotation' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}&var-member={{ $labels.member }}' % $._config,
             },
           },
           {
@@ -789,7 +789,7 @@
               summary: '{{ $labels.member }} of {{ $labels.pool }} on {{ $labels.device }} answers {{ $value | humanizePercentage }} with 5xx',
               description: 'That is more than %(outlier)s times as much as the rest of the pool, at more than %(errorFloor)s requests a second, for two minutes.' % $._config,
               runbook_url: '%(runbooks)shaproxyservererroroutlier' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}&var-member={{ $labels.member }}' % $._config,
             },
           },
           {
@@ -800,9 +800,9 @@
             },
             annotations: {
               summary: '{{ $labels.member }} of {{ $labels.pool }} on {{ $labels.device }} goes up and down',
-              description: 'HAProxy\'s check took it down {{ $value | humanize }} times within %(flapWindow)s; more than %(serverFlaps)s is flapping.' % $._config,
+              description: "HAProxy's check took it down {{ $value | humanize }} times within %(flapWindow)s; more than %(serverFlaps)s is flapping." % $._config,
               runbook_url: '%(runbooks)shaproxyserverflapping' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}&var-member={{ $labels.member }}' % $._config,
             },
           },
           {
@@ -816,7 +816,7 @@
               summary: '{{ $value | humanizePercentage }} of the answers of {{ $labels.pool }} on {{ $labels.device }} are 5xx',
               description: 'More than %(errorShare)s of all, at more than %(errorFloor)s requests a second, for five minutes. Where all servers are alike, taking one out makes it worse.' % $._config,
               runbook_url: '%(runbooks)shaproxybackenderrorratehigh' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
           },
           {
@@ -830,7 +830,7 @@
               summary: 'Requests wait for a server of {{ $labels.pool }} on {{ $labels.device }}',
               description: '{{ $value }} requests wait now, and some have for two minutes: the servers are at their limit of sessions, slow, or too few.',
               runbook_url: '%(runbooks)shaproxyqueueing' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
           },
           {
@@ -842,9 +842,9 @@
             },
             annotations: {
               summary: 'Frontend {{ $labels.proxy }} on {{ $labels.device }} is at {{ $value | humanizePercentage }} of its sessions',
-              description: 'More than %(sessionShare)s of maxconn are open, for five minutes. Beyond it new connections wait, and users see a site that doesn\'t answer.' % $._config,
+              description: "More than %(sessionShare)s of maxconn are open, for five minutes. Beyond it new connections wait, and users see a site that doesn't answer." % $._config,
               runbook_url: '%(runbooks)shaproxyfrontendnearsessionlimit' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}' % $._config,
             },
           },
           {
@@ -858,7 +858,7 @@
               summary: '{{ $value | humanizePercentage }} of the connections to servers of {{ $labels.pool }} on {{ $labels.device }} are tried again',
               description: 'More than %(retryShare)s for ten minutes: the network to the servers loses packets, or one of them is dying.' % $._config,
               runbook_url: '%(runbooks)shaproxyretrieshigh' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
           },
           {
@@ -872,7 +872,7 @@
               summary: '{{ $labels.member }} of {{ $labels.pool }} on {{ $labels.device }} has been out for a day',
               description: 'Somebody set it to drain or maint, and for 24 hours nobody has given it back. Forgotten?',
               runbook_url: '%(runbooks)shaproxyserverleftoutofrotation' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}&var-member={{ $labels.member }}' % $._config,
             },
           },
           {
@@ -886,7 +886,7 @@
               summary: 'The nodes of {{ $labels.cluster }} disagree about {{ $labels.member }} of {{ $labels.pool }}',
               description: 'It is UP on {{ $value }} of them and not on the others, for ten minutes: a change that was made on some nodes, or a network that is cut.',
               runbook_url: '%(runbooks)shaproxynodesdisagree' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-pool' % $._config,
             },
           },
           {
@@ -899,7 +899,7 @@
               summary: '{{ $labels.device }} was reloaded or restarted',
               description: '{{ $value }} times within ten minutes. Members that were taken out at run time came back with it; the remediator judges again those that it held.',
               runbook_url: '%(runbooks)shaproxyrestarted' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}' % $._config,
             },
           },
           {
@@ -911,9 +911,9 @@
             },
             annotations: {
               summary: '{{ $labels.device }} loses log lines',
-              description: '{{ $value | humanize }} lines a second for ten minutes: its log target doesn\'t take them.',
+              description: "{{ $value | humanize }} lines a second for ten minutes: its log target doesn't take them.",
               runbook_url: '%(runbooks)shaproxydroppinglogs' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}' % $._config,
             },
           },
         ],
@@ -930,7 +930,7 @@
             },
             annotations: {
               summary: 'The nodes of {{ $labels.device }} show upstreams differently',
-              description: 'What one node of the cluster serves isn\'t what another would after a failover. Sluice reads and writes the active node alone.',
+              description: "What one node of the cluster serves isn't what another would after a failover. Sluice reads and writes the active node alone.",
               runbook_url: '%(runbooks)sptafnodesdiverge' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}' % $._config,
             },
@@ -943,7 +943,7 @@
               severity: 'warning',
             },
             annotations: {
-              summary: 'Sluice can\'t act on {{ $labels.device }}',
+              summary: "Sluice can't act on {{ $labels.device }}",
               description: 'The device can be read, but no step can be taken on it: failing backends stay in rotation. In a cluster, most often no node or more than one says that it is the active one.',
               runbook_url: '%(runbooks)sptafnotactionable' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}' % $._config,
@@ -958,7 +958,7 @@
             },
             annotations: {
               summary: 'Upstream {{ $labels.upstream }} on {{ $labels.device }} is left out',
-              description: 'Its name occurs twice, it is configured and isn\'t there, or its object can\'t be read. None of its backends is seen, so no rule on them can fire and no step is taken on them; other upstreams are served.',
+              description: "Its name occurs twice, it is configured and isn't there, or its object can't be read. None of its backends is seen, so no rule on them can fire and no step is taken on them; other upstreams are served.",
               runbook_url: '%(runbooks)sptafupstreamrefused' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}' % $._config,
             },
@@ -985,7 +985,7 @@
               severity: 'warning',
             },
             annotations: {
-              summary: 'The management API of {{ $labels.device }} can\'t be reached',
+              summary: "The management API of {{ $labels.device }} can't be reached",
               description: 'No exporter has read it for seven minutes. Traffic may flow as before; nothing is seen of its backends, and no step is taken there.',
               runbook_url: '%(runbooks)sptafapiunreachable' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}' % $._config,
@@ -1016,7 +1016,7 @@
               summary: 'Backend {{ $labels.member }} of {{ $labels.pool }} on {{ $labels.device }} fails and gets traffic',
               description: 'Its probe has been down for a minute and the device has it in. Clients that are sent there get errors.',
               runbook_url: '%(runbooks)sptafupstreamserverdown' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}&var-member={{ $labels.member }}' % $._config,
             },
           },
           {
@@ -1099,7 +1099,7 @@
               summary: 'Backend {{ $labels.member }} of {{ $labels.pool }} on {{ $labels.device }} is well and still out',
               description: 'Its probe has been good for five minutes, and Sluice holds members of this upstream. It comes back after hold_down, if it is ours; what keeps it out says /api/v1/holds.',
               runbook_url: '%(runbooks)sptafserverrecovered' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}&var-member={{ $labels.member }}' % $._config,
             },
           },
         ],

@@ -85,6 +85,8 @@ func render() (map[string][]byte, error) {
 		return nil, err
 	}
 	out["prometheusrule.yml"] = manifest
-	out["mixin.libsonnet"] = mixin(all)
+	if out["mixin.libsonnet"], err = mixin(all); err != nil {
+		return nil, err
+	}
 	return out, nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/google/go-jsonnet/formatter"
+
 	"github.com/sluice-project/sluice/alerts/source"
 )
 
@@ -18,7 +20,7 @@ add rules, and render prometheusAlerts and prometheusRules.
 Values are text, as they stand in an expression.`
 
 // mixin is the same rules in Jsonnet, settings by their names.
-func mixin(all []source.File) []byte {
+func mixin(all []source.File) ([]byte, error) {
 	var b bytes.Buffer
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format, args...) } // a buffer takes all
 	slashes := func(indent, text string) {
@@ -60,7 +62,9 @@ func mixin(all []source.File) []byte {
 		p("    ],\n  },\n")
 	}
 	p("}\n")
-	return b.Bytes()
+	// As jsonnetfmt would have it: that is how mixins are kept.
+	out, err := formatter.Format("mixin.libsonnet", b.String(), formatter.DefaultOptions())
+	return []byte(out), err
 }
 
 func writeGroup(p func(string, ...any), g source.Group) {
@@ -84,7 +88,7 @@ func writeGroup(p func(string, ...any), g source.Group) {
 			p("              remediation: %s,\n", formatted(r.Remediation))
 		}
 		p("            },\n            annotations: {\n")
-		for _, a := range r.Annotations() {
+		for _, a := range g.Annotations(r) {
 			p("              %s: %s,\n", a[0], formatted(a[1]))
 		}
 		p("            },\n          },\n")
@@ -113,8 +117,7 @@ func formatted(text string) string {
 	return quote(strings.ReplaceAll(text, mark, "%(")) + " % $._config"
 }
 
-// quote writes a string of Jsonnet: JSON's, which is one, in the single quotes that
-// jsonnetfmt prefers.
+// quote writes a string of Jsonnet: JSON's, which is one, in single quotes.
 func quote(s string) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -68,7 +68,7 @@ func groupsOf(files []source.File) (*yaml.Node, error) {
 		for _, g := range f.Groups {
 			rules := &yaml.Node{Kind: yaml.SequenceNode}
 			for _, r := range g.Rules {
-				one, err := rule(r)
+				one, err := rule(g, r)
 				if err != nil {
 					return nil, err
 				}
@@ -86,7 +86,7 @@ func groupsOf(files []source.File) (*yaml.Node, error) {
 	return groups, nil
 }
 
-func rule(r source.Rule) (*yaml.Node, error) {
+func rule(g source.Group, r source.Rule) (*yaml.Node, error) {
 	expr, err := source.Expand(strings.TrimSpace(r.Expr))
 	if err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func rule(r source.Rule) (*yaml.Node, error) {
 		set(labels, "remediation", text(policy))
 	}
 	annotations := &yaml.Node{Kind: yaml.MappingNode}
-	for _, a := range r.Annotations() {
+	for _, a := range g.Annotations(r) {
 		value, err := source.Expand(a[1])
 		if err != nil {
 			return nil, err

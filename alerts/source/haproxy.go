@@ -35,7 +35,7 @@ func rest(metric string) string {
 }
 
 func haproxy() Group {
-	return Group{Name: "sluice-haproxy", Rules: []Rule{
+	return Group{Name: "sluice-haproxy", Board: Pools, Rules: []Rule{
 		{
 			Why: `Of any exporter: one that reads the device is enough. DeviceUnreachable says it
 sooner, and for each exporter.`,

@@ -30,6 +30,7 @@ func claims() Group {
 delay a step. Cheap queries, once a second.`,
 		Name:     "sluice-claims",
 		Interval: "1s",
+		Board:    Overview,
 		Rules: []Rule{
 			{
 				Why: `No "for": the exporter has already counted to the probe's "fall". "min",

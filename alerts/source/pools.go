@@ -1,7 +1,7 @@
 package source
 
 func pools() Group {
-	return Group{Name: "sluice-pools", Rules: []Rule{
+	return Group{Name: "sluice-pools", Board: Overview, Rules: []Rule{
 		{
 			Why: `"unless": a backup that is up answers in the members' place (PoolOnBackup).
 PTAF tells of a backup only that nobody has taken it out.`,

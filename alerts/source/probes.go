@@ -1,7 +1,7 @@
 package source
 
 func probes() Group {
-	return Group{Name: "sluice-probes", Rules: []Rule{
+	return Group{Name: "sluice-probes", Board: Probes, Rules: []Rule{
 		{
 			Why:   `Judged for each exporter: what all its probes have in common is the exporter.`,
 			Alert: "ProbesMassFailure",
@@ -43,7 +43,7 @@ for nothing, verdicts go stale, and MemberFailing is silent about them.`,
 the exporter is late: without results a verdict is no series, and
 MemberFailing is silent about it.`,
 			Alert: "ProbesNotCounted",
-			About: Process,
+			About: Target,
 			Expr: `
 sum by (job, instance, probe) (rate(sluice_probe_unmade_total[5m]))
   + sum by (job, instance, probe) (rate(sluice_probe_ignored_total[5m]))
@@ -76,7 +76,7 @@ sum by (job, instance, probe) (rate(sluice_probe_unmade_total[5m]))
 			Why: `Targets that are no members: a virtual address, a site. Members have
 MemberFailing.`,
 			Alert:       "ProbeFailing",
-			About:       Process,
+			About:       Target,
 			Expr:        `min by (job, instance, probe, target) (sluice_probe_up{member=""}) == 0`,
 			Severity:    Critical,
 			Summary:     "{{ $labels.target }} fails its probe {{ $labels.probe }}",
@@ -84,7 +84,7 @@ MemberFailing.`,
 		},
 		{
 			Alert:       "ProbeSlow",
-			About:       Process,
+			About:       Target,
 			Expr:        `avg_over_time(sluice_probe_duration_seconds[5m]) > %(probeSeconds)s`,
 			For:         "5m",
 			Severity:    Warning,
@@ -94,7 +94,7 @@ MemberFailing.`,
 		{
 			Why:         `The verdict, not the single result: "rise" and "fall" have taken the noise out.`,
 			Alert:       "ProbeFlapping",
-			About:       Process,
+			About:       Target,
 			Expr:        `changes(sluice_probe_up[1h]) > %(probeFlaps)s`,
 			Severity:    Warning,
 			Summary:     "The verdict of probe {{ $labels.probe }} on {{ $labels.target }} keeps changing",
@@ -104,7 +104,7 @@ MemberFailing.`,
 			Why: `A result is there and no verdict: the last result is too old, or there were
 never "rise" or "fall" of them in a row.`,
 			Alert:       "ProbeResultStale",
-			About:       Process,
+			About:       Target,
 			Expr:        `sluice_probe_success unless sluice_probe_up`,
 			For:         "1m",
 			Severity:    Warning,
@@ -115,7 +115,7 @@ never "rise" or "fall" of them in a row.`,
 			Why: `Counted from the exporter's own list of targets: one that is probed has a
 result, good or bad.`,
 			Alert:       "ProbeTargetsMissing",
-			About:       Process,
+			About:       Target,
 			Expr:        `count by (job, instance, probe) (sluice_probe_runs_total unless sluice_probe_success) > 0`,
 			For:         "5m",
 			Severity:    Warning,

@@ -2,7 +2,7 @@ package source
 
 // processes are our own: whether the remediator lives, hears, and is let do its work.
 func processes() Group {
-	return Group{Name: "sluice-remediator", Rules: []Rule{
+	return Group{Name: "sluice-remediator", Board: Audit, Rules: []Rule{
 		{
 			Why: `The second half is a target that was there within the hour and left
 Prometheus' configuration. Not absent(): who runs the exporter alone has

@@ -8,12 +8,11 @@ where it is about one. Nothing here asks for a step; MemberFailing does, in
 sluice.rules.yml, which these rules need beside them.`
 
 func ptaf() Group {
-	return Group{Name: "sluice-ptaf", Rules: []Rule{
+	return Group{Name: "sluice-ptaf", Board: PTAFs, Rules: []Rule{
 		{
 			Why:         `Five minutes: nodes copy a change from each other, one after the other.`,
 			Alert:       "PTAFNodesDiverge",
 			About:       Device,
-			Board:       PTAFs,
 			Expr:        "max by (device) (ptaf_nodes_diverge) == 1",
 			For:         "5m",
 			Severity:    Warning,
@@ -25,7 +24,6 @@ func ptaf() Group {
 remediator knows; it counts as 1 there, so the two are put on one scale.`,
 			Alert: "PTAFNotActionable",
 			About: Device,
-			Board: PTAFs,
 			Expr: `
 min by (device) (ptaf_actionable) == 0
 or
@@ -41,7 +39,6 @@ or
 			Why:         `A minute: an upstream may be renamed while it is read.`,
 			Alert:       "PTAFUpstreamRefused",
 			About:       Device,
-			Board:       PTAFs,
 			Expr:        "max by (device, upstream) (ptaf_upstream_refused) == 1",
 			For:         "1m",
 			Severity:    Warning,
@@ -53,7 +50,6 @@ or
 exporter's. The floor keeps one of two calls by hand from being half of all.`,
 			Alert: "PTAFAPIErrors",
 			About: Device,
-			Board: PTAFs,
 			Expr: `
 (
   sum by (job, instance, device) (rate(ptaf_api_requests_total{code!~"2.."}[5m]))
@@ -72,7 +68,6 @@ sum by (job, instance, device) (increase(ptaf_api_requests_total[5m])) > 5`,
 sooner, and for each exporter.`,
 			Alert:       "PTAFApiUnreachable",
 			About:       Device,
-			Board:       PTAFs,
 			Expr:        `max by (device, kind) (max_over_time(sluice_device_up{kind=~"ptaf|ptafpro"}[2m])) == 0`,
 			For:         "5m",
 			Severity:    Warning,
@@ -82,7 +77,6 @@ sooner, and for each exporter.`,
 		{
 			Alert:       "PTAFApiAuthFailing",
 			About:       Device,
-			Board:       PTAFs,
 			Expr:        `sum by (job, instance, device) (increase(ptaf_api_requests_total{code=~"401|403"}[10m])) > %(authFailures)s`,
 			For:         "5m",
 			Severity:    Warning,
@@ -94,7 +88,6 @@ sooner, and for each exporter.`,
 for a step a minute ago, and none was taken.`,
 			Alert: "PTAFUpstreamServerDown",
 			About: Member,
-			Board: PTAFs,
 			Expr: `
 min by (device, pool, member) (sluice_probe_up{member!=""}) == 0
 and on (device, pool, member)
@@ -108,7 +101,6 @@ max by (device, pool, member) (` + asBackend("ptaf_backend_down") + `) == 0`,
 			Why:   `Backends that no probe covers count as up: nobody knows better.`,
 			Alert: "PTAFUpstreamNoServer",
 			About: Pool,
-			Board: PTAFs,
 			Expr: `
 count by (device, pool) (` + ptafBackends + `)
 unless
@@ -121,7 +113,6 @@ count by (device, pool) (` + ptafUsable + `)`,
 		{
 			Alert: "PTAFUpstreamLowRedundancy",
 			About: Pool,
-			Board: PTAFs,
 			Expr: `
 count by (device, pool) (` + ptafUsable + `)
 /
@@ -137,7 +128,6 @@ count by (device, pool) (` + ptafBackends + `)
 PTAF PRO one step moves a backend in all profiles that it stands in.`,
 			Alert: "PTAFChangedElsewhere",
 			About: Pool,
-			Board: PTAFs,
 			Expr: `
 (
   max by (device, pool) (` + asUpstream("changes(ptaf_upstream_last_modified_timestamp_seconds[10m])") + `) > 0
@@ -154,7 +144,6 @@ unless on (device) (
 		{
 			Alert: "PTAFApplyFailed",
 			About: Device,
-			Board: PTAFs,
 			Expr: `
 sum by (job, instance, device) (increase(ptaf_api_requests_total{method="PATCH",code!~"2.."}[10m])) > 0
 or
@@ -169,7 +158,6 @@ sum by (job, instance, device) (
 		{
 			Alert: "PTAFApplySlow",
 			About: Device,
-			Board: PTAFs,
 			Expr: `
 histogram_quantile(0.95,
   sum by (job, instance, device, le) (rate(ptaf_api_request_duration_seconds_bucket{method="PATCH"}[10m]))
@@ -182,7 +170,6 @@ histogram_quantile(0.95,
 		{
 			Alert: "PTAFServerRecovered",
 			About: Member,
-			Board: PTAFs,
 			Expr: `
 min by (device, pool, member) (sluice_probe_up{member!=""}) == 1
 and on (device, pool, member)

@@ -28,6 +28,7 @@ type About int
 
 const (
 	Everything About = iota // nothing in particular
+	Target                  // probe, target
 	Process                 // one of our programs, or an Alertmanager
 	Device                  // device
 	Pool                    // device, pool
@@ -39,7 +40,10 @@ type Board string
 
 const (
 	Overview Board = "sluice-overview"
+	Pools    Board = "sluice-pool"
 	PTAFs    Board = "sluice-ptaf"
+	Probes   Board = "sluice-probes"
+	Audit    Board = "sluice-audit"
 )
 
 // A Rule is an alert, or a recording rule where Record is set.
@@ -59,8 +63,6 @@ type Rule struct {
 	Severity    Severity
 	Remediation string // the policy that is asked for a step; "" asks for none
 	About       About
-	Board       Board // Overview when empty
-
 	Summary     string
 	Description string
 }
@@ -70,6 +72,7 @@ type Group struct {
 	Why      string
 	Name     string
 	Interval string // "" is Prometheus' own
+	Board    Board
 	Rules    []Rule
 }
 
@@ -93,30 +96,27 @@ func Files() []File {
 	}
 }
 
-// Annotations returns what goes with an alert, in the order of the files.
-func (r Rule) Annotations() [][2]string {
+// Annotations returns what goes with an alert of the group, in the order of the files.
+func (g Group) Annotations(r Rule) [][2]string {
 	return [][2]string{
 		{"summary", r.Summary},
 		{"description", r.Description},
 		{"runbook_url", "%(runbooks)s" + strings.ToLower(r.Alert)},
-		{"dashboard_url", "%(dashboards)s/d/" + string(r.board()) + r.query()},
+		{"dashboard_url", "%(dashboards)s/d/" + string(g.Board) + r.query()},
 	}
-}
-
-func (r Rule) board() Board {
-	if r.Board == "" {
-		return Overview
-	}
-	return r.Board
 }
 
 // query sets the variables of the board to what the alert is about.
 func (r Rule) query() string {
 	switch r.About {
-	case Member, Pool:
+	case Member:
+		return "?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}&var-member={{ $labels.member }}"
+	case Pool:
 		return "?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}"
 	case Device:
 		return "?var-device={{ $labels.device }}"
+	case Target:
+		return "?var-probe={{ $labels.probe }}"
 	}
 	return ""
 }

@@ -122,6 +122,14 @@ var walls = []wall{
 		of:   "remediator/apidoc", forbids: []string{"cmd/...", "edge/...", "exporter/...", "remediator/..."},
 	},
 	{
+		name: "rules are text that the program doesn't know",
+		of:   "cmd/...", forbids: []string{"alerts/...", "github.com/google/go-jsonnet/..."},
+	},
+	{
+		name: "and whose source knows nothing of the program",
+		of:   "alerts/source", forbids: []string{"cmd/...", "ctl/...", "edge/...", "exporter/...", "remediator/...", "dashboards/...", "test/..."},
+	},
+	{
 		name: "test code stays out of the program",
 		of:   "cmd/...", forbids: []string{"test/...", "edge/haproxy/haproxytest", "edge/ptaf/ptaftest", "edge/ptafpro/ptafprotest", "testing"},
 	},
