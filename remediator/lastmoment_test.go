@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/calendar"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
 
@@ -221,4 +222,143 @@ func TestI7AWeightThatAPersonSetAfterHalfAnOrderIsLeftAlone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// I19, I23: what a hold moved when it began is in the way of its end, whatever the
+// device says by now, and that is found out before anything is recorded of a step.
+func TestI19WhatAHoldMovedIsFrozenWithIt(t *testing.T) {
+	inWorldWith(t, twoPools, bothPools, func(w *world) {
+		w.fail(s1)
+		w.wait(time.Second)
+		w.want(s1, "FDRAIN")
+		w.device.change(func() { w.device.along = nil }) // the object is in one pool alone by now
+		w.freezeScope("edge1", "app", time.Time{})
+		w.recover(s1)
+		w.wait(time.Hour)
+		w.want(s1, "FDRAIN")
+		if got := w.entriesOf(s1, "refusal"); len(got) != 1 || got[0].Guard != "freeze" {
+			t.Errorf("%d refusals, the first: %+v", len(got), got[:min(1, len(got))])
+		}
+		if got := w.entriesOf(s1, "intent"); len(got) != 1 {
+			t.Errorf("%d intents; want the one that took it out", len(got))
+		}
+	})
+}
+
+// A silence on an object by one of its names is a person's word for all of them.
+func TestI7ASilenceOnATwinStandsForTheObject(t *testing.T) {
+	inWorldWith(t, twoPools, bothPools, func(w *world) {
+		w.wait(time.Second)
+		w.alerts.fire(other("t1"))
+		w.alerts.silence(other("t1"))
+		w.fail(s1)
+		w.wait(time.Minute)
+		w.wantWrites(0)
+		if got := w.said(s1); !strings.HasPrefix(got, "silence/silenced") {
+			t.Errorf("got %q", got)
+		}
+		w.alerts.resolve(other("t1"))
+		w.r.Wake()
+		w.wait(time.Minute)
+		w.want(s1, "FDRAIN")
+		w.alerts.fire(other("t1"))
+		w.alerts.silence(other("t1"))
+		w.recover(s1)
+		w.wait(time.Minute)
+		w.want(s1, "") // it keeps nobody from coming back
+	})
+}
+
+// A window of the configuration that begins between the decision and the command.
+func TestI17AWindowThatBeginsAfterTheDecisionIsSeen(t *testing.T) {
+	inWorld(t, func(c *Config) { // virtual time begins at midnight
+		c.Maintenance = []Maintenance{{Members: Members{Pool: "shop"}, Window: calendar.Window{Name: "patch", From: "2000-01-01T00:01:00Z", To: "2000-01-01T00:02:00Z"}}}
+	}, func(w *world) {
+		passed := 0
+		w.again(func(o *Options) {
+			o.Failpoint = func(at string) {
+				if at == "take_out.recorded" {
+					if passed++; passed == 1 {
+						w.wantWrites(0)
+						time.Sleep(2 * time.Second) // virtual
+					}
+				}
+			}
+		}, nil)
+		w.wait(58 * time.Second) // and the second that it takes to begin
+		w.fail(s1)
+		w.wait(10 * time.Second)
+		w.wantWrites(0)
+		if got := w.results(s1); len(got) == 0 || got[0] != "maintenance/window" {
+			t.Errorf("the journal says %v", got)
+		}
+		w.wait(time.Minute)
+		w.want(s1, "FDRAIN")
+	})
+}
+
+// What a claim took over is shown as the person's, and what somebody changed before is
+// let go of as it is.
+func TestI7WhatAClaimTookOverIsShownAsTheirs(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.fail(s1)
+		w.wait(time.Second)
+		w.claim(s1, time.Time{})
+		w.wait(time.Second)
+		all, err := w.r.Members(w.t.Context(), "edge1", "shop")
+		if err != nil || len(all.Members) != 3 || all.Members[0].Set == nil || all.Members[0].Set.By != "person" || all.Members[0].Set.Actor != "ann" {
+			t.Errorf("got %+v, %v", all.Members, err)
+		}
+		w.unclaim(s1)
+		w.order(PersonOrder{Member: s1, To: edge.Ready}, "applied")
+		w.recover(s1)
+		w.wait(20 * time.Minute) // the penalty of the first time is over
+		w.fail(s1)
+		w.wait(time.Minute)
+		w.want(s1, "FDRAIN")
+		w.device.change(func() { w.device.put(s1, edge.Maint) })
+		w.wait(10 * time.Second)
+		h := w.hold(s1)
+		if h == nil || h.Phase != journal.Superseded {
+			t.Fatalf("got %+v", h)
+		}
+		w.claim(s1, time.Time{})
+		w.wait(time.Second)
+		w.want(s1, "FMAINT")
+		es, err := w.r.journal.Entries(journal.Query{Hold: h.ID, Event: string(journal.Superseded)})
+		if err != nil || w.hold(s1) != nil {
+			t.Errorf("still held: %v", err)
+		}
+		if len(es) != 0 { // it is the step's outcome that says so
+			t.Errorf("superseded once more: %+v", es)
+		}
+	})
+}
+
+// I19: a release that a person asks for while a freeze stops our own isn't lost.
+func TestI19AReleaseIsAskedForWhileOursIsStopped(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		passed := 0
+		w.again(func(o *Options) {
+			o.Failpoint = func(at string) {
+				if at == "give_back.recorded" {
+					if passed++; passed == 1 {
+						w.freeze()
+						if err := w.r.Release(w.t.Context(), s1, "ann", "by hand"); err != nil {
+							t.Error(err)
+						}
+					}
+				}
+			}
+		}, nil)
+		w.fail(s1)
+		w.wait(time.Second)
+		w.recover(s1)
+		w.wait(time.Minute)
+		w.want(s1, "")
+		w.wantWrites(2)
+		if got := w.entriesOf(s1, "step"); len(got) == 0 || passed != 2 {
+			t.Errorf("passed %d times: %v", passed, w.results(s1))
+		}
+	})
 }

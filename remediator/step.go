@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/claims"
 	"github.com/sluice-project/sluice/remediator/guard"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
@@ -16,7 +17,12 @@ import (
 // about to do counts as done: steps on one pool that go in one write are judged
 // as they will stand together.
 func (k *keeper) world(snap edge.Snapshot, p *Policy, t *target, m edge.Member, own map[edge.Member]guard.Evidence) (guard.World, error) {
-	b, moved := k.r.barriers(), moves(m, snap, nil)
+	all, err := k.r.journal.Holds()
+	var before *journal.Hold // that the step goes on with
+	if i := slices.IndexFunc(all, func(h journal.Hold) bool { return h.Member == m }); i >= 0 {
+		before = &all[i]
+	}
+	b, moved := k.r.barriers(), moves(m, snap, before)
 	w := guard.World{
 		Now: time.Now(), Freeze: b.frozen(moved...), Taken: b.claimed(moved...), Snapshot: snap, Own: own,
 		Held: map[edge.Member]guard.Held{},
@@ -43,7 +49,11 @@ func (k *keeper) world(snap edge.Snapshot, p *Policy, t *target, m edge.Member, 
 	}
 	_, w.Lapsed = k.lapsed[m]
 	if t != nil {
-		for _, c := range t.claims {
+		claimed := slices.Clip(t.claims)
+		if before == nil {
+			claimed = append(claimed, k.silenced(moved[1:], snap)...)
+		}
+		for _, c := range claimed {
 			by := "an inhibition"
 			if len(c.SilencedBy) > 0 {
 				by = "silence " + c.SilencedBy[0]
@@ -51,7 +61,6 @@ func (k *keeper) world(snap edge.Snapshot, p *Policy, t *target, m edge.Member, 
 			w.Claims = append(w.Claims, guard.Claim{Key: c.Key, Source: c.Source, UpdatedAt: c.UpdatedAt, Suppressed: c.Suppressed, By: by})
 		}
 	}
-	all, err := k.r.journal.Holds()
 	k.r.ledger.tell(&w, m, all, k.set.cfg.horizon())
 	for _, h := range all {
 		if h.Member.Device != k.name {
@@ -88,6 +97,23 @@ func (k *keeper) world(snap edge.Snapshot, p *Policy, t *target, m edge.Member, 
 	}
 	w.Snapshot.States = states
 	return w, err
+}
+
+// silenced are the claims on what a step would move along that people have silenced:
+// it is one object, whose hands off it is by whatever name.
+func (k *keeper) silenced(along []edge.Member, snap edge.Snapshot) (out []claims.Claim) {
+	if len(along) == 0 {
+		return nil
+	}
+	for _, c := range k.r.on(k.set, k.name) {
+		if !c.Suppressed || len(c.SilencedBy) == 0 || c.PoolOnly {
+			continue
+		}
+		if slices.ContainsFunc(members(c, snap), func(m edge.Member) bool { return slices.Contains(along, m) }) {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 func (k *keeper) hasHeld(w *guard.World, m edge.Member, along []edge.Member, h guard.Held) {

@@ -108,6 +108,15 @@ func TestAFencedWriterWritesNothing(t *testing.T) { // I16
 	}
 	ok(t, old.Thaw("ann"))
 	ok(t, old.AppendUnfenced(Entry{Event: "e"}))
+	free := edge.Member{Device: "edge1", Pool: "shop", Name: "free"}
+	for _, stops := range []error{ // people may stop automation at any replica, and let it go on (I19)
+		old.SetFreeze(Freeze{Device: "edge1", Reason: "x"}), old.ThawScope(edge.Pool{Device: "edge1"}, "ann"),
+		old.Claim(Claimed{Member: free, Reason: "x", Actor: "ann"}), old.Unclaim(free, "ann", "x"),
+		old.SetWindow(Window{Name: "w", Actor: "ann"}), old.DropWindow("w", "ann", "x"), old.SetWindow(Window{Name: "over", Actor: "ann"}),
+	} {
+		ok(t, stops)
+	}
+	wantErr(t, old.DropWindow("over", "", "it was over"), ErrFenced) // but nobody's doing is the leader's
 	h.ReleaseBy = "ann"
 	ok(t, old.Order(h, Entry{Event: "release_asked", Actor: "ann"}))
 }

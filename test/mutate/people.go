@@ -43,4 +43,6 @@ var peopleEdits = []edit{
 	{ids: "I6, I11", what: "what couldn't be read of the time before is done without", dir: engine, texts: one("	if !k.recall(ctx) {\n		return\n	}\n", "	_ = k.remember()\n")},
 	{ids: "I7", what: "a weight that a person set after half a step of ours is overwritten", dir: engine, texts: one("	return h.Stage == stageProbation || !h.Since.IsZero() && h.Left.Share != h.Preimage.Share\n", "	return h.Stage == stageProbation\n")},
 	{ids: "I7", what: "a weight that a person set just before the way back isn't seen", dir: engine, texts: one(", Lowered: lowered(&h),", ",")},
+	{ids: "I7", what: "a silence on a member holds for one of its names alone", dir: engine, texts: one("			claimed = append(claimed, k.silenced(moved[1:], snap)...)\n", "")},
+	{ids: "I19, I23", what: "what a hold moved when it began isn't asked about before its end", dir: engine, texts: one("moved := k.r.barriers(), moves(m, snap, before)\n", "moved := k.r.barriers(), moves(m, snap, nil)\n	_ = before\n")},
 }
