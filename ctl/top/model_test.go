@@ -451,3 +451,13 @@ func (w watched) SetContent(x, y int, r rune, comb []rune, s tcell.Style) {
 		}
 	}
 }
+
+func TestABackupStandsBy(t *testing.T) {
+	for want, s := range map[string]edge.State{
+		"standby": {Backup: true}, "serving": {Backup: true, Serving: true}, "down": {Backup: true, Check: edge.No}, "out": {Backup: true, Admin: edge.Maint},
+	} {
+		if got := stateOf(ctl.Member{State: s}); got != want {
+			t.Errorf("%+v: %s, want %s", s, got, want)
+		}
+	}
+}

@@ -206,6 +206,8 @@ func stateOf(one ctl.Member) string {
 		return "serving"
 	case one.Check == edge.No:
 		return "down"
+	case one.Backup && one.Admin == edge.Ready:
+		return "standby" // it takes over when the others are gone
 	}
 	return "out"
 }
