@@ -356,7 +356,7 @@ func (k *keeper) applied(h *journal.Hold, st edge.State, snap edge.Snapshot) {
 	to, further := k.goal(h).To, h.Goal != nil
 	out := !further || h.Stage == stageProbation && to != edge.Ready // for the first time, or again
 	h.Phase, h.Left, h.Process = journal.Applied, st, snap.Process
-	detail := fmt.Sprintf("read back as %s (%s)", st.Admin, st.Marks)
+	detail := readBack(st)
 	if h.Goal != nil && h.Goal.Share != 0 {
 		detail += fmt.Sprintf(", with weight %d", st.Share)
 	}

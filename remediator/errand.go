@@ -60,7 +60,7 @@ func (k *keeper) outcome(out *Ordered, e *errand, snap edge.Snapshot, sent error
 	case !known:
 		return k.conclude(out, e, snap, "failed", "the device doesn't list it any more")
 	case e.reached(st):
-		detail := fmt.Sprintf("read back as %s (%s)", st.Admin, st.Marks)
+		detail := readBack(st)
 		if e.share != 0 {
 			detail = fmt.Sprintf("read back with weight %d", st.Share)
 		}
@@ -250,4 +250,13 @@ func (k *keeper) rememberErrands() error {
 	}
 	k.errands = open
 	return nil
+}
+
+// readBack says how a member was found after a step, with the device's own word for
+// it where there is one.
+func readBack(st edge.State) string {
+	if st.Marks == "" {
+		return "read back as " + st.Admin.String()
+	}
+	return fmt.Sprintf("read back as %s (%s)", st.Admin, st.Marks)
 }
