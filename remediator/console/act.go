@@ -175,9 +175,6 @@ func (c *console) refused(w http.ResponseWriter, r *http.Request, p *page, code 
 	}
 	c.writeMember(w, r, p, code, func(b *memberPage) {
 		b.Tried, b.Reason, b.Do, b.Weight = t, cut(r.PostFormValue("reason"), maxReason), r.PostFormValue("do"), cut(r.PostFormValue("weight"), 10)
-		if b.Reason == "" {
-			b.Reason = cut(r.PostFormValue("reason_kept"), maxReason)
-		}
 	})
 }
 

@@ -122,6 +122,28 @@ func TestASoftGuardsNoIsOfferedByName(t *testing.T) {
 	}
 }
 
+// What was typed isn't lost by an order that couldn't be taken.
+func TestAReasonThatWasGivenIsKept(t *testing.T) {
+	for what, change := range map[string]func(*scene.World){
+		"a guard's no that nobody can override": func(w *scene.World) {
+			w.Refuse = scene.Decision(guard.Finding{Guard: "agent", Reason: "agent_check", Detail: "an agent steers it"})
+		},
+		"a device that is busy": func(w *scene.World) { w.OrderErr = remediator.ErrBusy },
+	} {
+		w := scene.Night()
+		d := open(t, w)
+		change(w)
+		s := d.post("/member", "device", "edge1", "pool", "shop", "member", "app2", "do", "drain", "reason", "a new disk")
+		kept := false
+		for _, n := range s.all("input", "") {
+			kept = kept || attr(n, "id") == "reason" && attr(n, "value") == "a new disk"
+		}
+		if !kept {
+			t.Errorf("%s: got %d: %s", what, s.StatusCode, s.words())
+		}
+	}
+}
+
 func TestOutcomesAreTold(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -149,6 +171,9 @@ func TestHoldsAreGivenBack(t *testing.T) {
 	s := d.post("/holds", "device", "edge1", "pool", "shop", "member", "app1", "reason", "it is well", "back", "/holds")
 	if s.StatusCode != http.StatusSeeOther || s.Header.Get("Location") != "/console/holds?done=release" {
 		t.Errorf("got %d to %q", s.StatusCode, s.Header.Get("Location"))
+	}
+	if w.Woken != 1 {
+		t.Errorf("the engine was woken %d times: what a person wants is done at once", w.Woken)
 	}
 	s = d.post("/holds", "device", "edge1", "pool", "shop", "member", "app9", "reason", "it is well")
 	if s.StatusCode != http.StatusNotFound || !strings.Contains(s.words(), "no hold on edge1/shop/app9") {

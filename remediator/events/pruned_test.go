@@ -29,3 +29,18 @@ func TestAListenerThatMissedPrunedEntriesIsToldSo(t *testing.T) {
 		}
 	}
 }
+
+// Who comes while others listen begins at the newest entry, too: with an older one
+// for a place it would be told again, at its return, what it knows.
+func TestWhoComesLaterBeginsAtTheNewest(t *testing.T) {
+	p := newHouse(t, newDevices(s1))
+	first := p.listen(t, "", "")
+	first.until(t, "changed", "")
+	p.append(t, journal.Entry{Event: "a"}, journal.Entry{Event: "b"})
+	for first.until(t, "step", "").id != "2" {
+		continue
+	}
+	if s := p.listen(t, "", "").until(t, "changed", ""); s.id != "2" {
+		t.Errorf("begins with %+v", s)
+	}
+}
