@@ -10,6 +10,7 @@ package source
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -102,23 +103,37 @@ func (g Group) Annotations(r Rule) [][2]string {
 		{"summary", r.Summary},
 		{"description", r.Description},
 		{"runbook_url", "%(runbooks)s" + strings.ToLower(r.Alert)},
-		{"dashboard_url", "%(dashboards)s/d/" + string(g.Board) + r.query()},
+		{"dashboard_url", "%(dashboards)s/d/" + string(g.Board) + r.query(g.Board)},
 	}
 }
 
+// variables are those of each board that a link may set.
+var variables = map[Board][]string{
+	Overview: {"device", "pool"},
+	Pools:    {"device", "pool", "member"},
+	PTAFs:    {"device"},
+	Probes:   {"probe", "device", "pool", "member"},
+	Audit:    {"device", "pool"},
+}
+
 // query sets the variables of the board to what the alert is about.
-func (r Rule) query() string {
-	switch r.About {
-	case Member:
-		return "?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}&var-member={{ $labels.member }}"
-	case Pool:
-		return "?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}"
-	case Device:
-		return "?var-device={{ $labels.device }}"
-	case Target:
-		return "?var-probe={{ $labels.probe }}"
+func (r Rule) query(b Board) string {
+	labels := map[About][]string{
+		Target: {"probe"},
+		Device: {"device"},
+		Pool:   {"device", "pool"},
+		Member: {"device", "pool", "member"},
+	}[r.About]
+	var set []string
+	for _, l := range labels {
+		if slices.Contains(variables[b], l) {
+			set = append(set, "var-"+l+"={{ $labels."+l+" }}")
+		}
 	}
-	return ""
+	if len(set) == 0 {
+		return ""
+	}
+	return "?" + strings.Join(set, "&")
 }
 
 var placeholder = regexp.MustCompile(`%\((\w+)\)s`)
