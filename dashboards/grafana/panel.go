@@ -240,6 +240,7 @@ type Column struct {
 	Words  []Word
 	Steps  []Step
 	Unit   Unit
+	Long   bool // holds addresses or longer things
 }
 
 // Table shows a line for each set of labels, with what all queries found of it.
@@ -259,6 +260,9 @@ func Table(id int, title, description, sort string, columns []Column, targets ..
 		var is []Property
 		if c.Unit != "" {
 			is = append(is, Property{"unit", c.Unit})
+		}
+		if c.Long {
+			is = append(is, Property{"custom.width", 150})
 		}
 		if c.Steps != nil {
 			is = append(is, Property{"thresholds", Thresholds{"absolute", c.Steps}})

@@ -46,7 +46,7 @@ func overview(c Config) g.Board {
 				{Of: "severity", Words: []g.Word{g.Is("critical", "critical", "red"), g.Is("warning", "warning", "orange"), g.Is("info", "info", "blue")}},
 				{Of: "device"},
 				{Of: "pool"},
-				{Of: "member"},
+				{Of: "member", Long: true},
 			},
 			g.Now(`max by (alertname, severity, device, pool, member) (ALERTS{alertstate="firing",alertname!="Watchdog",device=~"$device",pool=~"$pool"})`),
 		).Size(12, 8).Without("Value"),
@@ -61,7 +61,7 @@ func overview(c Config) g.Board {
 			[]g.Column{
 				{Of: "device"},
 				{Of: "pool"},
-				{Of: "member"},
+				{Of: "member", Long: true},
 				{Of: "state", As: "admin state", Words: []g.Word{g.Is("ready", "ready", "green"), g.Is("drain", "drain", "orange"), g.Is("maint", "maint", "purple")}},
 				{Of: "Value #A", As: "serving", Words: []g.Word{g.Is("0", "no", "orange"), g.Is("1", "yes", "green")}},
 				{Of: "Value #B", As: "probe", Words: []g.Word{g.Is("0", "down", "red"), g.Is("1", "up", "green")}},

@@ -85,7 +85,7 @@ func poolNow() []g.Panel {
 			[]g.Column{
 				{Of: "device"},
 				{Of: "pool"},
-				{Of: "member"},
+				{Of: "member", Long: true},
 				{Of: "state", As: "ordered", Words: []g.Word{g.Is("ready", "ready", "green"), g.Is("drain", "drain", "orange"), g.Is("maint", "maint", "purple")}},
 				{Of: "Value #A", As: "serving", Words: []g.Word{g.Is("0", "no", "orange"), g.Is("1", "yes", "green")}},
 				{Of: "Value #B", As: "probe", Words: []g.Word{g.Is("0", "down", "red"), g.Is("1", "up", "green")}},

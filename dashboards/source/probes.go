@@ -14,6 +14,15 @@ const (
 	verdicts = `min by ` + byTarget + ` (sluice_probe_up{` + targets + `})`
 )
 
+// named gives a fixed target, which is no member, its URL in the place of a
+// member's name: names with both are too long to read.
+func named(aggregate, metric string) string {
+	of := func(member string) string {
+		return fmt.Sprintf(`%s by %s (%s{%s,member%s""})`, aggregate, byTarget, metric, targets, member)
+	}
+	return fmt.Sprintf(`%s or label_replace(%s, "member", "$1", "target", "(.*)")`, of("!="), of("="))
+}
+
 // burnt is how many times faster than the objective allows its errors come,
 // within window. Time without a verdict counts for neither side.
 func burnt(window string) string {
@@ -67,7 +76,7 @@ func probesNow() []g.Panel {
 		g.States(7, "Verdicts",
 			"After rise and fall, of each target. A gap is time in which nobody knew.",
 			[]g.Word{g.Is("0", "down", "red"), g.Is("1", "up", "green")},
-			g.Ask(verdicts, "{{probe}} {{device}}/{{pool}}/{{member}} {{target}}"),
+			g.Ask(named("min", "sluice_probe_up"), "{{probe}} {{device}}/{{pool}}/{{member}}"),
 		).Leads(seriesToPool),
 	}
 }
@@ -82,8 +91,8 @@ func probesObjective() []g.Panel {
 				{Of: "probe"},
 				{Of: "device"},
 				{Of: "pool"},
-				{Of: "member"},
-				{Of: "target"},
+				{Of: "member", Long: true},
+				{Of: "target", Long: true},
 				{Of: "Value #A", As: "up", Unit: g.Share},
 				{Of: "Value #B", As: "left", Unit: g.Share, Steps: []g.Step{{Color: "red"}, g.From(0, "orange"), g.From(0.25, "green")}},
 				{Of: "Value #C", As: "known", Unit: g.Share, Steps: []g.Step{{Color: "orange"}, g.From(0.95, "text")}},
@@ -118,7 +127,7 @@ func probesResults() []g.Panel {
 		).UpTo(1),
 		g.Lines(15, "Duration by target",
 			"The last run, good or bad. A target that hangs shows as a line at its timeout.", g.Seconds,
-			g.Ask(`max by `+byTarget+` (sluice_probe_duration_seconds{`+targets+`})`, "{{probe}} {{device}}/{{pool}}/{{member}} {{target}}"),
+			g.Ask(named("max", "sluice_probe_duration_seconds"), "{{probe}} {{device}}/{{pool}}/{{member}}"),
 		),
 		g.Lines(16, "Duration of runs",
 			"Of all runs, good and bad: half of them and 99 of 100 were faster. Classic buckets, or native ones where Prometheus keeps those.", g.Seconds,

@@ -80,7 +80,7 @@ func ptaf(c Config) g.Board {
 			[]g.Column{
 				{Of: "device"},
 				{Of: "upstream"},
-				{Of: "backend"},
+				{Of: "backend", Long: true},
 				{Of: "Value #A", As: "out", Words: []g.Word{g.Is("0", "in", "green"), g.Is("1", "out", "purple")}},
 				{Of: "Value #B", As: "probe", Words: []g.Word{g.Is("0", "down", "red"), g.Is("1", "up", "green")}},
 				{Of: "Value #C", As: "backup", Words: []g.Word{g.Is("0", "no", "text"), g.Is("1", "yes", "blue")}},
