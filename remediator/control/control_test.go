@@ -396,6 +396,15 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+func TestRestoreIsForAdmins(t *testing.T) {
+	for _, role := range []string{"viewer", "operator", "webhook", "shop"} {
+		got := newAPI(t).do(t, "POST", "/api/v1/pools/edge1/shop/restore", `{"object":"{}","reason":"x"}`, as(t, role))
+		if got.StatusCode != http.StatusForbidden {
+			t.Errorf("%s: %d %s", role, got.StatusCode, got.Error)
+		}
+	}
+}
+
 // By labels that the configuration's claims may read members of any pool are found.
 func TestExplainIsForWhoSeesThePool(t *testing.T) {
 	for labels, code := range map[string]int{
