@@ -10,6 +10,7 @@ func remediator() *builder {
 		Macro{Macro: "{$SLUICE.FROZEN.TOO.LONG}", Value: "4h", Description: "How long until it is more than that."},
 		Macro{Macro: "{$SLUICE.WATCHDOG}", Value: "3m", Description: "How old the Watchdog alert may be."},
 		Macro{Macro: "{$SLUICE.BLIND}", Value: "5m", Description: "How long a source of claims may be blind. One that restarted is for three minutes."},
+		Macro{Macro: "{$SLUICE.LOGINS}", Value: "5", Description: "Refused log-ins within ten minutes that are still a person's mistakes."},
 		Macro{Macro: "{$SLUICE.TOKEN}", Value: "7d", Description: "How long before its end a token has to be swapped."},
 	)
 	b.maps(yes.valuemap)
@@ -106,8 +107,12 @@ func (b *builder) records() {
 }
 
 func (b *builder) access() {
-	b.add(b.item("logins.locked", "access", "log-ins locked out", number, "Too many wrong passwords by one name or from one address.", orZero(value(`sluice_access_logins_total{result="locked"}`))))
-	b.problem(problem{"", "WARNING", "Sluice remediator: somebody tries passwords", "Log-ins are locked out for a while; its log says from where.", "rate(/logins.locked,5m)>0"})
+	b.add(b.item("logins.bad", "access", "log-ins refused", number, "With a wrong or expired password or token, or locked out after too many of them.",
+		orZero(over("sum", `sluice_access_logins_total{result=~"^(wrong|expired|locked)$"}`))))
+	b.problem(problem{
+		"RemediatorUnauthorizedCalls", "WARNING", "Sluice remediator refuses log-ins", "Somebody guesses, or a program has an old password: an Alertmanager's claims don't arrive then. Its log says from where.",
+		"rate(/logins.bad,10m)*600>{$SLUICE.LOGINS}",
+	})
 
 	labels := []string{"user", "token"}
 	r := b.discover("tokens", "Tokens that expire", "Each token with an end.", "sluice_access_token_expiry_timestamp_seconds", labels...)
