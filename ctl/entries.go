@@ -162,6 +162,8 @@ func cells(e journal.Entry) []string {
 	member := ""
 	switch {
 	case e.Member == nil:
+	case e.Member.Pool == "": // a freeze may be of a device
+		member = join(e.Member.Device)
 	case e.Member.Name == "": // an image is of a pool
 		member = PoolName(e.Member.In())
 	default:

@@ -67,6 +67,9 @@ type rollingReport struct {
 // RollingRestart stops at the first failure, and then says what state that left and
 // which commands lead on.
 func (s *Session) RollingRestart(ctx context.Context, r Rolling) error {
+	if err := r.check(); err != nil {
+		return err
+	}
 	pool, turns, err := s.plan(ctx, r)
 	if err != nil {
 		return err
@@ -94,6 +97,23 @@ func (s *Session) RollingRestart(ctx context.Context, r Rolling) error {
 		t.Result = finished
 	}
 	return errors.Join(s.Show(report, func(w io.Writer) error { return writeReport(w, report) }), err)
+}
+
+// check finds what can't be meant. Below 0 sessions would be no wait at all.
+func (r Rolling) check() error {
+	switch {
+	case len(r.Command) == 0 || strings.TrimSpace(r.Command[0]) == "":
+		return errors.New("the command behind -- is empty")
+	case r.Sessions < 0:
+		return fmt.Errorf("--sessions: %d: want 0 or more", r.Sessions)
+	case r.Timeout <= 0:
+		return fmt.Errorf("--timeout: %s: want more than 0s", r.Timeout)
+	case r.Settle < 0:
+		return fmt.Errorf("--settle: %s: want 0s or more", r.Settle)
+	case r.HealthyFor < 0:
+		return fmt.Errorf("--healthy-for: %s: want 0s or more", r.HealthyFor)
+	}
+	return nil
 }
 
 // plan looks at the pool, and says which members take part.

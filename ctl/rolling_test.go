@@ -310,6 +310,11 @@ func TestARollingRestartDoesNotBegin(t *testing.T) {
 			"out of service already: edge1/shop/b (drain by sluice h7)",
 		},
 		{"with a device that can't be read", func(p *pool) { p.blind = "no answer" }, Rolling{}, "edge1 can't be read: no answer"},
+		{"without a command", nil, Rolling{Command: Command{" "}}, "the command behind -- is empty"},
+		{"with fewer sessions than none", nil, Rolling{Sessions: -1}, "--sessions: -1: want 0 or more"},
+		{"without time", nil, Rolling{Timeout: -time.Second}, "--timeout: -1s: want more than 0s"},
+		{"with less than no wait", nil, Rolling{Settle: -1}, "--settle: -1ns: want 0s or more"},
+		{"with less than no health", nil, Rolling{HealthyFor: -1}, "--healthy-for: -1ns: want 0s or more"},
 		{"at one that there isn't", nil, Rolling{From: "x"}, "--from: edge1/shop/x: no such member"},
 		{"where no sessions are told", func(p *pool) { p.members[0].OnOff = true }, Rolling{}, "edge1 doesn't tell how many sessions a member has: --settle says"},
 	} {

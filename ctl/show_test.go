@@ -279,4 +279,8 @@ func TestAnEntryOfAPoolHasThePoolsName(t *testing.T) {
 	if !strings.Contains(b.String(), " waf1/a%20b  image ") {
 		t.Error(b.String())
 	}
+	b.Reset()
+	if err := WriteEntries(&b, []journal.Entry{{Seq: 4, Event: "freeze", Member: &edge.Member{Device: "waf1"}}}); err != nil || !strings.Contains(b.String(), " waf1    freeze ") {
+		t.Errorf("%v\n%s", err, &b)
+	}
 }

@@ -155,6 +155,9 @@ func (c *ctlCommands) addWait() {
 	serving := cmd.Flag("serving", "It takes new traffic, by the device's word.").Bool()
 	timeout := cmd.Flag("timeout", "How long to wait.").Default(ctl.DefaultTimeout.String()).Duration()
 	c.does(cmd, func(ctx context.Context, s *ctl.Session) error {
+		if *sessions < -1 {
+			return fmt.Errorf("--sessions: %d: want 0 or more", *sessions)
+		}
 		want := ctl.Condition{Sessions: *sessions, Serving: *serving}
 		if *state != "" {
 			to, err := edge.ParseAdmin(*state)

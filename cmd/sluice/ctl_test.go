@@ -243,7 +243,7 @@ func TestARollingRestartStopsAtTheFirstFailure(t *testing.T) {
 
 	// Somebody starts anew without saying where: what is out is nobody's guess.
 	_, errs, code = b.ctl(t, "rolling-restart", "edge1/shop", "--", line)
-	if code != ctl.ExitError || !strings.Contains(errs, "out of service already: edge1/shop/app2 (drain): put them back first, or leave them alone by --skip-out") {
+	if code != ctl.ExitError || !strings.Contains(errs, "out of service already: edge1/shop/app2 (drain by 127.0.0.1): put them back first, or leave them alone by --skip-out") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 
