@@ -288,6 +288,51 @@ func TestADrillThatIsLeftAloneIsRecorded(t *testing.T) {
 	})
 }
 
+// I22: a webhook counts for the very alert that was announced, and while the drill lasts.
+func TestADrillHearsOfItsOwnAlertAlone(t *testing.T) {
+	inHands(t, nil, func(w *world) {
+		d := w.announce()
+		others := maps.Clone(d.Labels)
+		others["severity"] = "page"
+		w.hook(true, others)
+		w.hook(false, d.Labels) // an end without a beginning
+		if got := w.drill(d.ID); got.Fired != nil || got.Resolved != nil {
+			t.Errorf("got %+v, %+v", got.Fired, got.Resolved)
+		}
+		if _, err := w.r.EndDrill(d.ID, "ann"); err != nil {
+			t.Fatal(err)
+		}
+		w.hook(true, d.Labels)
+		if got := w.drill(d.ID); got.Fired != nil || got.Result != "incomplete" {
+			t.Errorf("after its end: %+v", got)
+		}
+	})
+}
+
+// I6, I23: what a blind source doesn't show isn't gone, and what no source showed isn't complete.
+func TestADrillIsNoMoreThanWasSeenOfIt(t *testing.T) {
+	inHands(t, nil, func(w *world) {
+		d := w.announce()
+		w.alerts.claim(d.Labels)
+		w.wait(time.Minute)
+		w.alerts.mu.Lock()
+		w.alerts.blind = "it was restarted"
+		w.alerts.mu.Unlock()
+		w.wait(time.Minute)
+		if got := w.drill(d.ID); got.Claimed == nil || !got.Gone.IsZero() {
+			t.Errorf("got %+v", got)
+		}
+		d = w.announce()
+		w.hook(true, d.Labels)
+		w.drill(d.ID) // is judged
+		w.hook(false, d.Labels)
+		got, err := w.r.EndDrill(d.ID, "ann")
+		if err != nil || got.Judged == nil || got.Resolved == nil || got.Claimed != nil || got.Result != "incomplete" {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	})
+}
+
 // I23: one that is announced to another replica is no other.
 func TestADrillOfAnotherReplicaIsRecorded(t *testing.T) {
 	inWorld(t, nil, func(w *world) {

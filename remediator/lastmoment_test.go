@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/calendar"
+	"github.com/sluice-project/sluice/remediator/control"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
 
@@ -360,5 +361,29 @@ func TestI19AReleaseIsAskedForWhileOursIsStopped(t *testing.T) {
 		if got := w.entriesOf(s1, "step"); len(got) == 0 || passed != 2 {
 			t.Errorf("passed %d times: %v", passed, w.results(s1))
 		}
+	})
+}
+
+// I19: a window in place of another of its name is what it says, and not what that said.
+func TestI19AWindowThatTookAnothersPlaceIsReadAnew(t *testing.T) {
+	inHands(t, nil, func(w *world) {
+		spec := func(pool string) control.WindowSpec {
+			return control.WindowSpec{Name: "patch", Members: control.Selector{Pool: pool}, From: "2000-01-01T00:00:00Z", To: "2000-01-02T00:00:00Z"}
+		}
+		if _, err := w.r.AddWindow(spec("api"), "ann"); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.r.barriers().in(time.Now(), s1); len(got) != 0 {
+			t.Errorf("got %v", got)
+		}
+		if err := w.r.journal.DropWindow("patch", "ann", "a slip"); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.r.journal.SetWindow(journal.Window{Name: "patch", Actor: "ann", Spec: marshal(spec("shop"))}); err != nil {
+			t.Fatal(err)
+		}
+		w.fail(s1)
+		w.wait(time.Minute)
+		w.wantWrites(0)
 	})
 }
