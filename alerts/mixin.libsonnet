@@ -1016,7 +1016,7 @@
               summary: 'Backend {{ $labels.member }} of {{ $labels.pool }} on {{ $labels.device }} fails and gets traffic',
               description: 'Its probe has been down for a minute and the device has it in. Clients that are sent there get errors.',
               runbook_url: '%(runbooks)sptafupstreamserverdown' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}&var-member={{ $labels.member }}' % $._config,
             },
           },
           {
@@ -1030,7 +1030,7 @@
               summary: 'Upstream {{ $labels.pool }} on {{ $labels.device }} has no backend that is in and up',
               description: 'All {{ $value }} backends are taken out, or fail their probes. Clients get errors.',
               runbook_url: '%(runbooks)sptafupstreamnoserver' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
           },
           {
@@ -1044,7 +1044,7 @@
               summary: 'Upstream {{ $labels.pool }} on {{ $labels.device }} has {{ $value | humanizePercentage }} of its backends',
               description: 'Less than %(redundancy)s of them are in and up, for five minutes. Mend one before the next fails.' % $._config,
               runbook_url: '%(runbooks)sptafupstreamlowredundancy' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
           },
           {
@@ -1057,7 +1057,7 @@
               summary: 'Somebody changed upstream {{ $labels.pool }} on {{ $labels.device }}',
               description: '{{ $value }} changes within ten minutes, none of them by Sluice. Sluice keeps its hands off what a person changed.',
               runbook_url: '%(runbooks)sptafchangedelsewhere' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
           },
           {
@@ -1099,7 +1099,7 @@
               summary: 'Backend {{ $labels.member }} of {{ $labels.pool }} on {{ $labels.device }} is well and still out',
               description: 'Its probe has been good for five minutes, and Sluice holds members of this upstream. It comes back after hold_down, if it is ours; what keeps it out says /api/v1/holds.',
               runbook_url: '%(runbooks)sptafserverrecovered' % $._config,
-              dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}&var-member={{ $labels.member }}' % $._config,
             },
           },
         ],

@@ -111,7 +111,7 @@ func (g Group) Annotations(r Rule) [][2]string {
 var variables = map[Board][]string{
 	Overview: {"device", "pool"},
 	Pools:    {"device", "pool", "member"},
-	PTAFs:    {"device"},
+	PTAFs:    {"device", "pool", "member"},
 	Probes:   {"probe", "device", "pool", "member"},
 	Audit:    {"device", "pool"},
 }
