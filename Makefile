@@ -71,6 +71,10 @@ rules: ## alerts/*.rules.yml, the manifest and the mixin, from alerts/source
 boards: ## dashboards/*.json and dashboards/import, from dashboards/source
 	$(GO) run ./dashboards/generate
 
+.PHONY: zabbix
+zabbix: ## deploy/zabbix/sluice.yaml
+	$(GO) run ./deploy/zabbix
+
 .PHONY: mutate
 mutate: ## docs/mutation.md: each guard taken out in turn, and the test that notices
 	$(GO) run ./test/mutate
