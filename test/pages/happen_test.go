@@ -471,6 +471,8 @@ func commands(t *testing.T, c *collector) {
 	ctl(s, "rolling-restart other --reason=x -- true")
 	ctl(s, "rolling-restart edge1/shop --reason=x -- false")
 	prints(t, dir, "sluice ctl ready --remediator.url="+s.url+" edge1/shop/web01", "")
+	ctl(s, "rolling-restart edge1/shop --reason=x -- sluice ctl maint --remediator.url="+s.url+" edge1/shop/web01 --reason=disk")
+	prints(t, dir, "sluice ctl ready --remediator.url="+s.url+" edge1/shop/web01", "")
 	prints(t, dir, "sluice ctl drain --remediator.url="+s.url+" edge1/shop/web01 --reason=x", "")
 	ctl(s, "drain edge1/shop/web02 --reason x")
 	ctl(s, "freeze --reason=x --for=soon")
