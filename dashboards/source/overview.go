@@ -42,7 +42,7 @@ func overview(c Config) g.Board {
 		g.Table(39, "Alerts that fire",
 			"All alerts that fire in this Prometheus for the devices and pools chosen, those that aren't Sluice's too. Watchdog always fires and is left out.", "severity",
 			[]g.Column{
-				{Of: "alertname", As: "alert"},
+				{Of: "alertname", As: "alert", Long: true},
 				{Of: "severity", Words: []g.Word{g.Is("critical", "critical", "red"), g.Is("warning", "warning", "orange"), g.Is("info", "info", "blue")}},
 				{Of: "device"},
 				{Of: "pool"},

@@ -58,7 +58,7 @@ func ptaf(c Config) g.Board {
 				{Of: "Value #E", As: "transparent", Words: []g.Word{g.Is("0", "no", "text"), g.Is("1", "yes", "blue")}},
 				{Of: "Value #F", As: "nodes differ", Words: []g.Word{g.Is("0", "no", "green"), g.Is("1", "yes", "red")}},
 				{Of: "Value #G", As: "left out", Words: []g.Word{g.Is("1", "left out", "red")}},
-				{Of: "Value #H", As: "last modified", Unit: "dateTimeAsIso"},
+				{Of: "Value #H", As: "last modified", Unit: "dateTimeAsIso", Long: true},
 			},
 			g.Now(`max by (device, upstream) (ptaf_upstream_backends{device=~"$device",upstream=~"$pool"})`),
 			g.Now(`max by (device, upstream) (ptaf_upstream_backends_down{device=~"$device",upstream=~"$pool"})`),
