@@ -124,9 +124,10 @@ func (r *Remediator) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	st := r.Status()
-	held := map[edge.Pool]int{}
+	held, concerned := map[edge.Pool]int{}, map[edge.Member]bool{}
 	for _, h := range st.Holds {
 		held[h.Member.In()]++
+		concerned[h.Member] = true
 	}
 	for p, n := range held {
 		gauge(descHolds, float64(n), p.Device, p.Name)
@@ -151,6 +152,7 @@ func (r *Remediator) Collect(ch chan<- prometheus.Metric) {
 	waiting := map[[3]string]int{}
 	for _, c := range st.Candidates {
 		waiting[[3]string{c.Member.Device, c.Member.Pool, string(c.Phase)}]++
+		concerned[c.Member] = true
 	}
 	for k, n := range waiting {
 		gauge(descCandidates, float64(n), k[0], k[1], k[2])
@@ -182,6 +184,10 @@ func (r *Remediator) Collect(ch chan<- prometheus.Metric) {
 		gauge(descReadOnly, truth(why != ""), device)
 	}
 	for m, at := range r.heard {
+		// The rest of a pool was asked, too: that is no concern of anybody any more.
+		if !concerned[m] {
+			continue
+		}
 		gauge(descAge, max(now.Sub(at), 0).Seconds(), m.Device, m.Pool, m.Name)
 	}
 }
