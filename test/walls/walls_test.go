@@ -130,6 +130,18 @@ var walls = []wall{
 		of:   "alerts/source", forbids: []string{"cmd/...", "ctl/...", "edge/...", "exporter/...", "remediator/...", "dashboards/...", "test/..."},
 	},
 	{
+		name: "so are boards",
+		of:   "cmd/...", forbids: []string{"dashboards/..."},
+	},
+	{
+		name: "and their sources know nothing of the program, nor of its rules",
+		of:   "dashboards/...", forbids: []string{"alerts/...", "cmd/...", "ctl/...", "edge/...", "exporter/...", "remediator/...", "test/..."},
+	},
+	{
+		name: "Grafana's model knows nothing of what is shown",
+		of:   "dashboards/grafana", forbids: []string{"dashboards", "dashboards/source", "dashboards/generate"},
+	},
+	{
 		name: "test code stays out of the program",
 		of:   "cmd/...", forbids: []string{"test/...", "edge/haproxy/haproxytest", "edge/ptaf/ptaftest", "edge/ptafpro/ptafprotest", "testing"},
 	},
