@@ -18,7 +18,16 @@ type Interruption struct {
 	again  chan struct{} // closed at the second one
 }
 
-func (i *Interruption) Error() string { return "interrupted by " + i.Signal.String() }
+func (i *Interruption) Error() string {
+	switch i.Signal {
+	case syscall.SIGTERM:
+		return "interrupted by SIGTERM"
+	case syscall.SIGHUP:
+		return "interrupted by SIGHUP"
+	}
+	return "interrupted"
+}
+
 func (i *Interruption) Unwrap() error { return ErrInterrupted }
 
 // WithSignals returns a context that ends at the first signal by which a command

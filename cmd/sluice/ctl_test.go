@@ -279,7 +279,7 @@ func TestARollingRestartThatIsInterruptedSaysWhatItLeft(t *testing.T) {
 			t.Errorf("want %q in\n%s", want, out)
 		}
 	}
-	if !strings.Contains(errs.String(), "interrupted by terminated: edge1/shop/app1: the command failed: signal: terminated") {
+	if !strings.Contains(errs.String(), "interrupted by SIGTERM: edge1/shop/app1: the command failed: signal: terminated") {
 		t.Errorf("got %s", errs)
 	}
 }

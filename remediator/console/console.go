@@ -60,6 +60,7 @@ type Journal interface {
 	Holds() ([]journal.Hold, error)
 	Candidates() ([]journal.Hold, error)
 	Entries(q journal.Query) ([]journal.Entry, error)
+	Page(p journal.Page) (es []journal.Entry, next uint64, err error)
 }
 
 // Options of [Handler].

@@ -19,6 +19,7 @@ const (
 	mostListed   = 200
 	mostEntries  = 50  // of a member's history
 	mostRefusals = 100 // newest ones
+	mostLooked   = 20_000
 )
 
 // held is one hold and what it waits for.
@@ -140,13 +141,14 @@ func said(decision json.RawMessage, name string) string {
 func (c *console) refusals(w http.ResponseWriter, r *http.Request) {
 	p := c.page(r, "refusals")
 	p.Live = true
-	es, err := c.Journal.Entries(journal.Query{Event: "refusal", Limit: mostRefusals})
+	es, _, err := c.Journal.Page(journal.Page{
+		Query: journal.Query{Event: "refusal", Limit: mostRefusals}, Newest: true, Look: mostLooked,
+		Keep: func(e *journal.Entry) bool { return c.seesEntry(r, *e) },
+	})
 	if err != nil {
 		c.fail(w, p, http.StatusServiceUnavailable, err)
 		return
 	}
-	es = slices.DeleteFunc(slices.Clone(es), func(e journal.Entry) bool { return !c.seesEntry(r, e) })
-	slices.Reverse(es)
 	p.Body = listed[journal.Entry]{List: es}
 	c.write(w, p, http.StatusOK, "refusals")
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-project/sluice/remediator/access"
 	"github.com/sluice-project/sluice/remediator/control"
 	"github.com/sluice-project/sluice/remediator/guard"
+	"github.com/sluice-project/sluice/remediator/journal"
 	"github.com/sluice-project/sluice/test/console/scene"
 )
 
@@ -389,6 +390,29 @@ func TestALimitedRoleSeesNoOtherPoolOnAnyPage(t *testing.T) {
 	}
 	if code, text := see(&who, "/member?device=edge1&pool=shop&member=app1"); code != http.StatusForbidden || strings.Contains(text, "192.0.2.10") {
 		t.Errorf("another pool's member: %d", code)
+	}
+}
+
+func TestRefusalsOfOthersHideNone(t *testing.T) {
+	who, err := access.Named("search-team", access.ViaToken, []string{"search-team"}, access.Role{Name: "search-team", Like: access.Viewer, Devices: []string{"edge1"}, Pools: []string{"search"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := scene.Night()
+	refusal := func(pool, detail string) {
+		w.History = append(w.History, journal.Entry{
+			Seq: uint64(1000 + len(w.History)), At: time.Now(), Event: "refusal", Guard: "min_serving", Reason: "too_few_left", Detail: detail,
+			Member: &edge.Member{Device: "edge1", Pool: pool, Name: "node1"},
+		})
+	}
+	refusal("search", "the only one of theirs")
+	for range 150 {
+		refusal("shop", "another's")
+	}
+	d := open(t, w)
+	d.who = &who
+	if s := d.get("/refusals"); !strings.Contains(s.text, "the only one of theirs") || strings.Contains(s.text, "another's") {
+		t.Errorf("%d: %s", s.StatusCode, s.text)
 	}
 }
 

@@ -246,6 +246,19 @@ func (w *World) Entries(q journal.Query) (out []journal.Entry, err error) {
 	return out, w.Err
 }
 
+// Page is the journal's, of the newest entries.
+func (w *World) Page(p journal.Page) (out []journal.Entry, next uint64, err error) {
+	q := p.Query
+	q.Limit = 0
+	all, err := w.Entries(q)
+	for _, e := range slices.Backward(all) {
+		if (p.Keep == nil || p.Keep(&e)) && (p.Limit == 0 || len(out) < p.Limit) {
+			out = append(out, e)
+		}
+	}
+	return out, 0, err
+}
+
 // Member makes one that is in service.
 func Member(device, pool, name string) control.Member {
 	since := time.Now().Add(-41 * time.Hour)
