@@ -96,6 +96,10 @@ func (r *Remediator) readClaims(ctx context.Context, set *settings) {
 	r.mu.Unlock()
 	seen := map[string]bool{}
 	for _, c := range v.Claims {
+		if c.PoolOnly && !set.has(c.Policy) {
+			r.metrics.unselected.Inc() // the shipped rule asks for a bypass whether or not there is one
+			continue
+		}
 		if refusal := set.unfit(c); refusal != nil {
 			seen["claim:"+c.Key] = true
 			r.refuse("claim:"+c.Key, nil, c.Policy, *refusal, nil)
@@ -148,6 +152,11 @@ func (s *settings) unfit(c claims.Claim) *guard.Refusal {
 		return no("unknown_device", "there is no device "+quote(c.Member.Device))
 	}
 	return nil
+}
+
+// has says whether there is a policy of that name.
+func (s *settings) has(policy string) bool {
+	return slices.ContainsFunc(s.cfg.Policies, func(p Policy) bool { return p.Name == policy })
 }
 
 // quote shows text of an alert: on one line, escaped, and not much of it.

@@ -48,7 +48,7 @@ func newMetrics(reg prometheus.Registerer, r *Remediator) *metrics {
 		webhookRequests: counter("webhook_requests_total", "Webhooks by the code that they were answered with.", "code"),
 		webhookAlerts:   counter("webhook_alerts_total", "Alerts inside good webhooks, by what became of them.", "result"),
 		unselected: f.NewCounter(prometheus.CounterOpts{
-			Name: namespace + "unselected_claims_total", Help: "Claims on members that no policy selects, each time that they were read.",
+			Name: namespace + "unselected_claims_total", Help: "Claims that no policy selects, each time that they were read.",
 		}),
 	}
 	for _, reason := range unfitReasons {

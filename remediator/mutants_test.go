@@ -474,6 +474,25 @@ func TestI23ARefusalIsCounted(t *testing.T) {
 	})
 }
 
+// The shipped PoolBypass asks wherever a pool fails whole, also where nobody
+// configured a bypass: that is no refusal, of which an alert would tell.
+func TestAClaimOnAPoolForAPolicyThatThereIsNotIsCountedOnly(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		reg := prometheus.NewRegistry()
+		w.again(func(o *Options) { o.Registerer = reg }, nil)
+		w.alerts.claim(map[string]string{"device": "edge1", "pool": "shop", "remediation": "bypass"})
+		w.r.Wake()
+		w.wait(time.Minute)
+		if n := counted(t, reg, "sluice_remediation_refusals_total"); n != 0 {
+			t.Errorf("refused %v times", n)
+		}
+		if n := counted(t, reg, "sluice_remediation_unselected_claims_total"); n < 2 {
+			t.Errorf("counted %v times in a minute", n)
+		}
+		w.wantWrites(0)
+	})
+}
+
 func TestI21TextOfAnAlertIsShownOnOneLine(t *testing.T) {
 	for _, text := range []string{"a\nb", "a\x00b", "a\x1b[2J", "naïve", "\xff", strings.Repeat("x", 10_000)} {
 		got := quote(text)
