@@ -54,7 +54,7 @@ var accessEdits = []edit{
 	{ids: "I22", what: "a listener is let go never", dir: eventsDir, texts: one("			if !still() {", "			if false {")},
 	{ids: "I22", what: "a webhook sees the console", dir: consoleDir, texts: one("			h = c.seeing(h)\n", "			_ = c.seeing(h)\n")},
 	{ids: "I22", what: "the console shows others' members", dir: consoleDir, texts: one("	if c.forbidden(w, r, p, access.View, m.In()) {\n		return\n	}\n", "")},
-	{ids: "I22", what: "the console shows others' refusals", dir: consoleDir, texts: one("return !c.seesEntry(r, e) })", "return false })")},
+	{ids: "I22", what: "the console shows others' refusals", dir: consoleDir, texts: one("return c.seesEntry(r, *e) }", "return true }")},
 	{ids: "I22", what: "who looks freezes by the console", dir: consoleDir, texts: one("	if c.forbidden(w, r, p, access.Freeze, on) {\n		return\n	}\n	done", "	done")},
 	{ids: "I22", what: "anybody's window ends by the console", dir: consoleDir, texts: one("		if c.forbidden(w, r, p, access.Freeze, on) {\n			return\n		}\n		if !known", "		_ = on\n		if !known")},
 }
