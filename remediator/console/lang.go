@@ -5,14 +5,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sluice-project/sluice/edge/language"
 )
 
 // A lang is a language that the console speaks.
 type lang string
 
 const (
-	english lang = "en"
-	russian lang = "ru"
+	english lang = language.English
+	russian lang = language.Russian
 )
 
 // A text is one sentence in each language. What a device, a guard or a person
@@ -55,31 +57,5 @@ func (l lang) duration(d time.Duration) string {
 	return part(s/86400, 3)
 }
 
-// language picks what the reader likes best of what we speak; English is for
-// those who don't say. Source: RFC 9110, 12.5.4 and 12.4.2.
-func language(accept string) lang {
-	best, quality := english, 0.0
-	if len(accept) > 1000 {
-		return best
-	}
-	for part := range strings.SplitSeq(accept, ",") {
-		tag, params, _ := strings.Cut(part, ";")
-		q := 1.0
-		if v, ok := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q="); ok {
-			n, err := strconv.ParseFloat(v, 64)
-			if err != nil || !(n >= 0 && n <= 1) {
-				continue
-			}
-			q = n
-		}
-		primary, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(tag)), "-")
-		l := lang(primary)
-		if primary == "*" {
-			l = english
-		}
-		if (l == english || l == russian) && q > quality {
-			best, quality = l, q
-		}
-	}
-	return best
-}
+// spoken is the language that the reader likes best.
+func spoken(accept string) lang { return lang(language.Preferred(accept)) }

@@ -85,17 +85,6 @@ func TestNoTextStandsForNothing(t *testing.T) {
 	}
 }
 
-func TestTheLanguageIsTheReaders(t *testing.T) {
-	for accept, want := range map[string]lang{
-		"": english, "ru": russian, "ru-RU,ru;q=0.9,en;q=0.8": russian, "en-US,en;q=0.9,ru;q=0.8": english,
-		"de,ru;q=0.1": russian, "ru;q=0,*": english, "ru;q=2": english, strings.Repeat("ru,", 1000): english,
-	} {
-		if got := language(accept); got != want {
-			t.Errorf("%.40q: got %s", accept, got)
-		}
-	}
-}
-
 func TestTimesAreShort(t *testing.T) {
 	for _, c := range []struct {
 		d      time.Duration

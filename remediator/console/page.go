@@ -215,7 +215,7 @@ func languageOf(r *http.Request) lang {
 	if c, err := r.Cookie(cookieLang); err == nil && (c.Value == string(english) || c.Value == string(russian)) {
 		return lang(c.Value)
 	}
-	return language(r.Header.Get("Accept-Language"))
+	return spoken(r.Header.Get("Accept-Language"))
 }
 
 func themeOf(r *http.Request) string {

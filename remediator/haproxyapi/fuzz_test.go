@@ -106,13 +106,3 @@ func FuzzBody(f *testing.F) {
 		}
 	})
 }
-
-func FuzzLanguage(f *testing.F) {
-	f.Add("ru-RU,ru;q=0.9,en;q=0.8")
-	f.Add(";q=,*;q=1e9")
-	f.Fuzz(func(t *testing.T, accept string) {
-		if l := language(accept); l != english && l != russian {
-			t.Fatalf("%q: %q", accept, l)
-		}
-	})
-}

@@ -355,7 +355,7 @@ type envelope struct {
 }
 
 func reply(w http.ResponseWriter, r *http.Request, data any, err error) {
-	lang := language(r.Header.Get("Accept-Language"))
+	lang := spoken(r.Header.Get("Accept-Language"))
 	w.Header().Set("Content-Language", string(lang))
 	w.Header().Add("Vary", "Accept-Language")
 	e := envelope{Success: true, StatusCode: http.StatusOK, Data: data}

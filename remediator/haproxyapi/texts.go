@@ -2,8 +2,8 @@ package haproxyapi
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
+
+	"github.com/sluice-project/sluice/edge/language"
 )
 
 // A text is one sentence in each language. Both take the same values in the same
@@ -14,8 +14,8 @@ type text struct{ en, ru string }
 type lang string
 
 const (
-	english lang = "en"
-	russian lang = "ru"
+	english lang = language.English
+	russian lang = language.Russian
 )
 
 // A word is a kind of thing that is named in both languages.
@@ -106,31 +106,5 @@ func (l lang) say(t text, args ...any) string {
 	return fmt.Sprintf(form, values...)
 }
 
-// language picks what the caller likes best of what we speak; English is for
-// those who don't say. Source: RFC 9110, 12.5.4 and 12.4.2.
-func language(accept string) lang {
-	best, quality := english, 0.0
-	if len(accept) > 1000 {
-		return best
-	}
-	for part := range strings.SplitSeq(accept, ",") {
-		tag, params, _ := strings.Cut(part, ";")
-		q := 1.0
-		if v, ok := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q="); ok {
-			n, err := strconv.ParseFloat(v, 64)
-			if err != nil || !(n >= 0 && n <= 1) {
-				continue
-			}
-			q = n
-		}
-		primary, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(tag)), "-")
-		l := lang(primary)
-		if primary == "*" {
-			l = english
-		}
-		if (l == english || l == russian) && q > quality {
-			best, quality = l, q
-		}
-	}
-	return best
-}
+// spoken is the language that the caller likes best.
+func spoken(accept string) lang { return lang(language.Preferred(accept)) }

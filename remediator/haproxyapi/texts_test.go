@@ -73,28 +73,3 @@ func TestKindsOfThingsHaveNamesInBothLanguages(t *testing.T) {
 		t.Error(got)
 	}
 }
-
-func TestTheLanguageIsWhatTheCallerLikesBest(t *testing.T) {
-	for accept, want := range map[string]lang{
-		"":                                    english,
-		"ru":                                  russian,
-		"RU":                                  russian,
-		"ru-RU,ru;q=0.9,en-US;q=0.8,en;q=0.7": russian,
-		"en-US,en;q=0.9,ru;q=0.8":             english,
-		"en;q=0.5, ru":                        russian,
-		"en; q=0.5, ru; q=0.4":                english,
-		"de,ru;q=0.5":                         russian,
-		"de":                                  english,
-		"*":                                   english,
-		"*;q=0.1,ru;q=0.2":                    russian,
-		"ru;q=0":                              english,
-		"ru;q=nan":                            english,
-		"ru;q=2,en":                           english,
-		"rub":                                 english,
-		"ru" + strings.Repeat(",de", 500):     english, // nobody means that
-	} {
-		if got := language(accept); got != want {
-			t.Errorf("%.60q: %s, want %s", accept, got, want)
-		}
-	}
-}

@@ -2,8 +2,8 @@ package session
 
 import (
 	"net/http"
-	"strconv"
-	"strings"
+
+	"github.com/sluice-project/sluice/edge/language"
 )
 
 // A Text is one sentence in each language that the log-in speaks.
@@ -13,8 +13,8 @@ type Text struct{ EN, RU string }
 type lang string
 
 const (
-	english lang = "en"
-	russian lang = "ru"
+	english lang = language.English
+	russian lang = language.Russian
 )
 
 func (t Text) in(l lang) string {
@@ -47,32 +47,7 @@ var (
 	crossOrigin = Text{"This request came from another site's page. Nothing was done.", "Этот запрос отправлен страницей другого сайта. Ничего не сделано."}
 )
 
-// languageOf picks what the browser likes best of what we speak; English is for those
-// who don't say. Source: RFC 9110, 12.5.4 and 12.4.2.
+// languageOf is the language that the browser likes best.
 func languageOf(r *http.Request) lang {
-	best, quality := english, 0.0
-	accept := r.Header.Get("Accept-Language")
-	if len(accept) > 1000 {
-		return best
-	}
-	for part := range strings.SplitSeq(accept, ",") {
-		tag, params, _ := strings.Cut(part, ";")
-		q := 1.0
-		if v, ok := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q="); ok {
-			n, err := strconv.ParseFloat(v, 64)
-			if err != nil || !(n >= 0 && n <= 1) {
-				continue
-			}
-			q = n
-		}
-		primary, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(tag)), "-")
-		l := lang(primary)
-		if primary == "*" {
-			l = english
-		}
-		if (l == english || l == russian) && q > quality {
-			best, quality = l, q
-		}
-	}
-	return best
+	return lang(language.Preferred(r.Header.Get("Accept-Language")))
 }
