@@ -35,12 +35,20 @@ func setAside(path string, lockTimeout time.Duration, why error, entries []Entry
 	if lockTimeout <= 0 {
 		lockTimeout = time.Second
 	}
+	// Of two that were started at once, the second finds the first one's journal: what
+	// was refused is looked at once more, and has to be what is locked then.
+	refused, err := os.Lstat(path)
+	if err != nil {
+		return "", err
+	}
+	if err := stillRefused(path, lockTimeout); err != nil {
+		return "", err
+	}
 	old, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return "", err
 	}
 	defer old.Close() // and with it the lock goes
-	// Of two that were started at once, the second finds the first one's journal.
 	if err := lock(old, true, time.Now().Add(lockTimeout)); err != nil {
 		return "", err
 	}
@@ -54,7 +62,7 @@ func setAside(path string, lockTimeout time.Duration, why error, entries []Entry
 		return "", err
 	case !named.Mode().IsRegular():
 		return "", errors.New("it is no regular file")
-	case !os.SameFile(locked, named):
+	case !os.SameFile(locked, named), !os.SameFile(locked, refused):
 		return "", ErrConflict
 	}
 
@@ -77,6 +85,19 @@ func setAside(path string, lockTimeout time.Duration, why error, entries []Entry
 		return "", errors.Join(err, os.Remove(kept)) // path still is the same file
 	}
 	return kept, syncDir(dir)
+}
+
+// stillRefused returns nil when the file can't be trusted, [ErrConflict] when by now
+// it can, and [ErrLocked] when somebody has it.
+func stillRefused(path string, lockTimeout time.Duration) error {
+	j, err := OpenReadOnly(path, lockTimeout)
+	switch {
+	case err == nil:
+		return errors.Join(ErrConflict, j.Close())
+	case errors.Is(err, ErrLocked):
+		return err
+	}
+	return nil
 }
 
 // linkAside gives the file a second name, and never takes one that is in use.

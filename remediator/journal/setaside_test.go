@@ -93,6 +93,19 @@ func TestTwoThatStartAtOnceSetAsideOnce(t *testing.T) {
 	}
 }
 
+// Whoever comes when it is done finds the first one's journal, not one to set aside.
+func TestWhoComesLateSetsNothingAside(t *testing.T) {
+	path, why := damaged(t, "torn")
+	_, err := SetAside(path, time.Second, why)
+	ok(t, err)
+	if kept, err := SetAside(path, time.Second, why); !errors.Is(err, ErrConflict) {
+		t.Errorf("set aside once more: %q, %v", kept, err)
+	}
+	if kept, err := Damaged(path); err != nil || len(kept) != 1 {
+		t.Errorf("set aside: %q, %v", kept, err)
+	}
+}
+
 func TestWhatCantBeLookedAtIsNotSetAside(t *testing.T) {
 	t.Run("a directory", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "sluice.db")
