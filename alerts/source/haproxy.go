@@ -1,6 +1,6 @@
 package source
 
-const haproxyWhy = `Of HAProxy. For Prometheus 2.42 and newer. Runbooks: docs/alerts.md.
+const haproxyWhy = `Of HAProxy. For Prometheus 2.42 and newer. Runbooks: alerts/runbooks.
 
 The rules need the profile "builtin" or "both" of a device (docs/configuration.md).
 A backend is a pool here and a server a member, as everywhere in Sluice: an

@@ -1,7 +1,7 @@
 package source
 
 const sluiceWhy = `Of Sluice and of what every kind of device shares. For Prometheus 2.42 and newer.
-Runbooks: docs/alerts.md.
+Runbooks: alerts/runbooks.
 
 An alert asks the remediator for a step by its label "remediation", whose value
 is the name of a policy in the remediator's configuration. Such a rule keeps to

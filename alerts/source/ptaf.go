@@ -1,6 +1,6 @@
 package source
 
-const ptafWhy = `Of PTAF 3.x and PTAF PRO. For Prometheus 2.42 and newer. Runbooks: docs/alerts.md.
+const ptafWhy = `Of PTAF 3.x and PTAF PRO. For Prometheus 2.42 and newer. Runbooks: alerts/runbooks.
 
 An upstream, or a traffic profile of PTAF PRO, is a pool here and a backend a
 member, as everywhere in Sluice: an alert has the labels device, pool and member

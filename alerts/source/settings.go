@@ -11,7 +11,8 @@ type Setting struct {
 // Settings are all of them. How long an expression must hold ("for") stands at
 // each rule, and in the mixin under _config['for'] by the alert's name.
 var Settings = []Setting{
-	{"runbooks", "https://github.com/sluice-project/sluice/blob/main/docs/alerts.md#", "What runbook_url begins with; the alert's name in lower case follows."},
+	{"runbooks", "https://github.com/sluice-project/sluice/blob/main/alerts/runbooks/", "What runbook_url begins with; the alert's name follows."},
+	{"runbookEnding", ".md", "What it ends with: .ru.md leads to the Russian pages."},
 	{"dashboards", "https://grafana.example.com", "Where your Grafana is: what dashboard_url begins with."},
 
 	{"exporterJob", "sluice-exporter", "The scrape job of the exporters."},

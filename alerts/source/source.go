@@ -102,7 +102,7 @@ func (g Group) Annotations(r Rule) [][2]string {
 	return [][2]string{
 		{"summary", r.Summary},
 		{"description", r.Description},
-		{"runbook_url", "%(runbooks)s" + strings.ToLower(r.Alert)},
+		{"runbook_url", "%(runbooks)s" + r.Alert + "%(runbookEnding)s"},
 		{"dashboard_url", "%(dashboards)s/d/" + string(g.Board) + r.query(g.Board)},
 	}
 }

@@ -14,13 +14,13 @@ import (
 // Config is what differs from one installation to the next.
 type Config struct {
 	Console  string // URL of the remediator, where its console is
-	Runbooks string // URL of the page with the runbooks
+	Runbooks string // URL of the folder of the runbooks
 }
 
 // Default is what the files in the repository have.
 var Default = Config{
 	Console:  "http://127.0.0.1:11011",
-	Runbooks: "https://github.com/sluice-project/sluice/blob/main/docs/alerts.md",
+	Runbooks: "https://github.com/sluice-project/sluice/tree/main/alerts/runbooks",
 }
 
 // Boards are all boards, by the name of their file.

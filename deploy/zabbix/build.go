@@ -8,7 +8,7 @@ import (
 
 const (
 	group    = "Templates/Applications" // one of Zabbix' own
-	runbooks = "https://github.com/sluice-project/sluice/blob/main/docs/alerts.md#"
+	runbooks = "https://github.com/sluice-project/sluice/blob/main/alerts/runbooks/"
 	kept     = "7d" // history and what is no longer discovered
 )
 
@@ -216,7 +216,7 @@ func (b *builder) trigger(p problem, macros ...string) Trigger {
 	}
 	t.UUID = uuid("trigger", b.part+" "+p.name)
 	if p.alert != "" {
-		t.URL = runbooks + strings.ToLower(p.alert)
+		t.URL = runbooks + p.alert + ".md"
 		t.Tags = append(t.Tags, Tag{"alert", p.alert})
 	}
 	return t
