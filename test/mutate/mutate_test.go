@@ -182,6 +182,19 @@ func TestWhatGoTestSaidIsRead(t *testing.T) {
 	}
 }
 
+func TestTheTestsThatNameAnInvariantAreAskedFirst(t *testing.T) {
+	for _, c := range []struct{ ids, want string }{
+		{"I7", "^Test(I7)[A-Z]"},
+		{"I7, I17", "^Test(I7|I17)[A-Z]"},
+		{"modes", ""},
+		{"", ""},
+	} {
+		if got := namers(c.ids); got != c.want {
+			t.Errorf("%q: got %q; want %q", c.ids, got, c.want)
+		}
+	}
+}
+
 func TestASurvivorIsAnError(t *testing.T) {
 	results := []result{
 		{mutant{kind: "guard", what: "a/b", file: "x.go"}, killed, "x.TestA/a|b", false},
