@@ -111,7 +111,7 @@ func TestMessages(t *testing.T) {
 		},
 		"one that begins, in Russian": {
 			"sluice.ru.subject", message("firing", failing("s1", "firing")),
-			[]string{"[ВНИМАНИЕ 1] Сервер не проходит проверку, сервер s1, пул shop, устройство edge1"},
+			[]string{"[ВНИМАНИЕ 1] Сервер не проходит пробу, сервер s1, пул shop, устройство edge1"},
 			nil,
 		},
 		"one that ended, in Russian": {
@@ -121,12 +121,12 @@ func TestMessages(t *testing.T) {
 		},
 		"several, in Russian": {
 			"sluice.ru.text", message("firing", many...),
-			[]string{"[ВНИМАНИЕ 12] Сервер не проходит проверку, пул shop, устройство edge1", "сервер s9", "... всего тревог: 12"},
+			[]string{"[ВНИМАНИЕ 12] Сервер не проходит пробу, пул shop, устройство edge1", "сервер s9", "... всего тревог: 12"},
 			[]string{"сервер s10,"},
 		},
 		"Slack in Russian": {
 			"sluice.ru.slack", message("firing", failing("s1", "firing")),
-			[]string{"a &lt;b&gt; &amp; c", "|Что делать>", "Sluice получил запрос: политика drain"},
+			[]string{"a &lt;b&gt; &amp; c", "|Что делать>", "Просьба о шаге: политика drain"},
 			[]string{"<b>"},
 		},
 		"a mail in Russian": {

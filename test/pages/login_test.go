@@ -31,7 +31,7 @@ import (
 // What the log-in's page can say and no test here can bring about; tests of
 // remediator/access have it.
 var withinLogIn = []string{
-	"Nobody can be logged in just now: the remediator's log says why.", "Сейчас войти нельзя: причина указана в журнале ремедиатора.", // a crowd of log-ins
+	"Nobody can be logged in just now: the remediator's log says why.", "Сейчас войти нельзя: причина указана в логе ремедиатора.", // a crowd of log-ins
 	"This request came from another site's page. Nothing was done.", "Этот запрос отправлен страницей другого сайта. Ничего не сделано.", // the web server turns it away before
 	"Too many people log in at once. Try again.", "Слишком много входов одновременно. Попробуйте ещё раз.",
 }

@@ -50,7 +50,7 @@ var reasons = []reason{
 	}},
 	{errAway, "unreachable", http.StatusBadGateway, session.Text{
 		EN: "The log-in service can't be reached, or doesn't answer as it should. Try again; the remediator's log says more.",
-		RU: "Служба входа недоступна или отвечает неверно. Попробуйте ещё раз; подробности — в журнале ремедиатора.",
+		RU: "Служба входа недоступна или отвечает неверно. Попробуйте ещё раз; подробности — в логе ремедиатора.",
 	}},
 	{errBusy, "busy", http.StatusServiceUnavailable, session.Text{
 		EN: "Too many people log in at once. Try again.",
@@ -66,7 +66,7 @@ var reasons = []reason{
 	}},
 	{errInvalid, "invalid", http.StatusForbidden, session.Text{
 		EN: "The log-in service's answer is not valid, and nobody was logged in. The remediator's log says why.",
-		RU: "Ответ службы входа недействителен, вход не выполнен. Причина — в журнале ремедиатора.",
+		RU: "Ответ службы входа недействителен, вход не выполнен. Причина — в логе ремедиатора.",
 	}},
 	{errNoRole, "no_role", http.StatusForbidden, session.Text{
 		EN: "The log-in service knows you, but none of your groups has a role here. Ask whoever runs Sluice.",
@@ -95,7 +95,7 @@ func reasonOf(err error) reason {
 	}
 	return reason{err, "error", http.StatusServiceUnavailable, session.Text{
 		EN: "Nobody can be logged in just now: the remediator's log says why.",
-		RU: "Сейчас войти нельзя: причина указана в журнале ремедиатора.",
+		RU: "Сейчас войти нельзя: причина указана в логе ремедиатора.",
 	}}
 }
 

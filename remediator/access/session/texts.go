@@ -41,7 +41,7 @@ var (
 	empty       = Text{"Fill in the name and the password.", "Укажите имя и пароль."}
 	lockedOut   = Text{"Too many log-ins have failed. Wait a while, then try again.", "Слишком много неудачных попыток входа. Подождите и попробуйте ещё раз."}
 	noPassword  = Text{"Nobody logs in by password here.", "Вход по паролю здесь отключён."}
-	notNow      = Text{"Nobody can be logged in just now: the remediator's log says why.", "Сейчас войти нельзя: причина указана в журнале ремедиатора."}
+	notNow      = Text{"Nobody can be logged in just now: the remediator's log says why.", "Сейчас войти нельзя: причина указана в логе ремедиатора."}
 	badForm     = Text{"The form can't be read. Send it again.", "Форма не читается. Отправьте её ещё раз."}
 	oldForm     = Text{"The form was too old, or the browser keeps no cookies. Try again.", "Форма устарела или браузер не сохраняет cookie. Попробуйте ещё раз."}
 	crossOrigin = Text{"This request came from another site's page. Nothing was done.", "Этот запрос отправлен страницей другого сайта. Ничего не сделано."}

@@ -1,0 +1,106 @@
+package pages
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// retired are words that stood beside another for the same thing, or in place of
+// the one that docs/operations.ru.md lists under "Слова".
+var retired = []struct {
+	was *regexp.Regexp
+	now string
+}{
+	{endings("член", "", "а", "у", "ом", "е", "ы", "ов", "ам", "ами", "ах"), "сервер, сервер пула"},
+	{endings("участник", "", "а", "у", "ом", "е", "и", "ов", "ам", "ами", "ах"), "сервер, сервер пула"},
+	{endings("экспортёр", "", "а", "у", "ом", "е", "ы", "ов", "ам", "ами", "ах"), "экспортер"},
+	{endings("апстрим", "", "а", "у", "ом", "е", "ы", "ов", "ам", "ами", "ах"), "upstream"},
+	{endings("алерт", "", "а", "у", "ом", "е", "ы", "ов", "ам", "ами", "ах"), "тревога"},
+	{endings("дос", "ка", "ки", "ке", "ку", "кой", "ок", "кам", "ками", "ках"), "дашборд"},
+	{endings("ранбук", "", "а", "у", "ом", "е", "и", "ов", "ам", "ами", "ах"), "описание действий"},
+	{endings("клейм", "", "а", "у", "ом", "е", "ы", "ов", "ам", "ами", "ах"), "просьба"},
+	{endings("холд", "", "а", "у", "ом", "е", "ы", "ов", "ам", "ами", "ах"), "удержание"},
+	{endings("дренаж", "", "а", "у", "ом", "е"), "drain"},
+	{endings("аренд", "а", "ы", "е", "у", "ой"), "срок удержания, срок лидерства"},
+	{endings("ведущ", "ая реплика", "ей реплики", "ую реплику", "ей репликой", "ий ремедиатор", "его ремедиатора"), "лидер"},
+	{regexp.MustCompile(`(?i)(?:^|[^а-яё])обо(?:йти|йд)\S*\s+(?:эту\s+)?защит`), "пропустить защиту"},
+	{regexp.MustCompile(`(?i)перезагрузк\S*\s+(?:haproxy|конфигурации|устройства)`), "reload, перечитывание конфигурации"},
+	{regexp.MustCompile(`(?i)журнал\S*\s+ремедиатора`), "лог ремедиатора, журнал Sluice"},
+}
+
+// endings finds a stem with one of its endings, as a word of its own.
+func endings(stem string, of ...string) *regexp.Regexp {
+	return regexp.MustCompile(`(?i)(?:^|[^а-яё])` + stem + `(?:` + strings.Join(of, "|") + `)(?:[^а-яё]|$)`)
+}
+
+// TestOneRussianWordForOneThing: pages, templates and what the programs say in Russian
+// have no word that was given up for another.
+func TestOneRussianWordForOneThing(t *testing.T) {
+	cyrillic, read := regexp.MustCompile(`[а-яё]`), 0
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && slices.Contains([]string{".git", "bin", "node_modules", "testdata"}, d.Name()):
+			return fs.SkipDir
+		case d.IsDir(), strings.HasSuffix(path, "_test.go"), !slices.Contains([]string{".md", ".go", ".tmpl", ".html", ".js", ".yaml", ".yml"}, filepath.Ext(path)):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || !cyrillic.Match(text) {
+			return err
+		}
+		read++
+		for n, line := range strings.Split(string(text), "\n") {
+			for _, r := range retired {
+				if found := r.was.FindString(line); found != "" {
+					t.Errorf("%s:%d: %q: the word is %q", path, n+1, strings.TrimSpace(found), r.now)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read < 80 {
+		t.Errorf("%d files with Russian in them", read)
+	}
+}
+
+// TestRetiredWordsAreKnownInAllTheirForms keeps the list above from going blind.
+func TestRetiredWordsAreKnownInAllTheirForms(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"Член пула не отвечает":                true,
+		"о сбоящих членах":                     true,
+		"состояние участника":                  true,
+		"данные экспортёра":                    true,
+		"доски Grafana":                        true,
+		"эту защиту обойти нельзя":             false, // the other order isn't looked for
+		"нельзя обойти защиту":                 true,
+		"причина в журнале ремедиатора":        true,
+		"при перезагрузке HAProxy":             true,
+		"Сервер пула не отвечает":              false,
+		"собственная проба экспортера":         false,
+		"членство в группе":                    false,
+		"доступ к сокету, недоставка, доскажу": false,
+		"арендатор":                            false,
+	} {
+		got := slices.ContainsFunc(retired, func(r struct {
+			was *regexp.Regexp
+			now string
+		},
+		) bool {
+			return r.was.MatchString(text)
+		})
+		if got != want {
+			t.Errorf("%q: retired %v, want %v", text, got, want)
+		}
+	}
+}
