@@ -221,6 +221,7 @@ func (k *keeper) send(ctx context.Context, acts []*act) error {
 	o := edge.Order{Version: acts[0].snap.Versions[pool.Name], Save: k.save}
 	for _, a := range acts {
 		o.Changes = append(o.Changes, k.goal(a.hold))
+		k.sending(a.hold.Member)
 	}
 	receipt, err := k.dev.Set(ctx, o)
 	k.written(pool, receipt, err)
@@ -335,6 +336,7 @@ func (k *keeper) settle(h *journal.Hold, snap edge.Snapshot, sent error) {
 		if k.put(h, journal.Entry{Event: "step", Admin: to.String(), Result: "applied", Detail: "given back, read back as it was before", Evidence: marshal(k.own[h.Member])}) == nil {
 			k.passes(true, "outcome")
 			k.r.metrics.step(by(h), h.Member, to.String(), "applied")
+			k.confirmed(h, to)
 			level.Info(k.r.logger).Log("msg", "member given back", "member", h.Member, "held", time.Since(h.Since).Round(time.Millisecond))
 			k.released(h)
 			delete(k.failures, h.Member)
@@ -384,6 +386,7 @@ func (k *keeper) applied(h *journal.Hold, st edge.State, snap edge.Snapshot) {
 		k.r.ledger.took(h.Member, h.Along, h.Since, k.set.cfg.horizon())
 	}
 	k.count(h.Member, to, "applied")
+	k.confirmed(h, to)
 	msg := "member taken out"
 	switch {
 	case h.Bypass:

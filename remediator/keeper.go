@@ -44,6 +44,7 @@ type keeper struct {
 	failures map[edge.Member]failure
 	queue    map[edge.Pool][]*act      // for a device that writes pools whole: this round's
 	wrote    map[edge.Pool]time.Time   // its last write
+	clocks   map[edge.Member]clock     // of steps that are asked for or under way
 	lapsed   map[edge.Member]time.Time // bypasses that came to their time limit
 	errands  []*errand                 // people's orders whose outcome isn't in the journal
 
@@ -80,7 +81,7 @@ func newKeeper(r *Remediator, set *settings, name string, dev Device) *keeper {
 		wake: make(chan struct{}, 1), results: make(chan result, 64), asks: make(chan func(context.Context)), gone: make(chan struct{}),
 		own: map[edge.Member]guard.Evidence{}, courses: map[edge.Member]*course{},
 		watchers: map[edge.Member]context.CancelFunc{}, failures: map[edge.Member]failure{},
-		queue: map[edge.Pool][]*act{}, wrote: map[edge.Pool]time.Time{}, lapsed: map[edge.Member]time.Time{},
+		queue: map[edge.Pool][]*act{}, wrote: map[edge.Pool]time.Time{}, clocks: map[edge.Member]clock{}, lapsed: map[edge.Member]time.Time{},
 		candidates: map[edge.Member]journal.Hold{}, flow: r.flowOf(name),
 	}
 }

@@ -21,6 +21,9 @@ const namespace = "sluice_remediation_"
 // comes from [Remediator.Collect].
 type metrics struct {
 	steps           *prometheus.CounterVec
+	lastStep        *prometheus.GaugeVec
+	reaction        *prometheus.HistogramVec
+	stepDuration    *prometheus.HistogramVec
 	effects         *prometheus.CounterVec
 	auditErrors     prometheus.Counter
 	journalErrors   prometheus.Counter
@@ -32,13 +35,29 @@ type metrics struct {
 	webhookAlerts   *prometheus.CounterVec
 }
 
+// Buckets of the two parts of the way from an alert to a step that is confirmed. A
+// claim may wait for a guard, or for a person, longer than any bucket.
+var (
+	reactions = []float64{0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600}
+	commands  = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30}
+)
+
 func newMetrics(reg prometheus.Registerer, r *Remediator) *metrics {
 	f := promauto.With(reg)
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return f.NewCounterVec(prometheus.CounterOpts{Name: namespace + name, Help: help}, labels)
 	}
 	m := &metrics{
-		steps:           counter("steps_total", "Steps by outcome, and by whose word: sluice, or a person's.", "device", "pool", "to", "result", "by"),
+		steps: counter("steps_total", "Steps by outcome, and by whose word: sluice, or a person's.", "device", "pool", "to", "result", "by"),
+		lastStep: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: namespace + "last_step_timestamp_seconds", Help: "When the last step of its kind came to its outcome, in Unix time.",
+		}, []string{"device", "pool", "to", "result", "by"}),
+		reaction: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: namespace + "reaction_seconds", Help: "From the start of the alert to the command of the step that it asked for.", Buckets: reactions,
+		}, []string{"policy"}),
+		stepDuration: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: namespace + "step_duration_seconds", Help: "From the command of a step to the read-back that found the member as ordered.", Buckets: commands,
+		}, []string{"policy", "to"}),
 		effects:         counter("effects_total", "Steps that took a member out, by what traffic and the pool's errors showed afterwards.", "device", "pool", "result"),
 		journalErrors:   f.NewCounter(prometheus.CounterOpts{Name: namespace + "journal_errors_total", Help: "Writes to the journal that failed; without a record nothing is done."}),
 		auditErrors:     f.NewCounter(prometheus.CounterOpts{Name: namespace + "audit_errors_total", Help: "Times that the audit stream could not be written."}),
@@ -67,6 +86,7 @@ func newMetrics(reg prometheus.Registerer, r *Remediator) *metrics {
 // step counts one; by says whose it was.
 func (m *metrics) step(by string, of edge.Member, to, result string) {
 	m.steps.WithLabelValues(of.Device, of.Pool, to, result, by).Inc()
+	m.lastStep.WithLabelValues(of.Device, of.Pool, to, result, by).SetToCurrentTime()
 }
 
 // journalFailed counts a write that the journal could not make. That another
@@ -116,6 +136,9 @@ func (r *Remediator) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descHolds, descMaintenance, descFrozen, descFrozenScope, descClaimed, descMode, descWatchdog, descClaims, descBlind, descReadOnly, descFrozenAge, descBrake, descCandidates, descIneffective, descLeader, descLease, descAge} {
 		ch <- d
 	}
+	for _, d := range descsOfRoom {
+		ch <- d
+	}
 }
 
 // Collect is prometheus.Collector's.
@@ -147,6 +170,7 @@ func (r *Remediator) Collect(ch chan<- prometheus.Metric) {
 		gauge(descClaimed, float64(n), p.Device, p.Name)
 	}
 	r.collectWindows(ch, b)
+	r.collectRoom(ch, st.Holds)
 	gauge(descFrozenAge, st.FrozenFor.Seconds())
 	gauge(descBrake, truth(st.Brake != ""))
 	waiting := map[[3]string]int{}

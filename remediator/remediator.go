@@ -153,6 +153,7 @@ func New(o Options) (*Remediator, error) {
 	}
 	r.set = set
 	r.metrics = newMetrics(o.Registerer, r)
+	r.metrics.expect(set.cfg)
 	return r, nil
 }
 
@@ -209,6 +210,7 @@ func (r *Remediator) Apply(o Options) error {
 	}
 	r.promoted(r.set.cfg, o.Config, o.ConfigHash)
 	r.set = set
+	r.metrics.expect(set.cfg)
 	poke(r.apply)
 	return nil
 }

@@ -280,6 +280,7 @@ func (k *keeper) takeOut(ctx context.Context, t *target, w guard.World, d guard.
 		h.LeaseUntil, h.MaxUntil = now.Add(time.Duration(t.policy.Lease)), now.Add(time.Duration(t.policy.MaxHold))
 		h.Via, h.Refused, h.Would, h.Approved = h.Phase.Judge(), "", "", h.Answer
 		h.Answer = nil // it has served
+		k.asked(t)
 	} else {
 		h.Reapplied++
 	}

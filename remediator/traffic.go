@@ -43,6 +43,7 @@ type flow struct {
 	mu      sync.Mutex // explain looks at it too
 	process string
 	seen    []sighting
+	counted map[edge.Pool]census // of the last look; never changed
 }
 
 type sighting struct {
@@ -63,6 +64,7 @@ func (f *flow) see(snap edge.Snapshot) {
 	if snap.Process != f.process {
 		f.process, f.seen = snap.Process, nil
 	}
+	f.counted = takeCensus(snap)
 	now := sighting{at: snap.At, counts: make(map[edge.Member]counts, len(snap.States))}
 	for m, st := range snap.States {
 		now.counts[m] = counts{st.Answers, st.Errors}

@@ -425,6 +425,7 @@ func (a *alerts) claim(labels map[string]string) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	c.StartsAt = time.Now()
 	a.firing[c.Key] = c
 }
 

@@ -65,22 +65,34 @@ func (w World) storm(s Step) string {
 				sick++
 			}
 		}
-		if sick >= b.Least && sick*100 > b.Share*base {
+		if sick > b.Most(base) {
 			return fmt.Sprintf("%d of %d members of %s fell sick within %s", sick, base, m.In(), b.Window)
 		}
 	}
-	pools, hosts := map[edge.Pool]bool{}, map[string]bool{}
-	for m, o := range w.Onsets {
-		if w.Now.Sub(o.At) <= b.Window {
-			pools[m.In()] = true
-			hosts[o.Host] = true
-		}
-	}
+	pools, hosts := w.Sick()
 	// One host that dies is in many pools, and no storm.
-	if n := min(len(pools), len(hosts)); b.Pools > 0 && n > b.Pools {
-		return fmt.Sprintf("members of %d pools on %d hosts fell sick within %s", len(pools), len(hosts), b.Window)
+	if n := min(len(pools), hosts); b.Pools > 0 && n > b.Pools {
+		return fmt.Sprintf("members of %d pools on %d hosts fell sick within %s", len(pools), hosts, b.Window)
 	}
 	return ""
+}
+
+// Most is how many of base members of a pool may fall sick within the window:
+// more are a storm.
+func (b Brake) Most(base int) int { return max(b.Least-1, b.Share*base/100) }
+
+// Sick counts the members that fell sick within the brake's window, by pool, and
+// the hosts that they are on.
+func (w World) Sick() (pools map[edge.Pool]int, hosts int) {
+	pools = map[edge.Pool]int{}
+	on := map[string]bool{}
+	for m, o := range w.Onsets {
+		if w.Now.Sub(o.At) <= w.Policy.Brake.Window {
+			pools[m.In()]++
+			on[o.Host] = true
+		}
+	}
+	return pools, len(on)
 }
 
 func contains(ms []edge.Member, m edge.Member) bool { return slices.Contains(ms, m) }
