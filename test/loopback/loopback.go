@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strconv"
 )
 
 const (
@@ -16,20 +17,26 @@ const (
 	tries = 200
 )
 
+// Host is the address of loopback.
+const Host = "127.0.0.1"
+
 // ErrNoPort says that no port was free in many tries.
-var ErrNoPort = errors.New("no free port on 127.0.0.1")
+var ErrNoPort = errors.New("no free port")
 
 // Listen listens on a free port of 127.0.0.1 below 32768.
-func Listen() (net.Listener, error) {
+func Listen() (net.Listener, error) { return ListenOn(Host) }
+
+// ListenOn is Listen for another address of this machine, as in a network namespace.
+func ListenOn(host string) (net.Listener, error) {
 	var last error
 	for range tries {
-		ln, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", low+rand.IntN(high-low)))
+		ln, err := net.Listen("tcp4", net.JoinHostPort(host, strconv.Itoa(low+rand.IntN(high-low))))
 		if err == nil {
 			return ln, nil
 		}
 		last = err
 	}
-	return nil, fmt.Errorf("%w between %d and %d: %w", ErrNoPort, low, high, last)
+	return nil, fmt.Errorf("%w on %s between %d and %d: %w", ErrNoPort, host, low, high, last)
 }
 
 // Address returns a "127.0.0.1:port" that was free a moment ago, for a server

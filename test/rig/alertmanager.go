@@ -3,7 +3,9 @@ package rig
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,8 +23,9 @@ type Alertmanager struct {
 }
 
 // newAlertmanager takes alerts/alertmanager.yml as it is shipped: the webhook
-// goes to the tap before the remediator, what people would get to people.
-func newAlertmanager(dir, root, webhook, people string) (*Alertmanager, error) {
+// goes to the tap before the remediator, what people would get to people. Each of
+// the matchers gets a route of its own, as the first is.
+func newAlertmanager(dir, root, webhook, people string, matchers []string) (*Alertmanager, error) {
 	own, err := address()
 	if err != nil {
 		return nil, err
@@ -40,6 +43,9 @@ func newAlertmanager(dir, root, webhook, people string) (*Alertmanager, error) {
 			}
 		}
 	}
+	if err := example.route(matchers); err != nil {
+		return nil, err
+	}
 	config := filepath.Join(dir, "alertmanager.yml")
 	if err := example.write(config); err != nil {
 		return nil, err
@@ -52,6 +58,29 @@ func newAlertmanager(dir, root, webhook, people string) (*Alertmanager, error) {
 		"--cluster.listen-address=", // alone: no gossip, no port for it
 		"--log.level=warn")
 	return a, err
+}
+
+// route puts copies of the first route before it, each for one of the matchers.
+func (e example) route(matchers []string) error {
+	top, ok := asMap(e["route"])
+	if !ok {
+		return errors.New("alertmanager.yml has no route")
+	}
+	routes := example(top).maps("routes")
+	if len(routes) == 0 {
+		return errors.New("alertmanager.yml has no routes below its first")
+	}
+	var all []any
+	for _, m := range matchers {
+		own := maps.Clone(routes[0])
+		own["matchers"] = []any{m}
+		all = append(all, own)
+	}
+	for _, r := range routes {
+		all = append(all, r)
+	}
+	top["routes"] = all
+	return nil
 }
 
 // Start starts Alertmanager and waits until it is ready.

@@ -55,7 +55,7 @@ frontend front
 backend {{.Pool}}
     balance {{.Balance}}
 {{- range $i, $m := .Members}}
-    server {{$m.Name}} {{$m.Address}} weight {{$.Weight}}{{if and $.Second (eq $i 0)}} check inter 1s{{end}}
+    server {{$m.Name}} {{$m.Address}} weight {{$.Weight}}{{with $.Check}} {{.}}{{end}}{{if and $.Second (eq $i 0)}} check inter 1s{{end}}
 {{- end}}
 {{- with .Standby}}
     server {{.Name}} {{.Address}} weight 10 disabled
@@ -85,7 +85,7 @@ func newHAProxy(dir string, members []*Member, standby *Member, o Options) (*HAP
 	h := &HAProxy{Socket: filepath.Join(dir, "haproxy.sock"), Front: front}
 	err = h.configure(dir, haproxyConfig, map[string]any{
 		"Socket": h.Socket, "Front": front, "Members": members, "Standby": standby,
-		"OwnChecks": o.OwnChecks, "Second": o.Second, "SecondPool": Second, "Weight": o.Weight, "Balance": o.Balance,
+		"OwnChecks": o.OwnChecks, "Second": o.Second, "SecondPool": Second, "Weight": o.Weight, "Balance": o.Balance, "Check": o.Check,
 		"Pool": Pool, "Own": Own, "HealthPath": healthPath,
 	})
 	return h, err

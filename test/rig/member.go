@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/sluice-project/sluice/test/loopback"
 )
 
 // A Behaviour is how a toy member answers.
@@ -33,7 +35,7 @@ const (
 // die and come back on the same port at an exact moment.
 type Member struct {
 	Name    string
-	Address string // 127.0.0.1:port, the same for all its lives
+	Address string // host:port, the same for all its lives; of loopback, unless the exporter is away
 
 	mu        sync.Mutex
 	behaviour Behaviour
@@ -44,8 +46,10 @@ type Member struct {
 }
 
 // NewMember starts a member that serves.
-func NewMember(name string) (*Member, error) {
-	ln, err := listen()
+func NewMember(name string) (*Member, error) { return newMemberOn(loopback.Host, name) }
+
+func newMemberOn(host, name string) (*Member, error) {
+	ln, err := listenOn(host)
 	if err != nil {
 		return nil, err
 	}

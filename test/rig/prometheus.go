@@ -26,7 +26,7 @@ type Prometheus struct {
 // addresses, the intervals and the place of the rules put in. Resend is how
 // long Prometheus waits before it tells Alertmanager of the same alert again;
 // an alert that it doesn't tell of is resolved after four times as long.
-func newPrometheus(dir, root string, places map[string]string, o Options) (*Prometheus, error) {
+func newPrometheus(dir, root string, places map[string]string, detour *Detour, o Options) (*Prometheus, error) {
 	own, err := address()
 	if err != nil {
 		return nil, err
@@ -37,8 +37,9 @@ func newPrometheus(dir, root string, places map[string]string, o Options) (*Prom
 		return nil, err
 	}
 	example.move(places)
-	every := model.Duration(o.Scrape).String()
-	example["global"] = map[string]any{"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every}
+	if !o.Shipped {
+		example.hasten(model.Duration(o.Scrape).String())
+	}
 	rules := []string{filepath.Join(root, "alerts", "*.rules.yml")}
 	if o.Rules != "" {
 		own := filepath.Join(dir, "own.rules.yml")
@@ -49,8 +50,9 @@ func newPrometheus(dir, root string, places map[string]string, o Options) (*Prom
 	}
 	example["rule_files"] = rules
 	for _, job := range example.maps("scrape_configs") {
-		delete(job, "scrape_interval") // the one above is the rig's
-		delete(job, "scrape_timeout")
+		if detour != nil && job["job_name"] == "sluice-exporter" {
+			job["proxy_url"] = detour.URL
+		}
 	}
 	config := filepath.Join(dir, "prometheus.yml")
 	if err := example.write(config); err != nil {
@@ -69,6 +71,15 @@ func newPrometheus(dir, root string, places map[string]string, o Options) (*Prom
 		"--rules.alert.resend-delay="+model.Duration(o.Resend).String(),
 		"--log.level=warn")
 	return p, err
+}
+
+// hasten puts one interval in the place of all: for tests that can't wait.
+func (e example) hasten(every string) {
+	e["global"] = map[string]any{"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every}
+	for _, job := range e.maps("scrape_configs") {
+		delete(job, "scrape_interval")
+		delete(job, "scrape_timeout")
+	}
 }
 
 // PrometheusAt asks one that is no part of a loop, and that its caller starts and ends.

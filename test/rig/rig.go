@@ -45,13 +45,18 @@ type Options struct {
 	Standby   bool // one member more, that is out everywhere: a way round the pools
 
 	Balance string // HAProxy's way to share among the members of Pool; roundrobin
+	Check   string // HAProxy's own check of the members of Pool, such as "check inter 1s"; none
+	Away    *Away  // the exporter runs in another network; nil: with all other parts
+	Detour  bool   // put a Detour before the exporter, and before who scrapes it
 
 	Interval     time.Duration // of the probe; 1s. Three bad results are a verdict
 	FastRetry    time.Duration // 250ms
 	ProbeTimeout time.Duration // 300ms
 	Scrape       time.Duration // scrape and evaluation interval of Prometheus; 1s
 	Resend       time.Duration // see newPrometheus; 1m, as Prometheus has it
+	Shipped      bool          // Prometheus keeps the intervals of alerts/prometheus.yml; Scrape means nothing then
 	Rules        string        // text of one more file of rules
+	Routes       []string      // one matcher each: alerts that go to the remediator as those of the first route do
 
 	Mode       string        // auto
 	Poll       time.Duration // how often Alertmanager is asked without a hint; 15s
@@ -96,6 +101,7 @@ type Rig struct {
 	WAF          *WAF    // nil unless asked for
 	WAFPro       *WAFPro // nil unless asked for
 	Wire         *Wire   // nil unless asked for
+	Detour       *Detour // nil unless asked for
 	Exporter     *Sluice
 	Remediator   *Sluice
 	Webhooks     *Tap // between Alertmanager and remediator
@@ -128,7 +134,7 @@ func (r *Rig) start(ctx context.Context, o Options) error {
 		return err
 	}
 	for i := range o.Members {
-		m, err := NewMember(fmt.Sprintf("app%d", i+1))
+		m, err := newMemberOn(o.Away.members(), fmt.Sprintf("app%d", i+1))
 		if err != nil {
 			return err
 		}
@@ -152,7 +158,17 @@ func (r *Rig) start(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	if r.Exporter, err = newSluice("exporter", binary, r.Dir, r.Config, o.LogLevel); err != nil {
+	exporterConfig := r.Config
+	if o.Detour {
+		if r.Detour, err = newDetour(); err != nil {
+			return err
+		}
+		exporterConfig = filepath.Join(r.Dir, "exporter.yml")
+	}
+	if r.Exporter, err = newSluice("exporter", binary, r.Dir, exporterConfig, o.LogLevel); err != nil {
+		return err
+	}
+	if err := r.Exporter.move(o.Away); err != nil {
 		return err
 	}
 	if r.Remediator, err = newSluice("remediator", binary, r.Dir, r.Config, o.LogLevel); err != nil {
@@ -164,11 +180,11 @@ func (r *Rig) start(ctx context.Context, o Options) error {
 	if r.People, err = newTap(""); err != nil {
 		return err
 	}
-	if r.Alertmanager, err = newAlertmanager(r.Dir, root, r.Webhooks.Address, r.People.Address); err != nil {
+	if r.Alertmanager, err = newAlertmanager(r.Dir, root, r.Webhooks.Address, r.People.Address, o.Routes); err != nil {
 		return err
 	}
 	places := map[string]string{"9101": r.Exporter.Address, "11011": r.Remediator.Address, "9093": r.Alertmanager.Address}
-	if r.Prometheus, err = newPrometheus(r.Dir, root, places, o); err != nil {
+	if r.Prometheus, err = newPrometheus(r.Dir, root, places, r.Detour, o); err != nil {
 		return err
 	}
 	socket := r.HAProxy.Socket
@@ -271,6 +287,9 @@ func (r *Rig) Stop() error {
 	if r.Wire != nil {
 		errs = append(errs, r.Wire.close())
 	}
+	if r.Detour != nil {
+		errs = append(errs, r.Detour.close())
+	}
 	if r.WAF != nil {
 		errs = append(errs, r.WAF.close())
 	}
@@ -305,14 +324,17 @@ var given struct {
 }
 
 // listen listens on a port that was never handed out before.
-func listen() (net.Listener, error) {
+func listen() (net.Listener, error) { return listenOn(loopback.Host) }
+
+// listenOn is listen for an address of this machine.
+func listenOn(host string) (net.Listener, error) {
 	given.Lock()
 	defer given.Unlock()
 	if given.ports == nil {
 		given.ports = make(map[string]bool)
 	}
 	for {
-		ln, err := loopback.Listen()
+		ln, err := loopback.ListenOn(host)
 		if err != nil {
 			return nil, err
 		}

@@ -102,6 +102,9 @@ modules:
     timeout: {{.ProbeTimeout}}
     http:
       path: {{.HealthPath}}
+{{- with .Proxy}}
+      proxy_url: {{.}}
+{{- end}}
       fail_if_body_not_matches_regexp: ['"db":"up"']
 
 probes:
@@ -159,19 +162,27 @@ func (r *Rig) writeConfig(socket string, o Options) error {
 			policies[i] = strings.ReplaceAll(p, "{{.StandbyAddress}}", r.Standby.Address)
 		}
 	}
-	var text strings.Builder
-	err := sluiceConfig.Execute(&text, map[string]any{
+	values := map[string]any{
 		"Device": Device, "Devices": strings.Join(slices.Compact(devices), "|"), "Pool": Pool, "Pools": strings.Join(pools, "|"), "HealthPath": healthPath, "Socket": socket,
 		"WAF": r.WAF, "WAFDevice": WAFDevice, "WAFUpstream": WAFUpstream, "WAFPro": r.WAFPro, "WAFProDevice": WAFProDevice, "WAFUser": WAFUser, "WAFPassword": WAFPassword,
 		"Alertmanager": r.Alertmanager.URL, "Prometheus": r.Prometheus.URL,
 		"Interval": duration(o.Interval), "FastRetry": duration(o.FastRetry), "ProbeTimeout": duration(o.ProbeTimeout),
 		"Mode": o.Mode, "Poll": duration(o.Poll), "To": o.To, "MinServing": o.MinServing, "MaxHeld": o.MaxHeld, "HoldDown": duration(o.HoldDown),
 		"Query": o.Query, "Claims": o.Claims, "Policies": policies, "Keys": o.Keys, "Section": o.Section,
-	})
-	if err != nil {
+	}
+	if err := writeValues(r.Config, values); err != nil || r.Detour == nil {
 		return err
 	}
-	return os.WriteFile(r.Config, []byte(text.String()), 0o600)
+	values["Proxy"] = r.Detour.URL
+	return writeValues(filepath.Join(r.Dir, "exporter.yml"), values)
+}
+
+func writeValues(file string, values map[string]any) error {
+	var text strings.Builder
+	if err := sluiceConfig.Execute(&text, values); err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(text.String()), 0o600)
 }
 
 // Edit puts another text in the place of one in sluice.yml, and has the
