@@ -104,3 +104,34 @@ func TestRetiredWordsAreKnownInAllTheirForms(t *testing.T) {
 		}
 	}
 }
+
+// TestRussianPagesLeadToRussianOnes: who reads Russian goes on in Russian, wherever
+// there is such a page.
+func TestRussianPagesLeadToRussianOnes(t *testing.T) {
+	t.Parallel()
+	labelled := regexp.MustCompile(`\[([^\[\]]*)\]\(([^)\s#]+\.md)[)#]`)
+	var pages []string
+	for _, pattern := range []string{"../../*.ru.md", "../../docs/*.ru.md", "../../alerts/runbooks/*.ru.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatal(pattern, err)
+		}
+		pages = append(pages, found...)
+	}
+	for _, from := range pages {
+		text, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range labelled.FindAllStringSubmatch(string(text), -1) {
+			label, to := m[1], m[2]
+			if strings.HasSuffix(to, ".ru.md") || strings.Contains(to, "://") || label == "In English" {
+				continue
+			}
+			russian := strings.TrimSuffix(to, ".md") + ".ru.md"
+			if _, err := os.Stat(filepath.Join(filepath.Dir(from), russian)); err == nil {
+				t.Errorf("%s leads to %s: there is %s", filepath.Base(from), to, russian)
+			}
+		}
+	}
+}
