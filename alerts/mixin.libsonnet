@@ -79,6 +79,8 @@
       ProbeTargetsMissing: '5m',
       RemediatorDown: '15s',
       RemediatorFrozen: '1h',
+      RemediatorScopeFrozenTooLong: '4h',
+      RemediatorClaimedTooLong: '24h',
       RemediatorClaimSourceBlind: '5m',
       RemediatorBlind: '4m',
       RemediatorApprovalWaiting: '2m',
@@ -437,6 +439,34 @@
             },
           },
           {
+            alert: 'RemediatorScopeFrozenTooLong',
+            expr: 'max by (job, device, pool) (sluice_remediation_frozen_scope) == 1',
+            'for': $._config['for'].RemediatorScopeFrozenTooLong,
+            labels: {
+              severity: 'warning',
+            },
+            annotations: {
+              summary: '{{ $labels.device }}{{ with $labels.pool }}, pool {{ . }},{{ end }} has been frozen for more than four hours',
+              description: 'A person froze this part 4 hours ago or earlier, and no automatic step is taken there: failing members stay in rotation, and held ones stay out. Forgotten?',
+              runbook_url: '%(runbooks)sRemediatorScopeFrozenTooLong%(runbookEnding)s' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit?var-device={{ $labels.device }}' % $._config,
+            },
+          },
+          {
+            alert: 'RemediatorClaimedTooLong',
+            expr: 'max by (job, device, pool) (sluice_remediation_claimed) > 0',
+            'for': $._config['for'].RemediatorClaimedTooLong,
+            labels: {
+              severity: 'warning',
+            },
+            annotations: {
+              summary: 'Members of pool {{ $labels.pool }} on {{ $labels.device }} have been claimed for a day',
+              description: 'People have had members of this pool in their own hands for 24 hours, {{ $value }} of them now. Automation takes no step on these: when one fails, it stays in rotation. Forgotten?',
+              runbook_url: '%(runbooks)sRemediatorClaimedTooLong%(runbookEnding)s' % $._config,
+              dashboard_url: '%(dashboards)s/d/sluice-audit?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
+            },
+          },
+          {
             alert: 'RemediatorRefusing',
             expr: 'sum by (job, instance, guard) (\n  increase(sluice_remediation_refusals_total{\n    guard!~"freeze|silence|foreign|maintenance|hours|approval",\n    reason!~"no_claim|claimed|not_well|rising|hold_down|standby"\n  }[5m])\n) > 0\nor\nsum by (job, instance, guard) (\n  sluice_remediation_refusals_total{\n    guard!~"freeze|silence|foreign|maintenance|hours|approval",\n    reason!~"no_claim|claimed|not_well|rising|hold_down|standby"\n  }\n  unless\n  sluice_remediation_refusals_total offset 5m\n) > 0\n',
             labels: {
@@ -466,11 +496,11 @@
             alert: 'RemediatorStepFailed',
             expr: 'sum by (job, instance, device, pool, to) (\n  increase(sluice_remediation_steps_total{result="failed"}[15m])\n) > 0\nor\nsum by (job, instance, device, pool, to) (\n  sluice_remediation_steps_total{result="failed"}\n  unless\n  sluice_remediation_steps_total offset 15m\n) > 0\n',
             labels: {
-              severity: 'warning',
+              severity: 'critical',
             },
             annotations: {
               summary: 'A step to {{ $labels.to }} in pool {{ $labels.pool }} on {{ $labels.device }} failed',
-              description: 'The device refused the command, or its state was another one when it was read back.',
+              description: 'Within 15 minutes: {{ printf "%.0f" $value }}. The device refused the command, or its state was another one when it was read back. A failing member may be in rotation still.',
               runbook_url: '%(runbooks)sRemediatorStepFailed%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-audit?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },

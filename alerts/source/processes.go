@@ -52,6 +52,28 @@ does with RemediatorFrozen.`,
 			Description: "For four hours no member was taken out and none given back. Where nobody is at work, end the freeze.",
 		},
 		{
+			Why: `A freeze of everything is RemediatorFrozen. "max" and no instance: replicas show
+the same journal. pool is empty where all of the device is frozen.`,
+			Alert:       "RemediatorScopeFrozenTooLong",
+			About:       Device,
+			Expr:        "max by (job, device, pool) (sluice_remediation_frozen_scope) == 1",
+			For:         "4h",
+			Severity:    Warning,
+			Summary:     "{{ $labels.device }}{{ with $labels.pool }}, pool {{ . }},{{ end }} has been frozen for more than four hours",
+			Description: "A person froze this part 4 hours ago or earlier, and no automatic step is taken there: failing members stay in rotation, and held ones stay out. Forgotten?",
+		},
+		{
+			Why: `Members that people claim one after the other look like one that is claimed for
+long: the series counts them, and doesn't name them.`,
+			Alert:       "RemediatorClaimedTooLong",
+			About:       Pool,
+			Expr:        "max by (job, device, pool) (sluice_remediation_claimed) > 0",
+			For:         "24h",
+			Severity:    Warning,
+			Summary:     "Members of pool {{ $labels.pool }} on {{ $labels.device }} have been claimed for a day",
+			Description: "People have had members of this pool in their own hands for 24 hours, {{ $value }} of them now. Automation takes no step on these: when one fails, it stays in rotation. Forgotten?",
+		},
+		{
 			Why: `Left out are the guards by which a person has spoken: freeze, silence,
 foreign, maintenance, hours, approval; the reasons for which a release
 waits as it should; and a standby, in whose place another replica steps.
@@ -109,9 +131,9 @@ sum by (job, instance, device, pool, to) (
   unless
   sluice_remediation_steps_total offset 15m
 ) > 0`,
-			Severity:    Warning,
+			Severity:    Critical,
 			Summary:     "A step to {{ $labels.to }} in pool {{ $labels.pool }} on {{ $labels.device }} failed",
-			Description: "The device refused the command, or its state was another one when it was read back.",
+			Description: `Within 15 minutes: {{ printf "%.0f" $value }}. The device refused the command, or its state was another one when it was read back. A failing member may be in rotation still.`,
 		},
 		{
 			Alert: "RemediatorHoldExpired",
