@@ -19,6 +19,10 @@ type Order struct {
 	Changes []Change
 	Version string            // of the pool, from the snapshot that was decided on; empty: not compared
 	Save    func(Image) error // called with the object as read, before the last look at it; an error stops the write; may be nil
+
+	// Last is asked right before the first byte of what is written, after all looks:
+	// an error stops it, and nothing was sent. It may be nil.
+	Last func() error
 }
 
 // An Image is an object as a device gave it, byte for byte.

@@ -111,6 +111,16 @@ func (k *keeper) carryOut(ctx context.Context, acts []*act) {
 	}
 	sent := k.send(ctx, acts)
 	k.passes(undo, "sent")
+	if stop := (*stoppedError)(nil); errors.As(sent, &stop) {
+		for _, a := range acts {
+			if no, ok := stop.why[a]; ok {
+				k.stop(a, no)
+			} else {
+				k.unsent(a, sent) // it was in one order with one that was stopped
+			}
+		}
+		return
+	}
 	if errors.Is(sent, edge.ErrChanged) {
 		for _, a := range acts {
 			k.unsent(a, sent)
@@ -144,28 +154,72 @@ func (k *keeper) record(acts []*act, entries bool) error {
 // what was decided on must still be fresh (I17), however long this process stood
 // still since.
 func (k *keeper) unlessStopped(acts []*act) (going []*act) {
-	b := k.r.barriers()
-	lead := guard.Leads(k.r.standing())
+	why := k.inTheWay(acts)
 	for _, a := range acts {
-		no := journal.Entry{Event: "refusal", Admin: a.entry.Admin, Result: "refused"}
-		stop := k.stopped(b, a)
-		switch age := time.Since(a.snap.At); {
-		case lead.Reason != "":
-			no.Guard, no.Reason, no.Detail = lead.Guard, lead.Reason, lead.Detail
-		case stop.Reason != "":
-			no.Guard, no.Reason, no.Detail = stop.Guard, stop.Reason, stop.Detail
-			k.reread(a.hold)
-		case age > freshest:
-			no.Guard, no.Reason, no.Detail = "inventory", "device_stale", fmt.Sprintf("the device was read %s ago: the step is decided anew", age.Round(time.Millisecond))
+		no, stopped := why[a]
+		if age := time.Since(a.snap.At); !stopped && age > freshest {
+			no, stopped = guard.Refusal{
+				Guard: "inventory", Reason: "device_stale", Detail: fmt.Sprintf("the device was read %s ago: the step is decided anew", age.Round(time.Millisecond)),
+			}, true
 			k.replan = true
-		default:
-			going = append(going, a)
+		}
+		if stopped {
+			k.stop(a, no)
 			continue
 		}
-		k.r.metrics.refusals.WithLabelValues(no.Guard, no.Reason).Inc()
-		k.notSent(a.hold, no)
+		going = append(going, a)
 	}
 	return going
+}
+
+// inTheWay says which acts a lease that is too short, or what people have put in
+// their way, stops now.
+func (k *keeper) inTheWay(acts []*act) map[*act]guard.Refusal {
+	b := k.r.barriers()
+	lead := guard.Leads(k.r.standing())
+	out := map[*act]guard.Refusal{}
+	for _, a := range acts {
+		switch stop := k.stopped(b, a); {
+		case lead.Reason != "":
+			out[a] = lead
+		case stop.Reason != "":
+			out[a] = stop
+		}
+	}
+	return out
+}
+
+// stop ends an act that something came in the way of before its command.
+func (k *keeper) stop(a *act, no guard.Refusal) {
+	k.reread(a.hold)
+	k.r.metrics.refusals.WithLabelValues(no.Guard, no.Reason).Inc()
+	k.notSent(a.hold, journal.Entry{
+		Event: "refusal", Admin: a.entry.Admin, Result: "refused", Guard: no.Guard, Reason: no.Reason, Detail: no.Detail,
+	})
+}
+
+// A stoppedError says that something came in the way of an order while the device
+// was looked at for it. Nothing was sent.
+type stoppedError struct{ why map[*act]guard.Refusal }
+
+func (e *stoppedError) Error() string {
+	for _, no := range e.why {
+		return "stopped at the last moment: " + no.Detail
+	}
+	return "stopped at the last moment"
+}
+
+// last is the very last moment of an order: on a device that is looked at before
+// each write, its looks lie between [keeper.unlessStopped] and the write. How old
+// the decision is isn't asked again: those looks were compared with it, and are
+// bounded by the order's time limit.
+func (k *keeper) last(acts []*act) func() error {
+	return func() error {
+		if why := k.inTheWay(acts); len(why) > 0 {
+			return &stoppedError{why}
+		}
+		return nil
+	}
 }
 
 // notSent ends what was recorded of a command that didn't go out.
@@ -218,7 +272,7 @@ func (k *keeper) send(ctx context.Context, acts []*act) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 	defer cancel()
 	pool := acts[0].hold.Member.In()
-	o := edge.Order{Version: acts[0].snap.Versions[pool.Name], Save: k.save}
+	o := edge.Order{Version: acts[0].snap.Versions[pool.Name], Save: k.save, Last: k.last(acts)}
 	for _, a := range acts {
 		o.Changes = append(o.Changes, k.goal(a.hold))
 		k.sending(a.hold.Member)

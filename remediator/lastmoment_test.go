@@ -66,6 +66,74 @@ func TestI17WhatHappensWhileTheStepIsRecordedStopsIt(t *testing.T) {
 	}
 }
 
+// A device that is looked at before each write takes its time for that: what comes
+// during those looks stops the write, of a step and of a way back.
+func TestI17WhatHappensWhileTheDeviceIsLookedAtStopsTheWrite(t *testing.T) {
+	for name, in := range map[string]func(*world) error{
+		"freeze/frozen": func(w *world) error {
+			return w.r.journal.SetFreeze(journal.Freeze{Device: "edge1", Pool: "shop", Reason: "x", Actor: "ann"})
+		},
+		"foreign/claimed": func(w *world) error {
+			return w.r.journal.Claim(journal.Claimed{Member: s1, Reason: "x", Actor: "ann"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorldWith(t, whole, twoAtOnce, func(w *world) {
+				looked := 0
+				w.device.change(func() {
+					w.device.looked = func() {
+						if looked++; looked == 1 {
+							if err := in(w); err != nil {
+								t.Error(err)
+							}
+						}
+					}
+				})
+				for _, m := range []edge.Member{s1, s2} {
+					w.probe.set(m, edge.No)
+					w.alerts.fire(m)
+				}
+				w.r.Wake()
+				w.wait(time.Minute)
+				if got := w.results(s1); len(got) == 0 || got[0] != name {
+					t.Errorf("I23: the journal says of s1 %v", got)
+				}
+				w.want(s1, "")
+				if h := w.hold(s1); h != nil {
+					t.Errorf("held: %+v", h)
+				}
+				if name != "foreign/claimed" {
+					wantOrders(t, w)
+					w.want(s2, "")
+					return
+				}
+				// The other of the one order that wasn't sent is nobody's: it goes alone.
+				wantOrders(t, w, 1)
+				w.want(s2, "DOWN")
+				wantResults(t, w.results(s2), "drain replanned", "drain applied")
+			})
+		})
+	}
+	t.Run("on the way back", func(t *testing.T) {
+		inWorldWith(t, whole, nil, func(w *world) {
+			w.fail(s1)
+			w.wait(time.Second)
+			w.want(s1, "DOWN")
+			w.device.change(func() { w.device.looked = w.freeze })
+			w.recover(s1)
+			w.wait(10 * time.Minute)
+			w.want(s1, "DOWN")
+			wantOrders(t, w, 1)
+			if got := w.results(s1); !slices.Contains(got, "freeze/frozen") {
+				t.Errorf("the journal says %v", got)
+			}
+			if h := w.hold(s1); h == nil || h.Phase == journal.Superseded || h.Undo {
+				t.Errorf("got %+v", h)
+			}
+		})
+	})
+}
+
 // The same of a further step on what is held already.
 func TestI17AFurtherStepIsStoppedWhileItIsRecorded(t *testing.T) {
 	inWorld(t, func(c *Config) {

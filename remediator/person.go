@@ -230,8 +230,8 @@ func (k *keeper) runErrand(ctx context.Context, out *Ordered, e *errand, snap ed
 		return false, k.conclude(out, e, snap, "unchanged", "it is so already")
 	}
 	// The last moment before a command, as in [keeper.unlessStopped].
-	if lead := guard.Leads(k.r.standing()); lead.Reason != "" {
-		return false, errors.Join(fmt.Errorf("%w: %s", ErrStandby, lead.Detail), k.conclude(out, e, snap, "failed", "nothing was sent: "+lead.Detail))
+	if err := k.r.leads(); err != nil {
+		return false, errors.Join(err, k.conclude(out, e, snap, "failed", "nothing was sent: "+err.Error()))
 	}
 	if age := time.Since(snap.At); age > freshest {
 		return true, k.conclude(out, e, snap, "replanned", fmt.Sprintf("nothing was sent: the device was read %s ago", age.Round(time.Millisecond)))
@@ -240,6 +240,9 @@ func (k *keeper) runErrand(ctx context.Context, out *Ordered, e *errand, snap ed
 	k.r.passes("order.sent")
 	if errors.Is(sent, edge.ErrChanged) {
 		return true, k.conclude(out, e, snap, "replanned", oneLine(sent))
+	}
+	if errors.Is(sent, ErrStandby) {
+		return false, errors.Join(sent, k.conclude(out, e, snap, "failed", oneLine(sent)))
 	}
 	out.Written = receipt.Written || sent != nil
 	after, err := k.lookBack(ctx)
@@ -260,7 +263,7 @@ func (k *keeper) sendFor(ctx context.Context, e *errand, snap edge.Snapshot) (ed
 	if e.share != 0 {
 		c.To, c.Share = e.before.Admin, e.share
 	}
-	receipt, err := k.dev.Set(ctx, edge.Order{Changes: []edge.Change{c}, Version: snap.Versions[e.member.Pool], Save: k.save})
+	receipt, err := k.dev.Set(ctx, edge.Order{Changes: []edge.Change{c}, Version: snap.Versions[e.member.Pool], Save: k.save, Last: k.r.leads})
 	k.written(e.member.In(), receipt, err)
 	return receipt, err
 }

@@ -3,6 +3,7 @@ package remediator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -147,6 +148,14 @@ func (r *Remediator) standing() guard.Standing {
 		s.Standby = "no replica leads yet"
 	}
 	return s
+}
+
+// leads is nil while this replica may send a command now.
+func (r *Remediator) leads() error {
+	if lead := guard.Leads(r.standing()); lead.Reason != "" {
+		return fmt.Errorf("%w: %s", ErrStandby, lead.Detail)
+	}
+	return nil
 }
 
 // An Audit is a second record of what the journal records, that can't be changed

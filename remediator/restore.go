@@ -98,8 +98,8 @@ func (k *keeper) restore(ctx context.Context, dev Restorer, p edge.Pool, object 
 		entry.Event, entry.Result, entry.Guard, entry.Reason, entry.Detail = "refusal", "refused", no.Guard, no.Reason, no.Detail
 		return out, k.r.journal.Append(entry)
 	}
-	if no := guard.Leads(k.r.standing()); no.Reason != "" {
-		return out, fmt.Errorf("restore %s: %w: %s", p, ErrStandby, no.Detail)
+	if err := k.r.leads(); err != nil {
+		return out, fmt.Errorf("restore %s: %w", p, err)
 	}
 	entry.Event, entry.Detail, entry.After = "intent", "put the object back: "+reason, object
 	if err := k.r.journal.Append(entry); err != nil {
@@ -107,7 +107,7 @@ func (k *keeper) restore(ctx context.Context, dev Restorer, p edge.Pool, object 
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 	defer cancel()
-	receipt, err := dev.Restore(ctx, p.Name, object, edge.Order{Version: snap.Versions[p.Name], Save: k.save})
+	receipt, err := dev.Restore(ctx, p.Name, object, edge.Order{Version: snap.Versions[p.Name], Save: k.save, Last: k.r.leads})
 	k.written(p, receipt, err)
 	out.Written = receipt.Written
 	switch {

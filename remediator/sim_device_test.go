@@ -337,6 +337,9 @@ func (l simLink) order(o edge.Order, fault int, sent time.Time) (edge.Receipt, e
 			return edge.Receipt{}, err
 		}
 	}
+	if err := o.Last(); err != nil {
+		return edge.Receipt{}, err
+	}
 	s.judgeOrder(l, o, sent)
 	if fault == refuses {
 		return edge.Receipt{}, errNoAnswer

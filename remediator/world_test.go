@@ -201,6 +201,7 @@ type device struct {
 	version  int           // of its one pool
 	edit     func()        // somebody changes the pool between the decision and the write
 	orders   []int         // how many changes each order had
+	looked   func()        // what comes to pass while the device is looked at for an order
 	switches map[edge.Member]edge.State
 	along    map[edge.Member][]edge.Member
 }
@@ -265,6 +266,14 @@ func (d *device) Set(ctx context.Context, o edge.Order) (edge.Receipt, error) {
 		if err := o.Save(edge.Image{Device: "edge1", Pool: "shop", Object: "1", Bytes: []byte("before")}); err != nil {
 			return edge.Receipt{}, err
 		}
+	}
+	if d.looked != nil {
+		d.looked()
+	}
+	if err := o.Last(); err != nil {
+		return edge.Receipt{}, err
+	}
+	if d.every > 0 {
 		d.orders = append(d.orders, len(o.Changes))
 	}
 	for _, c := range o.Changes {

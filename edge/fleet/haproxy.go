@@ -182,6 +182,11 @@ func (h haproxyClient) look(ctx context.Context, device string) (edge.Snapshot, 
 
 func (h haproxyClient) set(ctx context.Context, o edge.Order) (edge.Receipt, error) {
 	for i, c := range o.Changes { // each is a command of its own
+		if i == 0 && o.Last != nil {
+			if err := o.Last(); err != nil {
+				return edge.Receipt{}, err
+			}
+		}
 		if err := h.change(ctx, c); err != nil {
 			return edge.Receipt{Written: i > 0}, err
 		}

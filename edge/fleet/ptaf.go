@@ -133,7 +133,7 @@ func (p ptafClient) set(ctx context.Context, o edge.Order) (edge.Receipt, error)
 
 // write turns an order's conditions into the client's.
 func (p ptafClient) write(pool edge.Pool, o edge.Order) ptaf.Write {
-	w := ptaf.Write{Version: o.Version}
+	w := ptaf.Write{Version: o.Version, Last: o.Last}
 	if o.Save != nil {
 		w.Save = func(object []byte) error {
 			i := edge.Image{Device: pool.Device, Pool: pool.Name, Bytes: object}

@@ -163,7 +163,7 @@ func (p *ptafProClient) set(ctx context.Context, o edge.Order) (edge.Receipt, er
 	var all edge.Receipt
 	for i, c := range o.Changes {
 		if i > 0 {
-			o.Version = "" // the write before has made it another
+			o.Version, o.Last = "", nil // the write before has made it another, and was the first
 		}
 		receipt, err := p.setOne(ctx, last, c, o)
 		all.Written = all.Written || receipt.Written
@@ -176,7 +176,7 @@ func (p *ptafProClient) set(ctx context.Context, o edge.Order) (edge.Receipt, er
 }
 
 func (p *ptafProClient) setOne(ctx context.Context, last ptafpro.Reading, c edge.Change, o edge.Order) (edge.Receipt, error) {
-	w := ptafpro.Write{Version: o.Version}
+	w := ptafpro.Write{Version: o.Version, Last: o.Last}
 	id, ok := last.Backend(c.Member)
 	if c.Mark != "" {
 		id, ok = last.Application(c.Member)

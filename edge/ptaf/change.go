@@ -23,7 +23,14 @@ type Write struct {
 	// Save is given the object as it was read first, before the second look at
 	// it; its error stops the write. It may be nil.
 	Save func(object []byte) error
+	// Last is asked between the second look and the PATCH; its error stops the
+	// write. It should be quick: where it isn't, the object is looked at again. It
+	// may be nil.
+	Last func() error
 }
+
+// hurry is how long Last may take without another look at the object.
+const hurry = 10 * time.Millisecond
 
 // Change takes the backends that are true in down out of rotation and gives the
 // false ones back, in one write. Other backends, and all that a backend has
@@ -134,12 +141,20 @@ func (c *Client) write(ctx context.Context, upstream string, o Write, next func(
 			return r, fmt.Errorf("nothing was sent: %w", err)
 		}
 	}
-	b, err := c.object(ctx, n, id)
+	b, err := c.again(ctx, n, a)
 	if err != nil {
 		return r, err
 	}
-	if b.Upstream.Version() != a.Upstream.Version() {
-		return r, fmt.Errorf("%w: %s", edge.ErrChanged, differences(a.Upstream, b.Upstream))
+	if o.Last != nil {
+		asked := time.Now()
+		if err := o.Last(); err != nil {
+			return r, fmt.Errorf("nothing was sent: %w", err)
+		}
+		if time.Since(asked) > hurry {
+			if b, err = c.again(ctx, n, a); err != nil {
+				return r, err
+			}
+		}
 	}
 	if p, err = planned(b, next); err != nil { // from b: its order may be another
 		return r, err
@@ -161,6 +176,15 @@ func (c *Client) write(ctx context.Context, upstream string, o Write, next func(
 		return r, fmt.Errorf("%w: %s", edge.ErrNotKept, differences(p.want, after.Upstream))
 	}
 	return r, nil
+}
+
+// again looks at an object once more, which must be as it was.
+func (c *Client) again(ctx context.Context, n *node, a Object) (Object, error) {
+	b, err := c.object(ctx, n, a.ID)
+	if err == nil && b.Upstream.Version() != a.Upstream.Version() {
+		err = fmt.Errorf("%w: %s", edge.ErrChanged, differences(a.Upstream, b.Upstream))
+	}
+	return b, err
 }
 
 // patch sends the list, once. The object with the list alone changes the list

@@ -18,6 +18,7 @@ import (
 type Write struct {
 	Version string                    // of the pool, from [Reading.Versions]; empty: not compared
 	Save    func(object []byte) error // called with the object as read, before the last look at it; an error stops the write; may be nil
+	Last    func() error              // asked between the last look and the write; an error stops it; may be nil
 }
 
 // SetEnabled takes a backend out (false) or gives it back, in all profiles that
@@ -156,6 +157,11 @@ func (c *Client) set(ctx context.Context, t target, w Write) (r edge.Receipt, er
 	}
 	if d := first.differs(second); len(d) > 0 {
 		return r, fmt.Errorf("%s: %w", strings.Join(d, ", "), edge.ErrChanged)
+	}
+	if w.Last != nil {
+		if err := w.Last(); err != nil {
+			return r, err
+		}
 	}
 	r.Gap = time.Since(second.at)
 	if r.Written, err = c.patch(ctx, t); err != nil {

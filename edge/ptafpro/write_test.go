@@ -49,7 +49,7 @@ func TestABackendIsTakenOutAndGivenBack(t *testing.T) {
 		asRead := sim.Object("backend", one)
 		var saved []byte
 		receipt, err := c.SetEnabled(t.Context(), id, enabled, ptafpro.Write{
-			Version: r.Versions["public-443"],
+			Version: read(t, c).Versions["public-443"],
 			Save:    func(o []byte) error { saved = o; return nil },
 		})
 		if err != nil || !receipt.Written {
@@ -210,6 +210,44 @@ func TestWhatCannotBeSavedIsNotWritten(t *testing.T) {
 	wantErr(t, err, full)
 	if len(sim.Writes()) != 1 {
 		t.Errorf("writes %v", bodies(sim, 1))
+	}
+}
+
+// I17: what stops a step is asked about behind both looks.
+func TestTheLastWordIsAskedRightBeforeTheWrite(t *testing.T) {
+	frozen := errors.New("frozen")
+	for name, set := range map[string]func(*ptafpro.Client, ptafpro.Reading, ptafpro.Write) (edge.Receipt, error){
+		"backend": func(c *ptafpro.Client, r ptafpro.Reading, w ptafpro.Write) (edge.Receipt, error) {
+			return c.SetEnabled(t.Context(), backendID(t, r, "public-443", two), false, w)
+		},
+		"application": func(c *ptafpro.Client, r ptafpro.Reading, w ptafpro.Write) (edge.Receipt, error) {
+			shop, _ := r.Application(member("partners", "application:shop"))
+			return c.SetProtectionMode(t.Context(), shop, ptafpro.Passive, w)
+		},
+	} {
+		for _, c := range []struct {
+			edited bool
+			want   error
+			said   []string
+		}{
+			{false, frozen, []string{"save", "last"}},
+			{true, edge.ErrChanged, []string{"save"}}, // the looks come before
+		} {
+			sim := ptafprotest.New(world())
+			client, r := ready(t, sim)
+			if c.edited {
+				sim.Misbehave(ptafprotest.EditBetweenGets, 1)
+			}
+			var said []string
+			receipt, err := set(client, r, ptafpro.Write{
+				Save: func([]byte) error { said = append(said, "save"); return nil },
+				Last: func() error { said = append(said, "last"); return frozen },
+			})
+			wantErr(t, err, c.want)
+			if receipt.Written || len(sim.Writes()) != 1 || !slices.Equal(said, c.said) {
+				t.Errorf("%s: %+v, asked %v, writes %v", name, receipt, said, bodies(sim, 1))
+			}
+		}
 	}
 }
 

@@ -172,6 +172,31 @@ func TestI11NothingIsSentWhenTheObjectCanNotBeKept(t *testing.T) {
 	})
 }
 
+func TestI17NothingIsSentWhenTheLastMomentSaysNo(t *testing.T) {
+	onEach(t, func(t *testing.T, d *Device) {
+		frozen := errors.New("frozen")
+		before := d.look(t)
+		saved, asked := false, 0
+		r, err := d.Set(t.Context(), edge.Order{
+			Changes: []edge.Change{{Member: d.Members[0], To: edge.Maint}, {Member: d.Members[1], To: edge.Maint}},
+			Save: func(edge.Image) error {
+				if saved = true; asked > 0 {
+					t.Error("the object was kept after the last moment")
+				}
+				return nil
+			},
+			Last: func() error { asked++; return frozen },
+		})
+		if !errors.Is(err, frozen) || r.Written || asked != 1 {
+			t.Errorf("got %v, written %t, asked %d times", err, r.Written, asked)
+		}
+		if d.Writes != nil && (d.Writes() > 0 || !saved) {
+			t.Errorf("%d writes, saved %t", d.Writes(), saved)
+		}
+		unmoved(t, before, d.look(t))
+	})
+}
+
 func TestI21NoNameIsACommand(t *testing.T) {
 	onEach(t, func(t *testing.T, d *Device) {
 		before := d.look(t)
