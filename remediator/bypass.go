@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/sluice-project/sluice/edge"
@@ -103,6 +105,30 @@ func (k *keeper) tendBypass(ctx context.Context, h *journal.Hold, snap edge.Snap
 		return min(wait, k.set.every(p, h.Member))
 	}
 	return k.giveBack(ctx, h, t, p, false)
+}
+
+// unproved breaks the proof that ends a bypass of the pool, when it wasn't the bypass
+// that was asked about: too few of its members are well, whoever asked.
+func (k *keeper) unproved(p *Policy, pool edge.Pool, own map[edge.Member]guard.Evidence, snap edge.Snapshot) {
+	bad := func(e guard.Evidence) bool { return e.Answer != edge.Yes }
+	if p.Confirm == "traffic" || !slices.ContainsFunc(slices.Collect(maps.Values(own)), bad) {
+		return // traffic says nothing of members that get none
+	}
+	holds, err := k.holds()
+	if err != nil {
+		return // nothing is given back by who can't read them
+	}
+	for i := range holds {
+		h := &holds[i]
+		c := k.courses[h.Member]
+		if !h.Bypass || h.Member.In() != pool || c == nil {
+			continue
+		}
+		w, err := k.world(snap, k.set.held(h.Policy, h.Member), nil, h.Member, k.own)
+		if well, need := guard.Recovered(pool, w); err != nil || well < need {
+			c.goodSince = time.Time{}
+		}
+	}
 }
 
 // lapse notes, durably and once, that a bypass came to its time limit: it isn't

@@ -60,6 +60,10 @@ func newSimAlerts(s *simRun) *simAlerts {
 					"alertname": "MemberFailing", "device": m.Device, "pool": m.Pool, "member": m.Name, "remediation": d.policies[i],
 				}}
 			}
+			if d.hasWayRound(pool) {
+				m := edge.Member{Device: d.name, Pool: pool}
+				a.rules[m] = &simAlert{labels: map[string]string{"alertname": "PoolBypass", "device": d.name, "pool": pool, "remediation": simBypass}}
+			}
 		}
 	}
 	for i := range 2 {
@@ -77,7 +81,7 @@ func (a *simAlerts) tick() {
 	var changed []edge.Member
 	for _, m := range simSorted(a.rules) {
 		r := a.rules[m]
-		ill := !s.device(m.Device).members[m].well
+		ill := s.ill(m)
 		if r.stuck || r.firing == ill {
 			r.turned = time.Time{}
 			continue

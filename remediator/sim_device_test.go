@@ -34,6 +34,7 @@ type simDevice struct {
 	members  map[edge.Member]*simMember
 	twins    map[edge.Member]edge.Member // one object in two pools
 	follow   map[edge.Member][]edge.Member
+	switches map[edge.Member]*simMember
 	dice     *rand.Rand // of orders: they come one after another
 
 	life     int
@@ -54,12 +55,14 @@ type simMember struct {
 	left   edge.State // how we left it
 	leftIn int        // in which life of the device
 	before edge.State // how we found it
+
+	standby bool // out by configuration, and named as a way round its pool
 }
 
 func newSimDevice(s *simRun, name string) *simDevice {
 	d := &simDevice{
 		s: s, name: name, whole: s.oneIn(3), checks: s.oneIn(2), life: 1,
-		members: map[edge.Member]*simMember{}, twins: map[edge.Member]edge.Member{}, follow: map[edge.Member][]edge.Member{}, versions: map[string]int{},
+		members: map[edge.Member]*simMember{}, twins: map[edge.Member]edge.Member{}, follow: map[edge.Member][]edge.Member{}, versions: map[string]int{}, switches: map[edge.Member]*simMember{},
 		dice: rand.New(rand.NewPCG(s.seed, uint64(name[len(name)-1]))),
 	}
 	if d.whole {
@@ -84,6 +87,9 @@ func newSimDevice(s *simRun, name string) *simDevice {
 			if s.oneIn(20) {
 				d.set(m, edge.Maint, byPerson)
 			}
+		}
+		if s.oneIn(2) {
+			d.wayRound(d.pools[i])
 		}
 	}
 	if len(d.pools) == 2 && s.oneIn(3) {
@@ -127,6 +133,14 @@ func (d *simDevice) moved(m edge.Member) []edge.Member {
 	return append(out, d.follow[m]...) // those that track it
 }
 
+// find returns a member, or a switch.
+func (d *simDevice) find(m edge.Member) *simMember {
+	if x := d.members[m]; x != nil {
+		return x
+	}
+	return d.switches[m]
+}
+
 // put changes a member, and what goes with it.
 func (d *simDevice) put(m edge.Member, to edge.Admin, by string) {
 	for _, one := range d.moved(m) {
@@ -156,8 +170,12 @@ func (d *simDevice) reload(keeps bool) {
 	}
 	d.life++
 	for _, m := range simSorted(d.members) {
-		if !keeps && d.members[m].st.Admin != edge.Ready {
-			d.set(m, edge.Ready, byReload)
+		configured := edge.Ready
+		if d.members[m].standby {
+			configured = edge.Maint
+		}
+		if !keeps && d.members[m].st.Admin != configured {
+			d.set(m, configured, byReload)
 		}
 	}
 }
@@ -188,6 +206,12 @@ func (d *simDevice) snapshot() edge.Snapshot {
 	for m, x := range d.members {
 		snap.States[m] = d.state(x)
 	}
+	if len(d.switches) > 0 {
+		snap.Switches = map[edge.Member]edge.State{}
+		for m, x := range d.switches {
+			snap.Switches[m] = x.st
+		}
+	}
 	if !d.whole {
 		snap.Process = "life " + strconv.Itoa(d.life)
 	} else {
@@ -210,6 +234,12 @@ func (d *simDevice) snapshot() edge.Snapshot {
 
 // meddle lets a person change something, right now.
 func (d *simDevice) meddle(dice *rand.Rand, where string) {
+	if len(d.switches) > 0 && dice.IntN(8) == 0 {
+		m, mark := simPick(dice, simSorted(d.switches)), simPick(dice, []string{active, passive})
+		d.s.log(d.name, "a person turns %s to %s%s", m, mark, where)
+		d.turn(m, mark, byPerson)
+		return
+	}
 	m := simPick(dice, simSorted(d.members))
 	to := simPick(dice, []edge.Admin{edge.Ready, edge.Ready, edge.Ready, edge.Drain, edge.Maint})
 	d.s.log(d.name, "a person puts %s in %s%s", m, to, where)

@@ -18,6 +18,8 @@ var simEvents = []simEvent{
 	{26, func(s *simRun) { s.health(false) }},
 	{14, func(s *simRun) { s.health(true) }},
 	{2, (*simRun).poolFails},
+	{8, (*simRun).poolDies},
+	{4, (*simRun).poolRecovers},
 	{4, (*simRun).alertSticks},
 	{7, (*simRun).personActs},
 	{4, (*simRun).deviceFails},

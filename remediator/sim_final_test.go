@@ -7,7 +7,6 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
-	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/journal"
 )
 
@@ -28,10 +27,10 @@ func (s *simRun) judgeHealed() {
 		return
 	}
 	cfg := s.configs[len(s.configs)-1].cfg
-	for _, x := range s.members() {
+	for _, x := range append(s.members(), s.switches()...) {
 		m := x.st.Member
 		i := slices.IndexFunc(holds, func(h journal.Hold) bool { return h.Holds(m) })
-		out := x.by == byUs && x.st.Admin != edge.Ready
+		out := x.by == byUs && x.moved()
 		switch {
 		case i < 0 && out && x.st.Address != x.left.Address:
 			s.violate("I11 moved", "%s is out by us for good", m)

@@ -11,7 +11,7 @@ import (
 // I14: nothing is given back by itself without rise good answers in a row and
 // hold_down after them.
 func (s *simRun) i14(c simStep) {
-	if !c.hold.Undo || c.byHand() {
+	if !c.hold.Undo || c.byHand() || c.hold.Bypass {
 		return
 	}
 	if someRule(c.policy, func(p *Policy) bool { return p.Confirm == "none" }) {
@@ -122,6 +122,7 @@ func (s *simRun) judgeHolds() {
 		}
 		s.i13(h)
 	}
+	s.bypassesAreHeld(held)
 	for _, x := range s.members() {
 		if x.by == byUs && x.st.Admin != edge.Ready && !held[x.st.Member] {
 			id := "I11"
@@ -155,6 +156,10 @@ func (s *simRun) i13(h journal.Hold) {
 		default:
 			s.violate("I13", format, args...)
 		}
+	}
+	if h.Bypass {
+		s.limited(h, looked.at.Add(-slack), tell)
+		return
 	}
 	if looked.at.After(h.MaxUntil.Add(slack)) && h.Paged.Before(h.MaxUntil) {
 		tell("the hold on %s has been at its end for %s, and nobody was told", h.Member, time.Since(h.MaxUntil))

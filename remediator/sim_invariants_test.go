@@ -55,7 +55,7 @@ func (s *simRun) judgeOrder(l simLink, o edge.Order, sent time.Time) {
 		c.seen, c.looked = s.ledger.seen(l.d.name, c.by, c.life)
 		s.log("judged", "%v", c)
 		for _, judge := range []func(simStep){
-			s.i1, s.i2, s.i3, s.i6, s.i7, s.i8, s.i10, s.i11(l), s.i14, s.i17, s.i19, s.inTheWay, s.modes,
+			s.i1, s.i2, s.i3, s.i6, s.i7, s.i8, s.i10, s.i11(l), s.i14, s.i17, s.i19, s.inTheWay, s.modes, s.around(l),
 		} {
 			judge(c)
 		}
@@ -76,7 +76,7 @@ func someRule(of []*Policy, allows func(*Policy) bool) bool {
 // I1: after a step out, min_serving others of each pool that it moves serve, by
 // the last look and by the last own answers: more can't be known.
 func (s *simRun) i1(c simStep) {
-	if c.hold.Undo {
+	if c.hold.Undo || c.hold.Bypass {
 		return
 	}
 	for _, m := range c.d.moved(c.member()) {
@@ -138,15 +138,14 @@ func (s *simRun) foundWell(c simStep, m edge.Member) bool {
 // question is when the pool was last asked as a whole: that is what a step out is
 // decided on, and not what watchers of single members hear at the same time.
 func (s *simRun) question(c simStep) time.Time {
-	for _, k := range s.covering(c.member()) {
-		all := s.ledger.answers[k.name][c.member()]
+	one := c.member() // that was asked with the others
+	if c.hold.Mark != "" {
+		one = c.d.in(c.member().Pool)[0].st.Member
+	}
+	for _, k := range s.covering(one) {
+		all := s.ledger.answers[k.name][one]
 		for i := len(all) - 1; i >= 0; i-- {
-			whole := all[i].life == c.life && !all[i].told.After(c.by)
-			for _, x := range c.d.in(c.member().Pool) {
-				a, asked := s.ledger.at(k.name, x.st.Member, all[i].asked, c.life)
-				whole = whole && asked && !a.told.After(c.by)
-			}
-			if whole {
+			if all[i].life == c.life && s.whole(c, k, all[i].asked) {
 				return all[i].asked
 			}
 		}
@@ -154,15 +153,26 @@ func (s *simRun) question(c simStep) time.Time {
 	return time.Time{}
 }
 
+// whole says that at a moment the pool was asked as a whole, with all answers there
+// when the step was decided.
+func (s *simRun) whole(c simStep, k *simCheck, asked time.Time) bool {
+	for _, x := range c.d.in(c.member().Pool) {
+		if a, ok := s.ledger.at(k.name, x.st.Member, asked, c.life); !ok || a.told.After(c.by) {
+			return false
+		}
+	}
+	return true
+}
+
 // I2: an order names one member that is there, that a policy selects, and on
 // which an alert has fired.
 func (s *simRun) i2(c simStep) {
 	switch m := c.member(); {
-	case c.d.members[m] == nil:
+	case c.d.find(m) == nil:
 		s.violate("I2", "%v: there is no such member", c)
 	case len(c.policy) == 0 && !c.hold.Undo:
 		s.violate("I2", "%v: no policy selects it", c)
-	case !s.ledger.alerted[m] && !c.hold.Undo:
+	case !s.ledger.alerted[c.claimed()] && !c.hold.Undo:
 		s.violate("I2", "%v: no alert on it has ever fired", c)
 	case !c.d.whole && len(c.order.Changes) != 1:
 		s.violate("I2", "%v: %d changes in one order", c, len(c.order.Changes))
@@ -171,7 +181,7 @@ func (s *simRun) i2(c simStep) {
 
 // I3: never more of a pool out by us than max_held, whatever crashed meanwhile.
 func (s *simRun) i3(c simStep) {
-	if c.hold.Undo {
+	if c.hold.Undo || c.hold.Bypass {
 		return
 	}
 	for _, m := range c.d.moved(c.member()) {
@@ -193,7 +203,7 @@ func (s *simRun) i3(c simStep) {
 
 // I6: a step out rests on a fresh bad answer of a second source.
 func (s *simRun) i6(c simStep) {
-	if c.hold.Undo || someRule(c.policy, func(p *Policy) bool { return p.Confirm == "none" }) {
+	if c.hold.Undo || c.hold.Bypass || someRule(c.policy, func(p *Policy) bool { return p.Confirm == "none" }) {
 		return
 	}
 	for _, k := range s.covering(c.member()) {
@@ -225,7 +235,9 @@ func (s *simRun) i7(c simStep) {
 		s.violate("I7", "%v: the last look doesn't show it", c)
 	case c.hold.Undo && (st.Marks != c.hold.Left.Marks || st.Admin != c.hold.Left.Admin || st.Address != c.hold.Left.Address || c.seen.snap.Process != c.hold.Process):
 		s.violate("I7", "%v: it is not as we left it: %s (%s) at %s", c, st.Admin, st.Marks, st.Address)
-	case !c.hold.Undo && (st.Admin != edge.Ready || st.Marks != ""):
+	case c.hold.Bypass && !c.hold.Undo && (c.hold.Mark == "" && st.Admin == edge.Ready || c.hold.Mark != "" && st.Marks == c.hold.Mark):
+		s.violate("I7", "%v: somebody had brought it in", c)
+	case !c.hold.Bypass && !c.hold.Undo && (st.Admin != edge.Ready || st.Marks != ""):
 		s.violate("I7", "%v: somebody had put it in %s (%s)", c, st.Admin, st.Marks)
 	case !c.hold.Undo && st.Agent:
 		s.violate("I7", "%v: an agent sets its state", c)
@@ -234,16 +246,19 @@ func (s *simRun) i7(c simStep) {
 	case c.seen.snap.ReadOnly != "" && !c.byHand() && !c.d.whole: // what goes in one piece was decided on an earlier look
 		s.violate("I7", "%v: the device is read only", c)
 	}
-	if since := s.ledger.silent[m]; !c.hold.Undo && !since.IsZero() && c.sent.Sub(since) > s.maxAge(m) && c.hold.Reapplied == 0 {
+	if since := s.ledger.silent[c.claimed()]; !c.hold.Undo && !since.IsZero() && c.sent.Sub(since) > s.maxAge(m) && c.hold.Reapplied == 0 {
 		s.violate("I7", "%v: its claim is silenced, and that was read %s before", c, c.sent.Sub(since))
 	}
 }
 
 // I8: what is given back becomes what it was.
 func (s *simRun) i8(c simStep) {
-	x := c.d.members[c.member()]
+	x := c.d.find(c.member())
 	if !c.hold.Undo || x == nil {
 		return
+	}
+	if want := c.hold.Preimage.Marks; c.hold.Mark != "" && c.change.Mark != want {
+		s.violate("I8", "%v: it was %s before", c, want)
 	}
 	if c.change.To != c.hold.Preimage.Admin {
 		s.violate("I8", "%v: it was %s before", c, c.hold.Preimage.Admin)
@@ -332,30 +347,38 @@ func (s *simRun) modes(c simStep) {
 // applied carries out a change at the device and counts what it did.
 func (s *simRun) applied(l simLink, change edge.Change) {
 	d := l.d
-	x := d.members[change.Member]
+	x := d.find(change.Member)
 	h, err := l.life.r.journal.Hold(change.Member)
 	if x == nil || err != nil {
 		return // said already
 	}
-	was, by := x.st.Admin, x.by
+	was, mark, by := x.st.Admin, x.st.Marks, x.by
 	whose := byUs
 	if !s.people.handed[h.ID].IsZero() { // it was on its way when somebody claimed the member
 		whose = byPerson
 	}
-	d.put(change.Member, change.To, whose)
+	if change.Mark != "" {
+		d.turn(change.Member, change.Mark, whose)
+	} else {
+		d.put(change.Member, change.To, whose)
+	}
+	moves := x.st.Admin != was || x.st.Marks != mark
 	if change.Share > 0 {
 		x.st.Share, x.st.Weight = change.Share, change.Share
 	}
-	if x.st.Admin != was && by != byPerson {
+	if moves && by != byPerson {
 		s.i9(simStep{life: l.life.life, d: d, change: change, hold: h})
 	}
-	if x.st.Admin != was {
+	if moves {
 		s.stats.Steps++
+		s.stats.Kinds[simKind(h)]++
 	}
 	for _, m := range d.moved(change.Member) {
-		one := d.members[m]
+		one := d.find(m)
 		if h.Undo {
-			one.hold = ""
+			if one.hold = ""; h.Bypass || one.standby {
+				one.by = byNobody // as somebody had it before us
+			}
 			continue
 		}
 		one.hold, one.left, one.leftIn, one.before = h.ID, one.st, d.life, h.Preimage

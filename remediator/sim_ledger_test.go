@@ -95,6 +95,11 @@ func (l *simLedger) looking(life int, snap edge.Snapshot, began time.Time, d *si
 			k.foreign = append(k.foreign, m)
 		}
 	}
+	for _, m := range simSorted(d.switches) {
+		if x := d.switches[m]; x.hold != "" && x.by == byPerson && x.st.Marks != x.left.Marks {
+			k.foreign = append(k.foreign, m)
+		}
+	}
 	return k
 }
 

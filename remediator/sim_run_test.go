@@ -296,7 +296,7 @@ func (s *simRun) release() {
 	s.mu.Lock()
 	for _, m := range append([]edge.Member{h.Member}, h.Along...) {
 		delete(s.ledger.handsOff, m)
-		if x := s.device(m.Device).members[m]; x != nil && h.Phase == journal.Superseded {
+		if x := s.device(m.Device).find(m); x != nil && h.Phase == journal.Superseded {
 			x.by = byPerson // it is left as it was found
 		}
 	}

@@ -104,6 +104,7 @@ func TestSimulation(t *testing.T) {
 	t.Logf("%d runs, %d events, %d messages, %d looks, %d orders, %d steps, %d crashes, %d restarts in %s: %.1f runs a second; %d runs with violations",
 		all.Runs, all.Events, all.Messages, all.Looks, all.Orders, all.Steps, all.Crashes, all.Restarts, took.Round(time.Millisecond),
 		float64(all.Runs)/took.Seconds(), len(failing))
+	t.Logf("steps:%s", simCounts(all.Kinds))
 	t.Logf("refusals:%s", simCounts(all.Refusals))
 	t.Logf("crashes at:%s", simCounts(all.Points))
 	if len(all.Allowed) > 0 {

@@ -58,6 +58,7 @@ type simConfig struct {
 type simStats struct {
 	Runs, Events, Orders, Steps, Crashes, Restarts, Messages, Looks int
 	Refusals                                                        map[string]int
+	Kinds                                                           map[string]int // steps by kind
 	Points                                                          map[string]int // crashes by failpoint
 	Allowed                                                         map[string]int // see simAllowances
 }
@@ -72,6 +73,7 @@ func (s *simStats) add(o simStats) {
 	s.Messages += o.Messages
 	s.Looks += o.Looks
 	simAdd(&s.Refusals, o.Refusals)
+	simAdd(&s.Kinds, o.Kinds)
 	simAdd(&s.Points, o.Points)
 	simAdd(&s.Allowed, o.Allowed)
 }
@@ -92,7 +94,7 @@ func newSimRun(seed uint64, dir string, tell func(string)) *simRun {
 		seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), tell: tell, begun: time.Now(),
 		path: filepath.Join(dir, strconv.FormatUint(seed, 10)+".db"), ledger: newSimLedger(), people: newSimPeople(),
 	}
-	s.stats = simStats{Runs: 1, Points: map[string]int{}, Allowed: map[string]int{}}
+	s.stats = simStats{Runs: 1, Kinds: map[string]int{}, Points: map[string]int{}, Allowed: map[string]int{}}
 	s.apis = s.rng.IntN(2) == 0
 	for i := range simPick(s.rng, []int{1, 1, 1, 2, 2, 3}) {
 		s.devices = append(s.devices, newSimDevice(s, fmt.Sprintf("edge%d", i+1)))
@@ -126,6 +128,9 @@ func (s *simRun) config() *Config {
 				continue // a pool that no policy rules, or no longer
 			}
 			c.Policies = append(c.Policies, s.policy(c, d, pool, d.policies[i]))
+			if d.hasWayRound(pool) && !s.oneIn(10) {
+				c.Policies = append(c.Policies, s.bypassPolicy(c, d, pool))
+			}
 		}
 	}
 	for _, k := range s.checks {

@@ -236,6 +236,7 @@ func (k *keeper) ask(ctx context.Context, p *Policy, m edge.Member, snap edge.Sn
 			c.take(e, k.rise(m))
 		}
 	}
+	k.unproved(p, m.In(), own, snap)
 	return own
 }
 
