@@ -132,7 +132,10 @@ type Dependency struct {
 
 // DataSource is the variable of the data source. It comes first: others ask it.
 func DataSource() Variable {
-	return Variable{Name: "datasource", Label: "Data source", Type: "datasource", Query: "prometheus", Refresh: 1, Current: map[string]any{}, Options: []map[string]any{}}
+	return Variable{
+		Name: "datasource", Label: "Data source", Type: "datasource", Query: "prometheus", Refresh: 1,
+		Current: map[string]any{"selected": false, "text": "default", "value": "default"}, Options: []map[string]any{},
+	}
 }
 
 // Values is a variable with all values of a label, of which one may choose some.
