@@ -26,7 +26,7 @@ type Query struct {
 	Expr    string // PromQL with Grafana's variables
 	Instant bool   // asks for one moment; else for the board's time range
 
-	chosen map[string]string // values of variables that don't stand for everything
+	chosen map[string]string // values of the board's variables
 }
 
 // String says where the query stands.
@@ -196,12 +196,14 @@ func Marks(name string) ([]Query, error) {
 	return queries, nil
 }
 
-// chosen are the variables with one value from the start.
+// chosen are the values of variables from the start: one, or what stands for all.
 func (b board) chosen() map[string]string {
 	chosen := map[string]string{}
 	for _, v := range b.Templating.List {
 		if value, ok := v.Current.Value.(string); ok {
 			chosen[v.Name] = value
+		} else {
+			chosen[v.Name] = v.AllValue
 		}
 	}
 	return chosen
@@ -210,16 +212,23 @@ func (b board) chosen() map[string]string {
 // grafana matches a variable: $name or ${name}. $1 is label_replace's.
 var grafana = regexp.MustCompile(`\$(?:\{([a-zA-Z_]\w*)\}|([a-zA-Z_]\w*))`)
 
-// Resolve puts values in place of Grafana's variables, as Grafana does for a
-// viewer who chose "All" everywhere: a variable of the board stands for
-// everything or for the value that it has from the start, $__rate_interval and its kin for the given one. The result can be
-// sent to Prometheus.
+// stretches is how many of the intervals of a [Query] the board's time range has.
+const stretches = 360
+
+// Resolve puts values in place of Grafana's variables, as Grafana does for a viewer
+// who has chosen nothing yet: a variable of the board stands for everything or for
+// the value that it has from the start, $__rate_interval and $__interval for the
+// given one, $__range for 360 of them. The result can be sent to Prometheus.
 func (q Query) Resolve(interval time.Duration) string {
 	return grafana.ReplaceAllStringFunc(q.Expr, func(v string) string {
 		name := grafana.ReplaceAllString(v, "$1$2")
 		switch value, ok := q.chosen[name]; {
-		case name == "__rate_interval" || name == "__interval" || name == "__range":
+		case name == "__rate_interval" || name == "__interval":
 			return fmt.Sprintf("%dms", interval.Milliseconds())
+		case name == "__range":
+			return fmt.Sprintf("%dms", stretches*interval.Milliseconds())
+		case name == "__range_s":
+			return fmt.Sprintf("%d", int(stretches*interval.Seconds()))
 		case ok:
 			return value
 		default:

@@ -81,7 +81,7 @@ func TestTheProtectionModeIsOneNumber(t *testing.T) {
 		promtool(t, map[string]any{"tests": []any{map[string]any{
 			"interval": "1m", "input_series": series(t, "../exporter/collect/testdata/ptafpro.prom"),
 			"promql_expr_test": []any{map[string]any{
-				"expr": strings.ReplaceAll(q.Resolve(time.Minute), `device=~".*"`, `device="waf1",application!~"twin.*"`), "eval_time": "10m",
+				"expr": strings.ReplaceAll(q.Resolve(time.Minute), `device=~".+"`, `device="waf1",application!~"twin.*"`), "eval_time": "10m",
 				"exp_samples": []any{sample("shop", 3), sample("intranet", 1), sample("lab", 0)},
 			}},
 		}}})

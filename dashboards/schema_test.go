@@ -2,18 +2,23 @@ package dashboards
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
+	"github.com/grafana/grafana-foundation-sdk/go/common"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
 	"github.com/grafana/grafana-foundation-sdk/go/stat"
 	"github.com/grafana/grafana-foundation-sdk/go/statetimeline"
+	"github.com/grafana/grafana-foundation-sdk/go/statushistory"
 	"github.com/grafana/grafana-foundation-sdk/go/table"
 	"github.com/grafana/grafana-foundation-sdk/go/timeseries"
+	"github.com/grafana/grafana-foundation-sdk/go/units"
 )
 
 // Grafana reads what it doesn't know without a word and shows something else. Its
@@ -23,6 +28,7 @@ func TestBoardsAreWhatGrafanasTypesSay(t *testing.T) {
 	known := cog.NewRuntime()
 	known.RegisterPanelcfgVariant(stat.VariantConfig())
 	known.RegisterPanelcfgVariant(statetimeline.VariantConfig())
+	known.RegisterPanelcfgVariant(statushistory.VariantConfig())
 	known.RegisterPanelcfgVariant(table.VariantConfig())
 	known.RegisterPanelcfgVariant(timeseries.VariantConfig())
 	known.RegisterDataqueryVariant(prometheus.VariantConfig())
@@ -86,4 +92,90 @@ func ofPrometheus(t *testing.T, annotations json.RawMessage) json.RawMessage {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// words are those that Grafana knows in a place, which is a key and the one above
+// it. Its types take any text there.
+var words = map[string][]string{
+	"custom.drawStyle":         of(common.GraphDrawStyleLine, common.GraphDrawStyleBars, common.GraphDrawStylePoints),
+	"custom.lineInterpolation": of(common.LineInterpolationLinear, common.LineInterpolationSmooth, common.LineInterpolationStepBefore, common.LineInterpolationStepAfter),
+	"custom.showPoints":        of(common.VisibilityModeAuto, common.VisibilityModeNever, common.VisibilityModeAlways),
+	"custom.axisPlacement":     of(common.AxisPlacementAuto, common.AxisPlacementLeft, common.AxisPlacementRight, common.AxisPlacementHidden),
+	"stacking.mode":            of(common.StackingModeNone, common.StackingModeNormal, common.StackingModePercent),
+	"thresholdsStyle.mode":     of(common.GraphThresholdsStyleModeOff, common.GraphThresholdsStyleModeLine, common.GraphThresholdsStyleModeDashed, common.GraphThresholdsStyleModeArea),
+	"legend.displayMode":       of(common.LegendDisplayModeList, common.LegendDisplayModeTable, common.LegendDisplayModeHidden),
+	"legend.placement":         of(common.LegendPlacementBottom, common.LegendPlacementRight),
+	"tooltip.mode":             of(common.TooltipDisplayModeSingle, common.TooltipDisplayModeMulti, common.TooltipDisplayModeNone),
+	"tooltip.sort":             of(common.SortOrderAscending, common.SortOrderDescending, common.SortOrderNone),
+	"options.colorMode":        of(common.BigValueColorModeValue, common.BigValueColorModeBackground, common.BigValueColorModeBackgroundSolid, common.BigValueColorModeNone),
+	"options.graphMode":        of(common.BigValueGraphModeNone, common.BigValueGraphModeLine, common.BigValueGraphModeArea),
+	"options.justifyMode":      of(common.BigValueJustifyModeAuto, common.BigValueJustifyModeCenter),
+	"options.textMode":         of(common.BigValueTextModeAuto, common.BigValueTextModeValue, common.BigValueTextModeValueAndName, common.BigValueTextModeName, common.BigValueTextModeNone),
+	"options.orientation":      of(common.VizOrientationAuto, common.VizOrientationVertical, common.VizOrientationHorizontal),
+	"options.showValue":        of(common.VisibilityModeAuto, common.VisibilityModeNever, common.VisibilityModeAlways),
+	"options.alignValue":       of(common.TimelineValueAlignmentLeft, common.TimelineValueAlignmentCenter, common.TimelineValueAlignmentRight),
+	"options.cellHeight":       of(common.TableCellHeightSm, common.TableCellHeightMd, common.TableCellHeightLg, common.TableCellHeightAuto),
+	"value.type":               {string(common.TableCellDisplayModeColorText), string(dashboard.MappingTypeValueToText)}, // of custom.cellOptions and mappings
+	"color.mode":               of(dashboard.FieldColorModeIdThresholds, dashboard.FieldColorModeIdPaletteClassic, dashboard.FieldColorModeIdFixed),
+	"thresholds.mode":          of(dashboard.ThresholdsModeAbsolute, dashboard.ThresholdsModePercentage),
+	"links.type":               of(dashboard.DashboardLinkTypeLink, dashboard.DashboardLinkTypeDashboards),
+	"targets.format":           of(prometheus.PromQueryFormatTimeSeries, prometheus.PromQueryFormatTable, prometheus.PromQueryFormatHeatmap),
+	"targets.editorMode":       of(prometheus.QueryEditorModeCode, prometheus.QueryEditorModeBuilder),
+	"defaults.unit":            {units.NoUnit, units.Seconds, units.PercentUnit, units.CountsPerSecond, units.BytesIEC, units.BytesPerSecondSI},
+}
+
+func of[T ~string](all ...T) (out []string) {
+	for _, w := range all {
+		out = append(out, string(w))
+	}
+	return out
+}
+
+// A word that Grafana doesn't know is another's default, without a word.
+func TestBoardsUseGrafanasWords(t *testing.T) {
+	t.Parallel()
+	used := map[string]bool{}
+	for file := range boards(t) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b any
+		if err := json.Unmarshal(text, &b); err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range unknownWords(b, "", used) {
+			t.Errorf("%s: %s", file, w)
+		}
+	}
+	for place := range words {
+		if !used[place] {
+			t.Errorf("no board has anything at %s", place)
+		}
+	}
+	spoilt := map[string]any{"custom": map[string]any{"drawStyle": "linez"}, "links": []any{map[string]any{"type": "link"}}}
+	if got := unknownWords(spoilt, "", used); len(got) != 1 {
+		t.Errorf("of a board with one unknown word: %v", got)
+	}
+}
+
+func unknownWords(at any, above string, used map[string]bool) (all []string) {
+	switch at := at.(type) {
+	case []any:
+		for _, one := range at {
+			all = append(all, unknownWords(one, above, used)...)
+		}
+	case map[string]any:
+		for key, value := range at {
+			place := above + "." + key
+			if word, ok := value.(string); ok && words[place] != nil {
+				used[place] = true
+				if !slices.Contains(words[place], word) {
+					all = append(all, fmt.Sprintf("%s is %q, want one of %v", place, word, words[place]))
+				}
+			}
+			all = append(all, unknownWords(value, key, used)...)
+		}
+	}
+	return all
 }

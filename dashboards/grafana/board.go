@@ -139,16 +139,22 @@ func DataSource() Variable {
 }
 
 // Values is a variable with all values of a label, of which one may choose some.
-// All also matches series without the label, such as probes of fixed targets.
-// It is asked anew when the time range changes.
+// All is all of them. It is asked anew when the time range changes.
 func Values(name, label, definition string) Variable {
 	return Variable{
 		Name: name, Label: label, Type: "query", Datasource: &Chosen, Definition: definition,
 		Query:   map[string]any{"query": definition, "refId": name},
-		Refresh: 2, Sort: 1, Multi: true, All: true, AllValue: ".*",
+		Refresh: 2, Sort: 1, Multi: true, All: true, AllValue: ".+",
 		Current: map[string]any{"selected": true, "text": []string{"All"}, "value": []string{"$__all"}},
 		Options: []map[string]any{},
 	}
+}
+
+// OrNone is the variable whose All also matches series without the label, such as
+// probes of fixed targets, or alerts about the remediator itself.
+func (v Variable) OrNone() Variable {
+	v.AllValue = ".*"
+	return v
 }
 
 // Choice is a variable with fixed values, the first of which holds at first.

@@ -36,6 +36,12 @@ func (p Panel) UpTo(v float64) Panel {
 	return p
 }
 
+// Full marks 1 by a red line, for shares of what is allowed.
+func (p Panel) Full() Panel {
+	p.FieldConfig.Defaults.Thresholds.Steps = []Step{{Color: "transparent"}, From(1, "red")}
+	return p.custom(map[string]any{"thresholdsStyle": map[string]any{"mode": "line"}, "axisSoftMax": 1})
+}
+
 // NamesOnly has a stat show the names of its series, uncoloured, in place of values.
 func (p Panel) NamesOnly() Panel {
 	p.Options["colorMode"], p.Options["textMode"] = "none", "name"
@@ -82,6 +88,16 @@ func (p Panel) Paint(series, color string) Panel {
 	return p
 }
 
+// Dashed draws lines whose names end so as limits: red, and broken.
+func (p Panel) Dashed(ending string) Panel {
+	f := p.FieldConfig
+	f.Overrides = append(f.Overrides, Override{Matcher{"byRegexp", "/" + ending + "$/"}, []Property{
+		{"color", map[string]any{"mode": "fixed", "fixedColor": "red"}},
+		{"custom.lineStyle", map[string]any{"fill": "dash", "dash": []int{8, 8}}},
+	}})
+	return p
+}
+
 // Leads links each value of the panel.
 func (p Panel) Leads(links ...DataLink) Panel {
 	p.FieldConfig.Defaults.Links = append(p.FieldConfig.Defaults.Links, links...)
@@ -95,11 +111,13 @@ func (p Panel) LeadsFrom(column string, links ...DataLink) Panel {
 	return p
 }
 
-// Without leaves a column out of a table.
-func (p Panel) Without(column string) Panel {
+// Without leaves columns out of a table.
+func (p Panel) Without(columns ...string) Panel {
 	for _, t := range p.Transformations {
 		if out, ok := t.Options["excludeByName"].(map[string]bool); ok {
-			out[column] = true
+			for _, c := range columns {
+				out[c] = true
+			}
 		}
 	}
 	return p

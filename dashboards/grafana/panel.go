@@ -14,6 +14,7 @@ const (
 	PerSecond Unit = "cps"
 	Bytes     Unit = "bytes"
 	BytesRate Unit = "Bps"
+	Moment    Unit = "dateTimeAsIsoNoDateIfToday" // of milliseconds since 1970
 )
 
 // A Panel is one panel, or a row between panels.
@@ -25,6 +26,7 @@ type Panel struct {
 	Datasource      *Source          `json:"datasource,omitempty"`
 	GridPos         Place            `json:"gridPos"`
 	Targets         []Target         `json:"targets,omitempty"`
+	MaxDataPoints   *int             `json:"maxDataPoints,omitempty"`
 	FieldConfig     *Fields          `json:"fieldConfig,omitempty"`
 	Options         map[string]any   `json:"options,omitempty"`
 	Transformations []Transformation `json:"transformations,omitempty"`
@@ -231,6 +233,23 @@ func States(id int, title, description string, means []Word, targets ...Target) 
 		"tooltip": map[string]any{"mode": "single", "sort": "none"},
 	}
 	return p.Size(24, 9)
+}
+
+// History is a strip for each series: a cell for each of so many stretches of the
+// board's time, coloured by [Panel.Colors]. Its query is asked once a stretch, and
+// $__interval is as long as one.
+func History(id int, title, description string, unit Unit, stretches int, targets ...Target) Panel {
+	p := panel(id, "status-history", title, description, unit, targets)
+	p.MaxDataPoints = &stretches
+	d := &p.FieldConfig.Defaults
+	d.NoValue = "no data"
+	d.Custom = map[string]any{"fillOpacity": 70, "lineWidth": 0}
+	p.Options = map[string]any{
+		"showValue": "never", "rowHeight": 0.8, "colWidth": 0.9,
+		"legend":  map[string]any{"displayMode": "list", "placement": "bottom", "showLegend": false, "calcs": []string{}},
+		"tooltip": map[string]any{"mode": "single", "sort": "none"},
+	}
+	return p.Size(24, 7)
 }
 
 // A Column is one column of a table: a label, or "Value #A" for what query A

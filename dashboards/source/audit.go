@@ -11,7 +11,8 @@ func audit(c Config) g.Board {
 		g.Values("device", "Device", "label_values(sluice_device_up, device)"),
 		g.Values("pool", "Pool", `label_values(sluice_member_serving{device=~"$device"}, pool)`),
 	)
-	b.Mark(stepsMark, maintenanceMark, reloadsMark)
+	b.Mark(stepMarks...)
+	b.Mark(maintenanceMark, restartsMark, reloadsMark)
 	b.Show(auditNow()...)
 	b.Show(auditSteps()...)
 	b.Show(auditRefusals()...)
@@ -83,6 +84,37 @@ func auditSteps() []g.Panel {
 			},
 			g.Now(`sum by (device, pool, to, result, by) (`+stepsTotal+`)`),
 		).Size(12, 8).LeadsFrom("pool", lineToPool),
+		g.Table(34, "Members held",
+			"Each member that Sluice holds out, the longest first. Evidence is how old the second source's last word on it is.", "-held for",
+			[]g.Column{
+				{Of: "device"},
+				{Of: "pool"},
+				{Of: "member", Long: true},
+				{Of: "policy"},
+				{Of: "Value #A", As: "held for", Unit: g.Seconds, Steps: []g.Step{{Color: "text"}, g.From(3600, "orange"), g.From(86400, "red")}},
+				{Of: "Value #B", As: "evidence", Unit: g.Seconds, Steps: []g.Step{{Color: "text"}, g.From(60, "orange")}},
+			},
+			g.Now(`time() - max by (device, pool, member, policy) (sluice_remediation_hold_since_timestamp_seconds{`+pools+`})`),
+			g.Now(`max by (device, pool, member) (sluice_remediation_evidence_age_seconds{`+pools+`}`+ofLeader+`) and on (device, pool, member) sluice_remediation_hold_since_timestamp_seconds`),
+		).Size(12, 8).LeadsFrom("member", lineToConsole, lineToProbes),
+		g.Table(35, "From the alert to the confirmed step",
+			"Steps within the time range, by policy. Asked is from the start of the alert to the command: rise and fall, guards and people that let it wait. Done is from the command to the read-back that found the member as ordered, on the way out and back.", "policy",
+			[]g.Column{
+				{Of: "policy"},
+				{Of: "Value #A", As: "asked"},
+				{Of: "Value #B", As: "median", Unit: g.Seconds},
+				{Of: "Value #C", As: "95 %", Unit: g.Seconds, Steps: []g.Step{{Color: "text"}, g.From(60, "orange"), g.From(600, "red")}},
+				{Of: "Value #D", As: "done"},
+				{Of: "Value #E", As: "median, done", Unit: g.Seconds},
+				{Of: "Value #F", As: "95 %, done", Unit: g.Seconds, Steps: []g.Step{{Color: "text"}, g.From(2.5, "orange"), g.From(10, "red")}},
+			},
+			g.Now(howMany("sluice_remediation_reaction_seconds")),
+			g.Now(howLong("0.5", "sluice_remediation_reaction_seconds")),
+			g.Now(howLong("0.95", "sluice_remediation_reaction_seconds")),
+			g.Now(howMany("sluice_remediation_step_duration_seconds")),
+			g.Now(howLong("0.5", "sluice_remediation_step_duration_seconds")),
+			g.Now(howLong("0.95", "sluice_remediation_step_duration_seconds")),
+		).Size(12, 8),
 		g.Lines(13, "Held by pool",
 			"Members that Sluice holds out.", g.None,
 			g.Ask(`max by (device, pool) (sluice_remediation_holds{`+pools+`})`+none("device", "pool"), "{{device}}/{{pool}}"),
@@ -124,6 +156,21 @@ func auditRefusals() []g.Panel {
 			g.Ask(`count(max by (device, pool) (sluice_remediation_frozen_scope{device=~"$device",pool=~"$pool|"}))`+orZero, "frozen devices and pools"),
 			g.Ask(`count(count by (name) (sluice_maintenance_active{device=~"$device",pool=~"$pool|"} == 1))`+orZero, "maintenance windows"),
 		).Size(8, 7).Stepped().Paint("everything is frozen", "red").Paint("maintenance windows", "orange"),
+		g.Lines(36, "Budgets used",
+			"Share of what remediation.budget and the storm brake allow: held, members held on all devices; steps, members taken out within the budget's window; sick_pools, pools in which members fell sick at once. At 1 held and steps refuse; above 1 sick_pools brakes.", g.Share,
+			g.Ask(`max by (budget) (sluice_remediation_budget_used`+ofLeader+`) / max by (budget) (sluice_remediation_budget_limit`+ofLeader+`)`, "{{budget}}"),
+		).Stepped().Full(),
+		g.Table(37, "What stands in the way",
+			"Freezes of single devices and pools, members that people have claimed, maintenance windows in force. Nothing here means that only guards decide.", "what",
+			[]g.Column{
+				{Of: "what", Long: true, Words: []g.Word{g.Is("frozen", "frozen", "red"), g.Is("claimed", "claimed", "blue"), g.Is("maintenance", "maintenance", "purple")}},
+				{Of: "device"},
+				{Of: "pool"},
+				{Of: "name", Long: true},
+				{Of: "Value", As: "members"},
+			},
+			g.Now(standsInTheWay),
+		),
 		g.Lines(22, "Devices that refuse steps",
 			"1 while no step can be taken on the device: a right is missing, a field isn't kept, or no node is the active one.", g.None,
 			g.Ask(`max by (device) (sluice_remediation_device_read_only{device=~"$device"}`+ofLeader+`)`, "{{device}}"),
@@ -182,3 +229,21 @@ func auditPeople() []g.Panel {
 		).Size(8, 7).Stepped(),
 	}
 }
+
+// Within the time range of the board. What a policy didn't do took no time.
+func howMany(metric string) string {
+	return "round(sum by (policy) (increase(" + metric + "_count[$__range])))"
+}
+
+func howLong(q, metric string) string {
+	return "histogram_quantile(" + q + ", sum by (policy, le) (increase(" + metric + "_bucket[$__range]))) >= 0"
+}
+
+// A freeze is of all members, so it has no number of them.
+var standsInTheWay = func() string {
+	in := `{device=~"$device",pool=~"$pool|"}`
+	of := func(what, expr string) string { return `label_replace(` + expr + `, "what", "` + what + `", "", "")` }
+	return of("frozen", "max by (device, pool) (sluice_remediation_frozen_scope"+in+")") +
+		" or " + of("claimed", "max by (device, pool) (sluice_remediation_claimed"+in+")") +
+		" or " + of("maintenance", "max by (device, pool, name) (sluice_maintenance_active"+in+") == 1")
+}()

@@ -1,20 +1,26 @@
 package source
 
-import g "github.com/sluice-project/sluice/dashboards/grafana"
+import (
+	"fmt"
+
+	g "github.com/sluice-project/sluice/dashboards/grafana"
+)
 
 func overview(c Config) g.Board {
 	b := board("sluice-overview", "Sluice: overview", "Members, their probes, and what the remediator does about them.", c)
 	b.Refresh, b.Time = "5s", g.Span{From: "now-30m", To: "now"}
 	b.Choose(
-		g.Values("device", "Device", "label_values(sluice_device_up, device)"),
-		g.Values("pool", "Pool", `label_values(sluice_member_serving{device=~"$device"}, pool)`),
+		g.Values("device", "Device", "label_values(sluice_device_up, device)").OrNone(),
+		g.Values("pool", "Pool", `label_values(sluice_member_serving{device=~"$device"}, pool)`).OrNone(),
+		objective(),
 	)
-	b.Mark(stepsMark, maintenanceMark, restartsMark, reloadsMark)
+	b.Mark(stepMarks...)
+	b.Mark(maintenanceMark, restartsMark, reloadsMark)
 	b.Show(
 		g.Stat(1, "Members serving",
 			"Share of the members outside maint that take new traffic by their device's word. Backups count as members that don't.", g.Share,
 			g.Ask(`sum(max by (device, pool, member) (sluice_member_serving{device=~"$device",pool=~"$pool"})) / count(max by (device, pool, member) (sluice_member_admin_state{device=~"$device",pool=~"$pool",state="maint"}) == 0)`, ""),
-		).Colors("red", g.From(0.5, "orange"), g.From(1, "green")).Whole(),
+		).Size(3, 4).Colors("red", g.From(0.5, "orange"), g.From(1, "green")).Whole(),
 		g.Stat(2, "Members down",
 			"Members with at least one probe whose verdict is down.", g.None,
 			g.Ask(`sum(1 - min by (device, pool, member) (sluice_probe_up{device=~"$device",pool=~"$pool",member!=""}))`, ""),
@@ -23,22 +29,26 @@ func overview(c Config) g.Board {
 			"Devices that didn't answer the exporter. All their other series are missing.", g.None,
 			g.Ask(`sum(1 - min by (device) (sluice_device_up{device=~"$device"}))`, ""),
 		).Size(3, 4).Colors("green", g.From(1, "red")),
+		g.Stat(41, "No verdict",
+			"Targets of probes that are up nor down for us: too young, or the last result is stale. Nothing is taken out by what nobody knows.", g.None,
+			g.Ask(`count(count by (probe, target, device, pool, member) (sluice_probe_success{`+pools+`})) - count(count by (probe, target, device, pool, member) (sluice_probe_up{`+pools+`}))`, ""),
+		).Size(3, 4).Colors("green", g.From(1, "orange")),
 		g.Stat(4, "Held by Sluice",
 			"Members that the remediator took out and will give back.", g.None,
-			g.Ask(`sum(max by (device, pool) (sluice_remediation_holds{device=~"$device",pool=~"$pool"}))`+orZero, ""),
+			g.Ask(held, ""),
 		).Size(3, 4).Colors("green", g.From(1, "blue")),
 		g.Stat(5, "Automatic steps",
 			"A freeze stops all of them, giving back included.", g.None,
 			g.Ask("max(sluice_remediation_frozen)", ""),
-		).Colors("green", g.From(1, "red")).Words(g.Is("0", "allowed", "green"), g.Is("1", "frozen", "red")),
+		).Size(3, 4).Colors("green", g.From(1, "red")).Words(g.Is("0", "allowed", "green"), g.Is("1", "frozen", "red")),
 		g.Stat(6, "Mode",
 			"The ceiling for every policy: observe only records, dry_run also says what it would send, auto acts.", g.None,
 			g.Ask("max by (mode) (sluice_remediation_mode) == 1", "{{mode}}"),
 		).Size(3, 4).NamesOnly(),
 		g.Stat(7, "Watchdog seen",
 			"Age of the Watchdog alert at the remediator. It is repeated every minute; when it grows, claims don't arrive either.", g.Seconds,
-			g.Ask("max(sluice_remediation_watchdog_age_seconds unless on (job, instance) sluice_remediation_leader == 0)", ""),
-		).Colors("green", g.From(90, "orange"), g.From(180, "red")).Whole(),
+			g.Ask("max(sluice_remediation_watchdog_age_seconds"+ofLeader+")", ""),
+		).Size(3, 4).Colors("green", g.From(90, "orange"), g.From(180, "red")).Whole(),
 		g.Table(39, "Alerts that fire",
 			"All alerts that fire in this Prometheus for the devices and pools chosen, those that aren't Sluice's too. Watchdog always fires and is left out.", "severity",
 			[]g.Column{
@@ -50,12 +60,61 @@ func overview(c Config) g.Board {
 			},
 			g.Now(`max by (alertname, severity, device, pool, member) (ALERTS{alertstate="firing",alertname!="Watchdog",device=~"$device",pool=~"$pool"})`),
 		).Size(12, 8).Without("Value"),
+		g.Table(42, "Last 20 events",
+			"Alerts that began or ended in the time range, and the last step of each kind on each pool. The console and the audit log have each step with member and reason.", "-when",
+			[]g.Column{
+				{Of: "Value", As: "when", Unit: g.Moment, Long: true},
+				{Of: "event", As: "what", Long: true, Words: []g.Word{
+					g.Is("ready: applied", "given back", "green"), g.Is("drain: applied", "drained", "orange"), g.Is("maint: applied", "set to maint", "purple"),
+				}},
+				{Of: "device"},
+				{Of: "pool"},
+				{Of: "member", Long: true},
+				{Of: "by"},
+			},
+			g.Now(lastEvents(20)),
+		).Size(12, 8).Without("alertname", "to", "result"),
 		g.Lines(40, "Out of rotation, by whom",
 			"Members that are drained or in maint. Those that Sluice holds it gives back by itself; the others are somebody's.", g.None,
-			g.Ask(`sum(max by (device, pool) (sluice_remediation_holds{device=~"$device",pool=~"$pool"}))`+orZero, "Sluice"),
-			g.Ask(`sum(max by (device, pool, member) (sluice_member_admin_state{device=~"$device",pool=~"$pool",state!="ready"})) - (sum(max by (device, pool) (sluice_remediation_holds{device=~"$device",pool=~"$pool"}))`+orZero+`)`, "others"),
+			g.Ask(held, "Sluice"),
+			g.Ask(`sum(max by (device, pool, member) (sluice_member_admin_state{device=~"$device",pool=~"$pool",state!="ready"})) - (`+held+`)`, "others"),
 		).Size(12, 8).Stepped().Stacked().Paint("Sluice", "blue").Paint("others", "purple"),
+		g.Table(43, "Budget by probe, last day",
+			"Up is the share of the known time of the last day, over all targets of the probe; left is what remains of the errors that the objective allows, below 0 when it is missed. The board of probes has it by target and for any time.", "left",
+			[]g.Column{
+				{Of: "probe", Long: true},
+				{Of: "Value #A", As: "up", Unit: g.Share},
+				{Of: "Value #B", As: "left", Unit: g.Share, Steps: budgetLeft},
+			},
+			g.Now(upLastDay),
+			g.Now(`1 - (1 - `+upLastDay+`) / (1 - $objective)`),
+		).Size(12, 8).LeadsFrom("probe", g.DataLink{Title: "Its targets", URL: ofProbes + "&var-probe=${__data.fields.probe}"}),
 		g.Row(8, "Members"),
+		g.Table(44, "Pools now",
+			"What may still go. Spare is how many more may stop serving before min_serving refuses; may hold is max_held of the policy. Storm above: so many members that fall sick at once are still no storm.", "spare",
+			[]g.Column{
+				{Of: "device"},
+				{Of: "pool"},
+				{Of: "Value #A", As: "in rotation", Unit: g.Share, Steps: []g.Step{{Color: "red"}, g.From(0.5, "orange"), g.From(1, "green")}},
+				{Of: "Value #B", As: "serving"},
+				{Of: "Value #C", As: "of"},
+				{Of: "Value #D", As: "at least"},
+				{Of: "Value #E", As: "spare", Steps: []g.Step{{Color: "red"}, g.From(0, "orange"), g.From(1, "green")}},
+				{Of: "Value #F", As: "held", Steps: []g.Step{{Color: "text"}, g.From(1, "blue")}},
+				{Of: "Value #G", As: "may hold"},
+				{Of: "Value #H", As: "sick", Steps: []g.Step{{Color: "text"}, g.From(1, "orange")}},
+				{Of: "Value #I", As: "storm above"},
+			},
+			g.Now(`avg by (device, pool) (`+servingMembers+`)`),
+			g.Now(`sum by (device, pool) (`+servingMembers+`)`),
+			g.Now(`count by (device, pool) (`+servingMembers+`)`),
+			g.Now(ofPools("sluice_remediation_min_serving")),
+			g.Now(`sum by (device, pool) (`+servingMembers+`) - `+ofPools("sluice_remediation_min_serving")),
+			g.Now(ofPools("sluice_remediation_holds")),
+			g.Now(ofPools("sluice_remediation_max_held")),
+			g.Now(ofPools("sluice_remediation_brake_sick")),
+			g.Now(ofPools("sluice_remediation_brake_limit")),
+		).Size(24, 7).LeadsFrom("pool", lineToPool, lineToProbes),
 		g.Table(9, "Members now",
 			"Serving is the device's own opinion, the probe ours. A member that is drained and fails its probe is where it should be.", "probe",
 			[]g.Column{
@@ -126,7 +185,7 @@ func overview(c Config) g.Board {
 		g.Row(17, "Remediation"),
 		g.Stat(22, "Storm brake",
 			"On while too many members fell sick at once: nothing new is taken out, giving back goes on.", g.None,
-			g.Ask("max(sluice_remediation_brake unless on (job, instance) sluice_remediation_leader == 0)", ""),
+			g.Ask("max(sluice_remediation_brake"+ofLeader+")", ""),
 		).Colors("green", g.From(1, "red")).Words(g.Is("0", "off", "green"), g.Is("1", "on", "red")),
 		g.Stat(23, "Frozen for",
 			"How long the freeze in force has lasted, over restarts.", g.Seconds,
@@ -146,7 +205,7 @@ func overview(c Config) g.Board {
 		).Colors("green", g.From(1, "red")),
 		g.Stat(27, "Steps without effect",
 			"The most steps in a row on one pool that changed nothing for the better. At 2 nothing more is taken out there.", g.None,
-			g.Ask(`max(sluice_remediation_ineffective{device=~"$device",pool=~"$pool"} unless on (job, instance) sluice_remediation_leader == 0)`+orZero, ""),
+			g.Ask(`max(sluice_remediation_ineffective{device=~"$device",pool=~"$pool"}`+ofLeader+`)`+orZero, ""),
 		).Colors("green", g.From(1, "orange"), g.From(2, "red")),
 		g.Lines(18, "Held by pool",
 			"Members that Sluice holds out.", g.None,
@@ -154,8 +213,8 @@ func overview(c Config) g.Board {
 		).Stepped().Filled(25),
 		g.Lines(19, "Claims, blind sources, freeze",
 			"Alerts that ask for a step now; sources of claims whose silence doesn't count now; 1 while frozen.", g.None,
-			g.Ask("sum(sluice_remediation_claims unless on (job, instance) sluice_remediation_leader == 0)", "claims"),
-			g.Ask("sum(sluice_remediation_claim_source_blind unless on (job, instance) sluice_remediation_leader == 0)", "blind sources"),
+			g.Ask("sum(sluice_remediation_claims"+ofLeader+")", "claims"),
+			g.Ask("sum(sluice_remediation_claim_source_blind"+ofLeader+")", "blind sources"),
 			g.Ask("max(sluice_remediation_frozen)", "frozen"),
 		).Stepped().Paint("blind sources", "orange").Paint("frozen", "red"),
 		g.Lines(28, "Claimed and not taken out",
@@ -184,4 +243,29 @@ func overview(c Config) g.Board {
 		).Stepped(),
 	)
 	return b
+}
+
+const (
+	servingMembers = "max by (device, pool, member) (sluice_member_serving{" + pools + "})"
+	upLastDay      = "avg by (probe) (avg_over_time(sluice_probe_up{" + pools + "}[1d]))"
+)
+
+// ofPools is the highest value of what the remediator tells by pool.
+func ofPools(metric string) string {
+	return "max by (device, pool) (" + metric + "{" + pools + "}" + ofLeader + ")"
+}
+
+// lastEvents are alerts that fired, those that ended, and the last step of each
+// kind, with the moment of each in milliseconds. An alert with "for" began to be
+// true before it fired: that moment is told.
+func lastEvents(n int) string {
+	const (
+		by     = "(alertname, device, pool, member)"
+		ours   = `{alertname!="Watchdog",` + pools + `}`
+		firing = `ALERTS{alertstate="firing",alertname!="Watchdog",` + pools + `}`
+	)
+	began := "max by " + by + " (last_over_time(ALERTS_FOR_STATE" + ours + "[$__range])) and on " + by + " max_over_time(" + firing + "[$__range])"
+	ended := "max by " + by + " (max_over_time(timestamp(" + firing + ")[$__range:$__interval])) unless on " + by + " " + firing
+	steps := "max by (device, pool, to, result, by) (last_over_time(sluice_remediation_last_step_timestamp_seconds{" + pools + "}[$__range]))"
+	return fmt.Sprintf(`topk(%d, 1000 * (label_replace(%s, "event", "$1 fires", "alertname", "(.*)") or label_replace(%s, "event", "$1 is over", "alertname", "(.*)") or label_join(%s, "event", ": ", "to", "result")))`, n, began, ended, steps)
 }

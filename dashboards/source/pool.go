@@ -11,7 +11,6 @@ const (
 	servers  = `device=~"$device",proxy=~"$pool",server=~"$member"`
 	backends = `device=~"$device",proxy=~"$pool"`
 	members  = `device=~"$device",pool=~"$pool",member=~"$member"`
-	pools    = `device=~"$device",pool=~"$pool"`
 	serverIs = "{{device}}/{{proxy}}/{{server}}"
 
 	// "All" means all HAProxies here, not the PTAFs beside them.
@@ -36,7 +35,8 @@ func pool(c Config) g.Board {
 		g.Values("pool", "Pool", `label_values(haproxy_backend_status{device=~"$device"}, proxy)`),
 		g.Values("member", "Member", `label_values(haproxy_server_status{device=~"$device",proxy=~"$pool"}, server)`),
 	)
-	b.Mark(stepsMark, maintenanceMark, restartsMark, reloadsMark)
+	b.Mark(stepMarks...)
+	b.Mark(maintenanceMark, restartsMark, reloadsMark)
 	b.Show(poolNow()...)
 	b.Show(poolTraffic()...)
 	b.Show(poolTrouble()...)
@@ -104,10 +104,11 @@ func poolNow() []g.Panel {
 			g.Now(ours("haproxy_server_check_last_change_seconds")),
 		).LeadsFrom("member", lineToConsole, lineToProbes),
 		g.Lines(10, "Serving members",
-			"Members that take new traffic, and how many the pool has. A step falls by one for each that goes, whoever took it out.", g.None,
+			"Members that take new traffic, how many the pool has, and how many min_serving keeps in. A step falls by one for each that goes, whoever took it out; at the broken line Sluice takes out no more.", g.None,
 			g.Ask(`max by (device, pool) (sluice_pool_members_serving{`+pools+`}`+ofHAProxy+`)`, "{{device}}/{{pool}} serving"),
 			g.Ask(`max by (device, pool) (sluice_pool_members{`+pools+`}`+ofHAProxy+`)`, "{{device}}/{{pool}} of"),
-		).Stepped(),
+			g.Ask(`max by (device, pool) (sluice_remediation_min_serving{`+pools+`}`+ofLeader+ofHAProxy+`)`, "{{device}}/{{pool}} at least"),
+		).Stepped().Dashed(" at least"),
 		g.States(11, "HAProxies agree",
 			"Whether all HAProxies that have a member of this name in a pool of this name say the same of it: serving or not. One alone agrees with itself.",
 			[]g.Word{g.Is("0", "agree", "green"), g.Is("1", "differ", "red")},

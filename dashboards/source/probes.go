@@ -34,18 +34,27 @@ func probes(c Config) g.Board {
 	b.Refresh, b.Time = "30s", g.Span{From: "now-6h", To: "now"}
 	b.Choose(
 		g.Values("probe", "Probe", "label_values(sluice_probe_success, probe)"),
-		g.Values("device", "Device", `label_values(sluice_probe_success{probe=~"$probe"}, device)`),
-		g.Values("pool", "Pool", `label_values(sluice_probe_success{probe=~"$probe",device=~"$device"}, pool)`),
-		g.Values("member", "Member", `label_values(sluice_probe_success{probe=~"$probe",device=~"$device",pool=~"$pool"}, member)`),
-		g.Choice("objective", "Objective", "0.999", "0.99", "0.995", "0.9995", "0.9999"),
+		g.Values("device", "Device", `label_values(sluice_probe_success{probe=~"$probe"}, device)`).OrNone(),
+		g.Values("pool", "Pool", `label_values(sluice_probe_success{probe=~"$probe",device=~"$device"}, pool)`).OrNone(),
+		g.Values("member", "Member", `label_values(sluice_probe_success{probe=~"$probe",device=~"$device",pool=~"$pool"}, member)`).OrNone(),
+		objective(),
 	)
-	b.Mark(stepsMark, maintenanceMark, reloadsMark)
+	b.Mark(stepMarks...)
+	b.Mark(maintenanceMark, restartsMark, reloadsMark)
 	b.Show(probesNow()...)
 	b.Show(probesObjective()...)
 	b.Show(probesResults()...)
 	b.Show(probesThemselves()...)
 	return b
 }
+
+// objective is the menu of what shall be up, as a share of the known time.
+func objective() g.Variable {
+	return g.Choice("objective", "Objective", "0.999", "0.99", "0.995", "0.9995", "0.9999")
+}
+
+// budgetLeft are the colours of what an objective leaves: 0 is just met.
+var budgetLeft = []g.Step{{Color: "red"}, g.From(0, "orange"), g.From(0.25, "green")}
 
 func probesNow() []g.Panel {
 	return []g.Panel{
@@ -86,7 +95,7 @@ func probesObjective() []g.Panel {
 	return []g.Panel{
 		g.Row(8, "Objectives"),
 		g.Table(9, "Budget by target",
-			"Over the time range of the board, the worst first. Up is the share of the known time; left is what remains of the errors that the objective allows, below 0 when it is missed; known is the share of the time range that has a verdict. Maintenance counts like other time here.", "left",
+			"Over the time range of the board, the worst first. Up is the share of the known time; left is what remains of the errors that the objective allows, below 0 when it is missed; known is the share of the time range that has a verdict; down for is the time with the verdict down, and times how often it came. Maintenance counts like other time here.", "left",
 			[]g.Column{
 				{Of: "probe"},
 				{Of: "device"},
@@ -94,18 +103,27 @@ func probesObjective() []g.Panel {
 				{Of: "member", Long: true},
 				{Of: "target", Long: true},
 				{Of: "Value #A", As: "up", Unit: g.Share},
-				{Of: "Value #B", As: "left", Unit: g.Share, Steps: []g.Step{{Color: "red"}, g.From(0, "orange"), g.From(0.25, "green")}},
+				{Of: "Value #B", As: "left", Unit: g.Share, Steps: budgetLeft},
 				{Of: "Value #C", As: "known", Unit: g.Share, Steps: []g.Step{{Color: "orange"}, g.From(0.95, "text")}},
+				{Of: "Value #D", As: "down for", Unit: g.Seconds, Steps: []g.Step{{Color: "text"}, g.From(0.001, "orange")}},
+				{Of: "Value #E", As: "times"},
 			},
 			g.Now(up),
 			g.Now(`1 - (1 - `+up+`) / (1 - $objective)`),
 			g.Now(`avg by `+byTarget+` (count_over_time(sluice_probe_up{`+targets+`}[$__range]) / on (job, instance) group_left () count_over_time(sluice_probe_under_way[$__range]))`),
+			g.Now(`$__range_s * avg by `+byTarget+` ((1 - avg_over_time(sluice_probe_up{`+targets+`}[$__range])) * (count_over_time(sluice_probe_up{`+targets+`}[$__range]) / on (job, instance) group_left () count_over_time(sluice_probe_under_way[$__range])))`),
+			g.Now(`max by `+byTarget+` (ceil(changes(sluice_probe_up{`+targets+`}[$__range]) / 2))`),
 		).LeadsFrom("pool", lineToPool),
+		g.History(21, "Up, stretch by stretch",
+			"Share of the known time that a probe's targets were up, in 60 stretches of the time range: hours of two and a half days, days of two months. Empty where nobody knew.", g.Share, 60,
+			g.Ask("avg by (probe) (avg_over_time(sluice_probe_up{"+targets+"}[$__interval]))", "{{probe}}"),
+		).Size(24, 5).Colors("red", g.From(0.99, "orange"), g.From(0.999, "yellow"), g.From(1, "green")).UpTo(1),
 		g.Lines(10, "Budget burnt, by probe",
-			"How many times faster than the objective allows errors come, over 5 minutes, 1 hour and 6 hours. At 14.4 the budget of 30 days lasts two days.", g.None,
+			"How many times faster than the objective allows errors come, over 5 minutes, 1 hour, 6 hours and 3 days. At 14.4 the budget of 30 days lasts two days.", g.None,
 			g.Ask(burnt("5m"), "{{probe}} 5 m"),
 			g.Ask(burnt("1h"), "{{probe}} 1 h"),
 			g.Ask(burnt("6h"), "{{probe}} 6 h"),
+			g.Ask(burnt("3d"), "{{probe}} 3 d"),
 		),
 		g.Lines(11, "Up by pool",
 			"Share of the targets of a pool with a verdict up, of those with a verdict. Fixed targets stand under their probe alone.", g.Share,

@@ -2,6 +2,9 @@ package source
 
 import g "github.com/sluice-project/sluice/dashboards/grafana"
 
+// writes are the calls that change something; POST logs in (PTAF PRO).
+const writes = `method=~"PATCH|PUT"`
+
 func ptaf(c Config) g.Board {
 	b := board("sluice-ptaf", "Sluice: PTAF", "PTAF 3.x and PTAF PRO: the devices and their API, upstreams, backends, protection.", c, "ptaf")
 	b.Refresh, b.Time = "10s", g.Span{From: "now-1h", To: "now"}
@@ -10,7 +13,8 @@ func ptaf(c Config) g.Board {
 		g.Values("pool", "Upstream", `label_values(ptaf_upstream_backends{device=~"$device"}, upstream)`),
 		g.Values("member", "Backend", `label_values(ptaf_backend_down{device=~"$device",upstream=~"$pool"}, backend)`),
 	)
-	b.Mark(stepsMark, maintenanceMark, reloadsMark)
+	b.Mark(stepMarks...)
+	b.Mark(maintenanceMark, reloadsMark)
 	b.Show(
 		g.Row(1, "Devices"),
 		g.Stat(2, "Answers",
@@ -45,6 +49,14 @@ func ptaf(c Config) g.Board {
 			g.Ask(`histogram_quantile(0.95, sum by (device, method, le) (rate(ptaf_api_request_duration_seconds_bucket{device=~"$device"}[$__rate_interval])))`, "{{device}} {{method}} 95 %"),
 			g.Ask(`histogram_quantile(0.5, sum by (device, method, le) (rate(ptaf_api_request_duration_seconds_bucket{device=~"$device"}[$__rate_interval])))`, "{{device}} {{method}} median"),
 		).Size(8, 7),
+		g.Lines(21, "Writes by status",
+			"Writes of upstreams, backends and applications, by the remediator. Totals since it started: they are rare, and each matters.", g.None,
+			g.Ask(`sum by (device, method, code) (ptaf_api_requests_total{device=~"$device",`+writes+`})`+none("device", "method", "code"), "{{device}} {{method}} {{code}}"),
+		).Stepped(),
+		g.Lines(22, "Time of a write, on average",
+			"Until the answer began, over all writes since the remediator started; 0 while there was none.", g.Seconds,
+			g.Ask(`sum by (device) (ptaf_api_request_duration_seconds_sum{device=~"$device",`+writes+`}) / (sum by (device) (ptaf_api_request_duration_seconds_count{device=~"$device",`+writes+`}) > 0)`+none("device"), "{{device}}"),
+		),
 		g.Row(8, "Upstreams"),
 		g.Table(9, "Upstreams now",
 			"Upstreams of PTAF 3.x and traffic profiles of PTAF PRO, which has no balancing flags. One that is left out has no other series; nodes differ where a cluster shows it in two ways.", "device",

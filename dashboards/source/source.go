@@ -67,13 +67,24 @@ var (
 const one = "30s"
 
 var (
-	stepsMark = steps(`device=~"$device",pool=~"$pool"`)
+	// What was done to members, by what became of it.
+	stepMarks = []g.Annotation{
+		steps("Taken out", "orange", `to=~"drain|maint",result="applied"`),
+		steps("Given back", "green", `to=~"ready|restore",result="applied"`),
+		steps("Weight changed", "yellow", `to="weight",result="applied"`),
+		steps("Steps that went wrong", "red", `result=~"failed|indeterminate|superseded"`),
+		steps("Steps only told of", "blue", `result=~"dry_run|observed"`),
+	}
 
 	// A window of a whole device has no pool.
-	maintenanceMark = maintenance(`device=~"$device",pool=~"$pool|"`)
+	maintenanceMark = g.Annotation{
+		Name: "Maintenance", Color: "purple", Step: one,
+		Expr:  `max by (device, pool, name) (sluice_maintenance_active{device=~"$device",pool=~"$pool|"}) == 1`,
+		Title: "maintenance {{name}}", Text: "{{device}} {{pool}}", Tags: "device,pool",
+	}
 
 	restartsMark = g.Annotation{
-		Name: "HAProxy restarts", Color: "purple", Step: one,
+		Name: "HAProxy restarts", Color: "dark-red", Step: one,
 		Expr:  `increase(sluice_haproxy_reloads_seen_total{device=~"$device"}[$__rate_interval]) > 0`,
 		Title: "HAProxy {{device}} was restarted or reloaded", Tags: "device",
 	}
@@ -86,21 +97,14 @@ var (
 
 // steps marks what remediation and people did. A series of the counter begins
 // with its first step, which neither increase nor changes would see.
-func steps(selector string) g.Annotation {
-	now := fmt.Sprintf("sum by (device, pool, to, result, by) (sluice_remediation_steps_total{%s})", selector)
-	before := fmt.Sprintf("sum by (device, pool, to, result, by) (sluice_remediation_steps_total{%s} offset $__interval)", selector)
+func steps(name, color, selector string) g.Annotation {
+	all := `sluice_remediation_steps_total{device=~"$device",pool=~"$pool",` + selector + `}`
+	now := "sum by (device, pool, to, result, by) (" + all + ")"
+	before := "sum by (device, pool, to, result, by) (" + all + " offset $__interval)"
 	return g.Annotation{
-		Name: "Steps", Color: "blue", Step: one,
+		Name: name, Color: color, Step: one,
 		Expr:  fmt.Sprintf("%s > (%s or 0 * %s)", now, before, now),
 		Title: "{{device}}/{{pool}}: {{to}} {{result}}", Text: "by {{by}}", Tags: "to,result,by",
-	}
-}
-
-func maintenance(selector string) g.Annotation {
-	return g.Annotation{
-		Name: "Maintenance", Color: "orange", Step: one,
-		Expr:  fmt.Sprintf("max by (device, pool, name) (sluice_maintenance_active{%s}) == 1", selector),
-		Title: "maintenance {{name}}", Text: "{{device}} {{pool}}", Tags: "device,pool",
 	}
 }
 
@@ -116,6 +120,12 @@ func none(labels ...string) string {
 	}
 	return " or on () " + zero
 }
+
+// pools select what a board's menus of devices and pools have chosen.
+const pools = `device=~"$device",pool=~"$pool"`
+
+// held are the members that Sluice holds, in all.
+const held = "sum(max by (device, pool) (sluice_remediation_holds{" + pools + "}))" + orZero
 
 // Of several replicas only the one that leads knows.
 const ofLeader = " unless on (job, instance) sluice_remediation_leader == 0"
