@@ -132,7 +132,7 @@
             },
             annotations: {
               summary: '{{ $labels.member }} of pool {{ $labels.pool }} on {{ $labels.device }} fails its probe',
-              description: 'The exporter\'s own probe got the probe\'s "fall" of bad results in a row from this member. Where a policy "%(drainPolicy)s" covers it, the remediator takes it out and gives it back when it is well.' % $._config,
+              description: 'The exporter\'s own probe got the probe\'s "fall" of bad results in a row from this member: sluice_probe_up is {{ $value }}. Where a policy "%(drainPolicy)s" covers it, the remediator takes it out and gives it back when it is well.' % $._config,
               runbook_url: '%(runbooks)sMemberFailing%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
@@ -158,39 +158,39 @@
         rules: [
           {
             alert: 'PoolNoMemberServing',
-            expr: 'sum by (device, pool) (sluice_member_serving) == 0\nunless on (device, pool) (\n  label_replace(haproxy_backend_backup_servers > 0, "pool", "$1", "proxy", "(.*)")\n  or\n  label_replace(ptaf_backend_backup == 1 unless ptaf_backend_down == 1, "pool", "$1", "upstream", "(.*)")\n)\n',
+            expr: 'count by (device, pool) (max by (device, pool, member) (sluice_member_serving))\nunless\ncount by (device, pool) (max by (device, pool, member) (sluice_member_serving) == 1)\nunless on (device, pool) (\n  label_replace(haproxy_backend_backup_servers > 0, "pool", "$1", "proxy", "(.*)")\n  or\n  label_replace(ptaf_backend_backup == 1 unless ptaf_backend_down == 1, "pool", "$1", "upstream", "(.*)")\n)\n',
             labels: {
               severity: 'critical',
             },
             annotations: {
               summary: 'Pool {{ $labels.pool }} on {{ $labels.device }} has no member that takes traffic',
-              description: "By the device's own word no member of this pool takes new traffic, and no backup is up. Clients get errors now.",
+              description: "None of its members ({{ $value }}) takes new traffic by the device's own word, and no backup is up. Clients get errors now.",
               runbook_url: '%(runbooks)sPoolNoMemberServing%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
           },
           {
             alert: 'PoolOnBackup',
-            expr: 'sum by (device, pool) (sluice_member_serving) == 0\nand on (device, pool) (\n  label_replace(haproxy_backend_backup_servers > 0, "pool", "$1", "proxy", "(.*)")\n  or\n  label_replace(ptaf_backend_backup == 1 unless ptaf_backend_down == 1, "pool", "$1", "upstream", "(.*)")\n)\n',
+            expr: 'count by (device, pool) (max by (device, pool, member) (sluice_member_serving))\nunless\ncount by (device, pool) (max by (device, pool, member) (sluice_member_serving) == 1)\nand on (device, pool) (\n  label_replace(haproxy_backend_backup_servers > 0, "pool", "$1", "proxy", "(.*)")\n  or\n  label_replace(ptaf_backend_backup == 1 unless ptaf_backend_down == 1, "pool", "$1", "upstream", "(.*)")\n)\n',
             labels: {
               severity: 'warning',
             },
             annotations: {
               summary: 'Pool {{ $labels.pool }} on {{ $labels.device }} lives on its backup',
-              description: 'No ordinary member of this pool takes new traffic; its backup servers answer alone.',
+              description: 'Of its members ({{ $value }}) only backups take new traffic.',
               runbook_url: '%(runbooks)sPoolOnBackup%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
           },
           {
             alert: 'PoolAllFailing',
-            expr: 'max by (device, pool) (min by (device, pool, member) (sluice_probe_up{member!=""})) == 0',
+            expr: 'count by (device, pool) (min by (device, pool, member) (sluice_probe_up{member!=""}))\nunless\ncount by (device, pool) (min by (device, pool, member) (sluice_probe_up{member!=""}) == 1)\n',
             labels: {
               severity: 'critical',
             },
             annotations: {
               summary: 'Every probed member of pool {{ $labels.pool }} on {{ $labels.device }} fails',
-              description: 'The last of them are left in rotation: taking out everything helps nobody, and the first member that recovers serves at once. A policy of kind bypass can do something else, if an alert asks for it.',
+              description: 'None of them ({{ $value }}) is well. The last of them are left in rotation: taking out everything helps nobody, and the first member that recovers serves at once. A policy of kind bypass can do something else, if an alert asks for it.',
               runbook_url: '%(runbooks)sPoolAllFailing%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
@@ -204,7 +204,7 @@
             },
             annotations: {
               summary: 'Pool {{ $labels.pool }} on {{ $labels.device }} is down to {{ $value }} serving',
-              description: 'One member is left, or fewer than half of those that are not in maint. The next failure may empty the pool, and min_serving may make the remediator refuse to take out another.',
+              description: 'For 15 s {{ $value }} have been left: one, or fewer than %(redundancy)s of those that are not in maint. The next failure may empty the pool, and min_serving may make the remediator refuse to take out another.' % $._config,
               runbook_url: '%(runbooks)sPoolLowRedundancy%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
@@ -218,7 +218,7 @@
             },
             annotations: {
               summary: "The exporter can't read {{ $labels.device }}",
-              description: "Every series of this device is missing, so no rule on its members or pools can fire. Traffic may still flow; nobody sees it, and the remediator can't step there.",
+              description: "For 15 s every series of this device has been missing, so no rule on its members or pools can fire. Traffic may still flow; nobody sees it, and the remediator can't step there.",
               runbook_url: '%(runbooks)sDeviceUnreachable%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-overview?var-device={{ $labels.device }}' % $._config,
             },
@@ -250,7 +250,7 @@
             },
             annotations: {
               summary: "{{ $labels.instance }} can't keep up with its probes",
-              description: 'More than a tenth of the probes of this exporter start late. Their verdicts go stale, and MemberFailing is blind to such members.',
+              description: 'More than %(lateShare)s of the probes of this exporter have started late for 1 minute. Their verdicts go stale, and MemberFailing is blind to such members.' % $._config,
               runbook_url: '%(runbooks)sProbesLate%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-probes' % $._config,
             },
@@ -264,7 +264,7 @@
             },
             annotations: {
               summary: "{{ $labels.instance }} doesn't believe its own probes ({{ $labels.reason }})",
-              description: 'With the reason connectivity no target of its self-check answers, with lag it gets no processor. Until that ends no verdict of this exporter becomes down, and MemberFailing is blind.',
+              description: 'For 30 s. With the reason connectivity no target of its self-check answers, with lag it gets no processor. Until that ends no verdict of this exporter becomes down, and MemberFailing is blind.',
               runbook_url: '%(runbooks)sProbesSuspended%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-probes' % $._config,
             },
@@ -278,7 +278,7 @@
             },
             annotations: {
               summary: "Results of probe {{ $labels.probe }} of {{ $labels.instance }} don't count",
-              description: "More than a tenth of these probes can't be made, or come while the exporter itself is late. Verdicts go stale, and MemberFailing is blind to such targets.",
+              description: "More than %(lateShare)s of these probes couldn't be made for 1 minute, or came while the exporter itself was late. Verdicts go stale, and MemberFailing is blind to such targets." % $._config,
               runbook_url: '%(runbooks)sProbesNotCounted%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-probes?var-probe={{ $labels.probe }}' % $._config,
             },
@@ -292,7 +292,7 @@
             },
             annotations: {
               summary: 'Prometheus gets nothing from a Sluice exporter',
-              description: "Without the exporter there are no series of members, pools and probes, and no rule on them can fire. Members that are held stay held until the remediator's own probes are good.",
+              description: "For 15 s no scrape of it has succeeded, or none is configured. Without the exporter there are no series of members, pools and probes, and no rule on them can fire. Members that are held stay held until the remediator's own probes are good.",
               runbook_url: '%(runbooks)sExporterDown%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-probes' % $._config,
             },
@@ -306,7 +306,7 @@
             },
             annotations: {
               summary: '{{ $labels.instance }} refused its configuration file',
-              description: 'The program goes on with the configuration it had. A restart with the file as it is would fail.',
+              description: 'For 1 minute the program has gone on with the configuration it had. A restart with the file as it is would fail.',
               runbook_url: '%(runbooks)sConfigReloadFailed%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-probes' % $._config,
             },
@@ -319,7 +319,7 @@
             },
             annotations: {
               summary: '{{ $labels.target }} fails its probe {{ $labels.probe }}',
-              description: '{{ $labels.instance }} got the probe\'s "fall" of bad results in a row from {{ $labels.target }}: what users reach there is down, or the way from this exporter to it.',
+              description: '{{ $labels.instance }} got the probe\'s "fall" of bad results in a row from {{ $labels.target }}, sluice_probe_up is {{ $value }}: what users reach there is down, or the way from this exporter to it.',
               runbook_url: '%(runbooks)sProbeFailing%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-probes?var-probe={{ $labels.probe }}' % $._config,
             },
@@ -360,7 +360,7 @@
             },
             annotations: {
               summary: 'Nobody knows whether {{ $labels.target }} is well',
-              description: 'Probe {{ $labels.probe }} of {{ $labels.instance }} has had no verdict on it for a minute: its last result is stale. MemberFailing and ProbeFailing are silent about it.',
+              description: 'Probe {{ $labels.probe }} of {{ $labels.instance }} has had no verdict on it for 1 minute: its last result is stale. MemberFailing and ProbeFailing are silent about it.',
               runbook_url: '%(runbooks)sProbeResultStale%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-probes?var-probe={{ $labels.probe }}' % $._config,
             },
@@ -374,7 +374,7 @@
             },
             annotations: {
               summary: '{{ $value }} targets of probe {{ $labels.probe }} have never had a result',
-              description: "{{ $labels.instance }} knows these targets for five minutes and has not got one result from them, good or bad: its probes can't be made or don't come to their turn.",
+              description: "{{ $labels.instance }} has known these targets for 5 minutes and has not got one result from them, good or bad: its probes can't be made or don't come to their turn.",
               runbook_url: '%(runbooks)sProbeTargetsMissing%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-probes?var-probe={{ $labels.probe }}' % $._config,
             },
@@ -393,7 +393,7 @@
             },
             annotations: {
               summary: 'Prometheus gets nothing from the remediator',
-              description: 'Nobody takes failing members out or gives held ones back. What is held now stays held on the device.',
+              description: 'For 15 s no scrape of it has succeeded. Nobody takes failing members out or gives held ones back. What is held now stays held on the device.',
               runbook_url: '%(runbooks)sRemediatorDown%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
@@ -406,7 +406,7 @@
             },
             annotations: {
               summary: "{{ $labels.instance }} hasn't seen the Watchdog alert for {{ $value | humanizeDuration }}",
-              description: "The way from the rules through Alertmanager to the remediator is cut: claims don't reach it, so failing members are not taken out.",
+              description: "More than %(watchdogSeconds)s s is too long. The way from the rules through Alertmanager to the remediator is cut: claims don't reach it, so failing members are not taken out." % $._config,
               runbook_url: '%(runbooks)sRemediatorWatchdogMissing%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
@@ -420,7 +420,7 @@
             },
             annotations: {
               summary: '{{ $labels.instance }} has been frozen for more than an hour',
-              description: "A freeze stops every automatic step, giving back included. Either somebody froze it and forgot, or its journal can't be read.",
+              description: "For 1 hour no automatic step has been taken, giving back included. Either somebody froze it and forgot, or its journal can't be read.",
               runbook_url: '%(runbooks)sRemediatorFrozen%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
@@ -433,7 +433,7 @@
             },
             annotations: {
               summary: '{{ $labels.instance }} has been frozen for {{ $value | humanizeDuration }}',
-              description: 'For four hours no member was taken out and none given back. Where nobody is at work, end the freeze.',
+              description: 'For {{ $value | humanizeDuration }} no member was taken out and none given back. Where nobody is at work, end the freeze.',
               runbook_url: '%(runbooks)sRemediatorFrozenTooLong%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
@@ -474,7 +474,7 @@
             },
             annotations: {
               summary: '{{ $labels.instance }} refuses a step: guard {{ $labels.guard }}',
-              description: 'An alert asked for a step within the last five minutes and this guard refused it. The failing member is still in rotation, and a person should look.',
+              description: 'An alert asked for a step within the last 5 minutes and this guard refused it. The failing member is still in rotation, and a person should look.',
               runbook_url: '%(runbooks)sRemediatorRefusing%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
@@ -487,7 +487,7 @@
             },
             annotations: {
               summary: 'A step to {{ $labels.to }} in pool {{ $labels.pool }} on {{ $labels.device }} has an unknown outcome',
-              description: 'The device broke off before it answered. The remediator reads the device back before it does anything else; until that works nobody knows whether the step took.',
+              description: 'Within the last 15 minutes the device broke off before it answered. The remediator reads the device back before it does anything else; until that works nobody knows whether the step took.',
               runbook_url: '%(runbooks)sRemediatorStepIndeterminate%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-audit?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
@@ -513,7 +513,7 @@
             },
             annotations: {
               summary: 'A hold in pool {{ $labels.pool }} on {{ $labels.device }} is at its end without evidence',
-              description: 'Its lease or its max_hold ended, and nothing says that the member is well. It stays out until something does, or until a person releases it.',
+              description: 'Within the last 15 minutes its lease or its max_hold ended, and nothing says that the member is well. It stays out until something does, or until a person releases it.',
               runbook_url: '%(runbooks)sRemediatorHoldExpired%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-audit?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
@@ -527,7 +527,7 @@
             },
             annotations: {
               summary: "{{ $labels.instance }} can't read claims from {{ $labels.source }}",
-              description: "A claim that this source doesn't show says nothing: it may be there all the same. Failing members may stay in rotation; giving back rests on the remediator's own probes alone.",
+              description: "For 5 minutes a claim that this source doesn't show has said nothing: it may be there all the same. Failing members may stay in rotation; giving back rests on the remediator's own probes alone.",
               runbook_url: '%(runbooks)sRemediatorClaimSourceBlind%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
@@ -541,7 +541,7 @@
             },
             annotations: {
               summary: "{{ $labels.instance }} can't read claims from anywhere",
-              description: "Not one source of claims is believed. A claim that the remediator doesn't see starts nothing, so failing members stay in rotation.",
+              description: "For 4 minutes not one source of claims has been believed. A claim that the remediator doesn't see starts nothing, so failing members stay in rotation.",
               runbook_url: '%(runbooks)sRemediatorBlind%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
@@ -594,7 +594,7 @@
             },
             annotations: {
               summary: '{{ $value }} steps in a row in pool {{ $labels.pool }} on {{ $labels.device }} changed nothing for the better',
-              description: 'Members were taken out, and it helped nobody. Nothing more is taken out there: the fault is somewhere else.',
+              description: 'Members were taken out, and it helped nobody. From 2 in a row on nothing more is taken out there: the fault is somewhere else.',
               runbook_url: '%(runbooks)sRemediatorStepsIneffective%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-audit?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
@@ -608,7 +608,7 @@
             },
             annotations: {
               summary: 'No replica of {{ $labels.job }} leads',
-              description: 'All replicas that answer are standbys: nobody takes failing members out or gives held ones back. Most often etcd is out of reach or has no majority.',
+              description: 'For 30 s all replicas that answer have been standbys: nobody takes failing members out or gives held ones back. Most often etcd is out of reach or has no majority.',
               runbook_url: '%(runbooks)sRemediatorNoLeader%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
@@ -622,7 +622,7 @@
             },
             annotations: {
               summary: '{{ $value }} remediators act on {{ $labels.device }}',
-              description: 'Each of them believes that it alone writes to this device, so budgets and min_serving are counted apart. Stop all but one.',
+              description: 'For 1 minute each of them has believed that it alone writes to this device, so budgets and min_serving are counted apart. Stop all but one.',
               runbook_url: '%(runbooks)sRemediatorTwoLeaders%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-audit?var-device={{ $labels.device }}' % $._config,
             },
@@ -648,7 +648,7 @@
             },
             annotations: {
               summary: "{{ $labels.instance }} found a journal that can't be trusted, and is frozen",
-              description: 'The damaged journal is kept beside the new one. What was held by it is listed in the new journal by the audit stream, and is out until a person gives it back.',
+              description: 'Damaged journals that are kept beside the new one: {{ $value }}. What was held by it is listed in the new journal by the audit stream, and is out until a person gives it back.',
               runbook_url: '%(runbooks)sRemediatorJournalSetAside%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
@@ -661,7 +661,7 @@
             },
             annotations: {
               summary: "{{ $labels.instance }} can't write its audit stream",
-              description: 'Steps go on, and the journal has them all. The stream of lines that are chained by hash lags behind until it can be written again.',
+              description: 'It failed within the last 15 minutes. Steps go on, and the journal has them all. The stream of lines that are chained by hash lags behind until it can be written again.',
               runbook_url: '%(runbooks)sRemediatorAuditFailing%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
@@ -702,7 +702,7 @@
             },
             annotations: {
               summary: '{{ $labels.instance }} has been in mode {{ $labels.mode }} for a day',
-              description: 'It takes no step in this mode, whatever the policies say. Is it meant so?',
+              description: 'For 24 hours it has taken no step, whatever the policies say. Is it meant so?',
               runbook_url: '%(runbooks)sRemediatorDryRunInProduction%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
@@ -749,7 +749,7 @@
             },
             annotations: {
               summary: "The statistics of {{ $labels.device }} can't be read",
-              description: "No exporter has read it for three minutes: the socket's path, its rights, or the process. Whether users suffer the probe of its address says.",
+              description: "No exporter has read it for 3 minutes: the socket's path, its rights, or the process. Whether users suffer the probe of its address says.",
               runbook_url: '%(runbooks)sHAProxyStatsUnreachable%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}' % $._config,
             },
@@ -777,7 +777,7 @@
             },
             annotations: {
               summary: 'Backend {{ $labels.pool }} on {{ $labels.device }} has {{ $value | humanizePercentage }} of its servers',
-              description: "Less than %(redundancy)s of the servers that aren't in MAINT are UP, for five minutes. Mend one before the next fails." % $._config,
+              description: "Less than %(redundancy)s of the servers that aren't in MAINT are UP, for 5 minutes. Mend one before the next fails." % $._config,
               runbook_url: '%(runbooks)sHAProxyBackendLowRedundancy%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
@@ -791,7 +791,7 @@
             },
             annotations: {
               summary: '{{ $labels.member }} of {{ $labels.pool }} on {{ $labels.device }} is DOWN',
-              description: "HAProxy's own check has failed for five minutes. HAProxy sends it no traffic: there is nothing to do at once, and one server fewer.",
+              description: "HAProxy's own check has failed for 5 minutes. HAProxy sends it no traffic: there is nothing to do at once, and one server fewer.",
               runbook_url: '%(runbooks)sHAProxyServerDown%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}&var-member={{ $labels.member }}' % $._config,
             },
@@ -805,7 +805,7 @@
             },
             annotations: {
               summary: '{{ $labels.member }} of {{ $labels.pool }} on {{ $labels.device }} fails its probe and gets traffic',
-              description: "The exporter's probe has been down for a minute, and HAProxy has the server UP. Users that are sent there get errors.",
+              description: "The exporter's probe has been down for 1 minute, and HAProxy has the server UP. Users that are sent there get errors.",
               runbook_url: '%(runbooks)sHAProxyServerFailingInRotation%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}&var-member={{ $labels.member }}' % $._config,
             },
@@ -860,7 +860,7 @@
             },
             annotations: {
               summary: 'Requests wait for a server of {{ $labels.pool }} on {{ $labels.device }}',
-              description: '{{ $value }} requests wait now, and some have for two minutes: the servers are at their limit of sessions, slow, or too few.',
+              description: '{{ $value }} requests wait now, and some have for 2 minutes: the servers are at their limit of sessions, slow, or too few.',
               runbook_url: '%(runbooks)sHAProxyQueueing%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}' % $._config,
             },
@@ -909,7 +909,7 @@
           },
           {
             alert: 'HAProxyNodesDisagree',
-            expr: 'sum by (cluster, pool, member) (max by (cluster, device, pool, member) (label_replace(label_replace(haproxy_server_status{state="UP",cluster!=""}, "pool", "$1", "proxy", "(.*)"), "member", "$1", "server", "(.*)"))) > 0\nand\nsum by (cluster, pool, member) (max by (cluster, device, pool, member) (label_replace(label_replace(haproxy_server_status{state="UP",cluster!=""}, "pool", "$1", "proxy", "(.*)"), "member", "$1", "server", "(.*)")))\n< count by (cluster, pool, member) (max by (cluster, device, pool, member) (label_replace(label_replace(haproxy_server_status{state="UP",cluster!=""}, "pool", "$1", "proxy", "(.*)"), "member", "$1", "server", "(.*)")))\n',
+            expr: 'sum by (cluster, pool, member) (\n  max by (cluster, device, pool, member) (label_replace(label_replace(haproxy_server_status{state="UP",cluster!=""}, "pool", "$1", "proxy", "(.*)"), "member", "$1", "server", "(.*)"))\n  unless on (device, pool) sluice_maintenance_active == 1\n  unless on (device) sluice_maintenance_active{pool=""} == 1\n) > 0\nand\nsum by (cluster, pool, member) (\n  max by (cluster, device, pool, member) (label_replace(label_replace(haproxy_server_status{state="UP",cluster!=""}, "pool", "$1", "proxy", "(.*)"), "member", "$1", "server", "(.*)"))\n  unless on (device, pool) sluice_maintenance_active == 1\n  unless on (device) sluice_maintenance_active{pool=""} == 1\n)\n< count by (cluster, pool, member) (\n  max by (cluster, device, pool, member) (label_replace(label_replace(haproxy_server_status{state="UP",cluster!=""}, "pool", "$1", "proxy", "(.*)"), "member", "$1", "server", "(.*)"))\n  unless on (device, pool) sluice_maintenance_active == 1\n  unless on (device) sluice_maintenance_active{pool=""} == 1\n)\n',
             'for': $._config['for'].HAProxyNodesDisagree,
             labels: {
               severity: 'warning',
@@ -962,7 +962,7 @@
             },
             annotations: {
               summary: 'The nodes of {{ $labels.device }} show upstreams differently',
-              description: "What one node of the cluster serves isn't what another would after a failover. Sluice reads and writes the active node alone.",
+              description: "For 5 minutes what one node of the cluster serves hasn't been what another would after a failover. Sluice reads and writes the active node alone.",
               runbook_url: '%(runbooks)sPTAFNodesDiverge%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}' % $._config,
             },
@@ -976,7 +976,7 @@
             },
             annotations: {
               summary: "Sluice can't act on {{ $labels.device }}",
-              description: 'The device can be read, but no step can be taken on it: failing backends stay in rotation. In a cluster, most often no node or more than one says that it is the active one.',
+              description: 'For 15 minutes the device can be read, but no step can be taken on it: failing backends stay in rotation. In a cluster, most often no node or more than one says that it is the active one.',
               runbook_url: '%(runbooks)sPTAFNotActionable%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}' % $._config,
             },
@@ -990,7 +990,7 @@
             },
             annotations: {
               summary: 'Upstream {{ $labels.upstream }} on {{ $labels.device }} is left out',
-              description: "Its name occurs twice, it is configured and isn't there, or its object can't be read. None of its backends is seen, so no rule on them can fire and no step is taken on them; other upstreams are served.",
+              description: "For 1 minute: its name occurs twice, it is configured and isn't there, or its object can't be read. None of its backends is seen, so no rule on them can fire and no step is taken on them; other upstreams are served.",
               runbook_url: '%(runbooks)sPTAFUpstreamRefused%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}' % $._config,
             },
@@ -1004,7 +1004,7 @@
             },
             annotations: {
               summary: '{{ $value | humanizePercentage }} of the calls to {{ $labels.device }} fail',
-              description: 'The management API answers {{ $labels.instance }} with errors or not at all. Traffic may flow as before; what Sluice sees of this device is late, and a step may fail.',
+              description: 'For 10 minutes the management API has answered more than %(apiErrorShare)s of the calls of {{ $labels.instance }} with errors or not at all. Traffic may flow as before; what Sluice sees of this device is late, and a step may fail.' % $._config,
               runbook_url: '%(runbooks)sPTAFAPIErrors%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}' % $._config,
             },
@@ -1018,7 +1018,7 @@
             },
             annotations: {
               summary: "The management API of {{ $labels.device }} can't be reached",
-              description: 'No exporter has read it for seven minutes. Traffic may flow as before; nothing is seen of its backends, and no step is taken there.',
+              description: 'No exporter has read it for 7 minutes. Traffic may flow as before; nothing is seen of its backends, and no step is taken there.',
               runbook_url: '%(runbooks)sPTAFApiUnreachable%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}' % $._config,
             },
@@ -1046,7 +1046,7 @@
             },
             annotations: {
               summary: 'Backend {{ $labels.member }} of {{ $labels.pool }} on {{ $labels.device }} fails and gets traffic',
-              description: 'Its probe has been down for a minute and the device has it in. Clients that are sent there get errors.',
+              description: 'Its probe has been down for 1 minute and the device has it in. Clients that are sent there get errors.',
               runbook_url: '%(runbooks)sPTAFUpstreamServerDown%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}&var-member={{ $labels.member }}' % $._config,
             },

@@ -142,6 +142,13 @@ func TestEveryRuleIsTested(t *testing.T) {
 	}
 }
 
+// noFigures are the alerts that have none to tell.
+var noFigures = map[string]bool{
+	"PoolBypass":           true, // speaks to the remediator
+	"Watchdog":             true, // the same
+	"RemediatorStormBrake": true, // how many are too many stands in the remediator's configuration
+}
+
 func TestEveryRuleIsExplained(t *testing.T) {
 	t.Parallel()
 	const runbooks = "https://github.com/sluice-project/sluice/blob/main/alerts/runbooks/"
@@ -159,6 +166,9 @@ func TestEveryRuleIsExplained(t *testing.T) {
 			if r.Annotations[name] == "" {
 				t.Errorf("%s: no %s", r.Alert, name)
 			}
+		}
+		if !strings.ContainsAny(r.Annotations["description"], "0123456789") && !strings.Contains(r.Annotations["description"], "$value") && !noFigures[r.Alert] {
+			t.Errorf("%s: a description without a figure: %s", r.Alert, r.Annotations["description"])
 		}
 		// The forge tells upper case from lower: TestEachAlertHasItsRunbooks holds the files.
 		if want := runbooks + r.Alert + ".md"; r.Annotations["runbook_url"] != want {

@@ -1,5 +1,7 @@
 package source
 
+import "strings"
+
 const haproxyWhy = `Of HAProxy. For Prometheus 2.42 and newer. Runbooks: alerts/runbooks.
 
 The rules need the profile "builtin" or "both" of a device (docs/configuration.md).
@@ -45,7 +47,7 @@ sooner, and for each exporter.`,
 			For:         "2m",
 			Severity:    Warning,
 			Summary:     "The statistics of {{ $labels.device }} can't be read",
-			Description: "No exporter has read it for three minutes: the socket's path, its rights, or the process. Whether users suffer the probe of its address says.",
+			Description: "No exporter has read it for 3 minutes: the socket's path, its rights, or the process. Whether users suffer the probe of its address says.",
 		},
 		{
 			Alert: "HAProxyBackendNoServerInRotation",
@@ -73,7 +75,7 @@ there.`,
 			For:         "5m",
 			Severity:    Warning,
 			Summary:     "Backend {{ $labels.pool }} on {{ $labels.device }} has {{ $value | humanizePercentage }} of its servers",
-			Description: "Less than %(redundancy)s of the servers that aren't in MAINT are UP, for five minutes. Mend one before the next fails.",
+			Description: "Less than %(redundancy)s of the servers that aren't in MAINT are UP, for 5 minutes. Mend one before the next fails.",
 		},
 		{
 			Why:   `A window is known by its pool: it covers all members here.`,
@@ -84,7 +86,7 @@ there.`,
 			For:         "5m",
 			Severity:    Warning,
 			Summary:     "{{ $labels.member }} of {{ $labels.pool }} on {{ $labels.device }} is DOWN",
-			Description: "HAProxy's own check has failed for five minutes. HAProxy sends it no traffic: there is nothing to do at once, and one server fewer.",
+			Description: "HAProxy's own check has failed for 5 minutes. HAProxy sends it no traffic: there is nothing to do at once, and one server fewer.",
 		},
 		{
 			Why: `Where automation adds something: the deep probe fails, HAProxy's own check
@@ -98,7 +100,7 @@ and on (device, pool, member)
 			For:         "1m",
 			Severity:    Warning,
 			Summary:     "{{ $labels.member }} of {{ $labels.pool }} on {{ $labels.device }} fails its probe and gets traffic",
-			Description: "The exporter's probe has been down for a minute, and HAProxy has the server UP. Users that are sent there get errors.",
+			Description: "The exporter's probe has been down for 1 minute, and HAProxy has the server UP. Users that are sent there get errors.",
 		},
 		{
 			Why: `Asks for no step: without traffic there are no errors, so the step itself would
@@ -158,7 +160,7 @@ unless on (device, pool) (
 			For:         "2m",
 			Severity:    Warning,
 			Summary:     "Requests wait for a server of {{ $labels.pool }} on {{ $labels.device }}",
-			Description: "{{ $value }} requests wait now, and some have for two minutes: the servers are at their limit of sessions, slow, or too few.",
+			Description: "{{ $value }} requests wait now, and some have for 2 minutes: the servers are at their limit of sessions, slow, or too few.",
 		},
 		{
 			Why:         `A frontend has no pool: it is named as HAProxy names it.`,
@@ -201,7 +203,8 @@ unless on (device, pool) sluice_remediation_claimed > 0
 		},
 		{
 			Why: `For devices that carry one label "cluster" (metric_relabel_configs in
-prometheus.yml): nothing else says that two of them should agree.`,
+prometheus.yml): nothing else says that two of them should agree. A node that a
+window covers isn't asked: there they are meant to differ.`,
 			Alert: "HAProxyNodesDisagree",
 			Expr: `
 sum by (cluster, pool, member) (` + clusterUp + `) > 0
@@ -254,4 +257,7 @@ func serverIs(state string) string {
 const notInMaintenance = `unless on (device, pool) sluice_maintenance_active == 1
 unless on (device) sluice_maintenance_active{pool=""} == 1`
 
-var clusterUp = `max by (cluster, device, pool, member) (` + asServer(`haproxy_server_status{state="UP",cluster!=""}`) + `)`
+// clusterUp leaves out a node that is in maintenance: there they are meant to differ.
+var clusterUp = `
+  max by (cluster, device, pool, member) (` + asServer(`haproxy_server_status{state="UP",cluster!=""}`) + `)
+  ` + strings.ReplaceAll(notInMaintenance, "\n", "\n  ") + "\n"

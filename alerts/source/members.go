@@ -41,7 +41,7 @@ so that one of several probes is enough.`,
 				Severity:    Warning,
 				Remediation: "%(drainPolicy)s",
 				Summary:     "{{ $labels.member }} of pool {{ $labels.pool }} on {{ $labels.device }} fails its probe",
-				Description: `The exporter's own probe got the probe's "fall" of bad results in a row from this member. Where a policy "%(drainPolicy)s" covers it, the remediator takes it out and gives it back when it is well.`,
+				Description: `The exporter's own probe got the probe's "fall" of bad results in a row from this member: sluice_probe_up is {{ $value }}. Where a policy "%(drainPolicy)s" covers it, the remediator takes it out and gives it back when it is well.`,
 			},
 			{
 				Why: `Asks for a bypass, where a policy of that name and kind covers the pool; without

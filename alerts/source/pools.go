@@ -7,8 +7,7 @@ func pools() Group {
 PTAF tells of a backup only that nobody has taken it out.`,
 			Alert: "PoolNoMemberServing",
 			About: Pool,
-			Expr: `
-sum by (device, pool) (sluice_member_serving) == 0
+			Expr: noneServes + `
 unless on (device, pool) (
   label_replace(haproxy_backend_backup_servers > 0, "pool", "$1", "proxy", "(.*)")
   or
@@ -16,13 +15,12 @@ unless on (device, pool) (
 )`,
 			Severity:    Critical,
 			Summary:     "Pool {{ $labels.pool }} on {{ $labels.device }} has no member that takes traffic",
-			Description: "By the device's own word no member of this pool takes new traffic, and no backup is up. Clients get errors now.",
+			Description: "None of its members ({{ $value }}) takes new traffic by the device's own word, and no backup is up. Clients get errors now.",
 		},
 		{
 			Alert: "PoolOnBackup",
 			About: Pool,
-			Expr: `
-sum by (device, pool) (sluice_member_serving) == 0
+			Expr: noneServes + `
 and on (device, pool) (
   label_replace(haproxy_backend_backup_servers > 0, "pool", "$1", "proxy", "(.*)")
   or
@@ -30,17 +28,20 @@ and on (device, pool) (
 )`,
 			Severity:    Warning,
 			Summary:     "Pool {{ $labels.pool }} on {{ $labels.device }} lives on its backup",
-			Description: "No ordinary member of this pool takes new traffic; its backup servers answer alone.",
+			Description: "Of its members ({{ $value }}) only backups take new traffic.",
 		},
 		{
 			Why: `No "for": the exporter has already counted. "min" first, as in
 MemberFailing: a member fails when one of its probes does.`,
-			Alert:       "PoolAllFailing",
-			About:       Pool,
-			Expr:        `max by (device, pool) (min by (device, pool, member) (sluice_probe_up{member!=""})) == 0`,
+			Alert: "PoolAllFailing",
+			About: Pool,
+			Expr: `
+count by (device, pool) (` + verdicts + `)
+unless
+count by (device, pool) (` + verdicts + ` == 1)`,
 			Severity:    Critical,
 			Summary:     "Every probed member of pool {{ $labels.pool }} on {{ $labels.device }} fails",
-			Description: "The last of them are left in rotation: taking out everything helps nobody, and the first member that recovers serves at once. A policy of kind bypass can do something else, if an alert asks for it.",
+			Description: "None of them ({{ $value }}) is well. The last of them are left in rotation: taking out everything helps nobody, and the first member that recovers serves at once. A policy of kind bypass can do something else, if an alert asks for it.",
 		},
 		{
 			Why: `The base leaves out members in maint: a server template keeps its free
@@ -74,7 +75,7 @@ unless on (device, pool) (
 			For:         "15s",
 			Severity:    Warning,
 			Summary:     "Pool {{ $labels.pool }} on {{ $labels.device }} is down to {{ $value }} serving",
-			Description: "One member is left, or fewer than half of those that are not in maint. The next failure may empty the pool, and min_serving may make the remediator refuse to take out another.",
+			Description: "For 15 s {{ $value }} have been left: one, or fewer than %(redundancy)s of those that are not in maint. The next failure may empty the pool, and min_serving may make the remediator refuse to take out another.",
 		},
 		{
 			Alert:       "DeviceUnreachable",
@@ -83,7 +84,20 @@ unless on (device, pool) (
 			For:         "15s",
 			Severity:    Critical,
 			Summary:     "The exporter can't read {{ $labels.device }}",
-			Description: "Every series of this device is missing, so no rule on its members or pools can fire. Traffic may still flow; nobody sees it, and the remediator can't step there.",
+			Description: "For 15 s every series of this device has been missing, so no rule on its members or pools can fire. Traffic may still flow; nobody sees it, and the remediator can't step there.",
 		},
 	}}
 }
+
+const (
+	// verdicts are the members' own: a member that one of its probes fails, fails.
+	verdicts = `min by (device, pool, member) (sluice_probe_up{member!=""})`
+
+	serving = `max by (device, pool, member) (sluice_member_serving)`
+
+	// noneServes are the members of pools in which none takes new traffic.
+	noneServes = `
+count by (device, pool) (` + serving + `)
+unless
+count by (device, pool) (` + serving + ` == 1)`
+)

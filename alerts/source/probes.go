@@ -25,7 +25,7 @@ sum by (job, instance) (rate(sluice_probe_late_total[5m]))
 			For:         "1m",
 			Severity:    Warning,
 			Summary:     "{{ $labels.instance }} can't keep up with its probes",
-			Description: "More than a tenth of the probes of this exporter start late. Their verdicts go stale, and MemberFailing is blind to such members.",
+			Description: "More than %(lateShare)s of the probes of this exporter have started late for 1 minute. Their verdicts go stale, and MemberFailing is blind to such members.",
 		},
 		{
 			Why: `The exporter says by itself that it can't be believed: bad results count
@@ -36,7 +36,7 @@ for nothing, verdicts go stale, and MemberFailing is silent about them.`,
 			For:         "30s",
 			Severity:    Critical,
 			Summary:     "{{ $labels.instance }} doesn't believe its own probes ({{ $labels.reason }})",
-			Description: "With the reason connectivity no target of its self-check answers, with lag it gets no processor. Until that ends no verdict of this exporter becomes down, and MemberFailing is blind.",
+			Description: "For 30 s. With the reason connectivity no target of its self-check answers, with lag it gets no processor. Until that ends no verdict of this exporter becomes down, and MemberFailing is blind.",
 		},
 		{
 			Why: `A probe that can't be made is no result, nor is a bad one that comes while
@@ -51,7 +51,7 @@ sum by (job, instance, probe) (rate(sluice_probe_unmade_total[5m]))
 			For:         "1m",
 			Severity:    Warning,
 			Summary:     "Results of probe {{ $labels.probe }} of {{ $labels.instance }} don't count",
-			Description: "More than a tenth of these probes can't be made, or come while the exporter itself is late. Verdicts go stale, and MemberFailing is blind to such targets.",
+			Description: "More than %(lateShare)s of these probes couldn't be made for 1 minute, or came while the exporter itself was late. Verdicts go stale, and MemberFailing is blind to such targets.",
 		},
 		{
 			Why:         `The second half is for a target that left Prometheus' configuration.`,
@@ -61,7 +61,7 @@ sum by (job, instance, probe) (rate(sluice_probe_unmade_total[5m]))
 			For:         "15s",
 			Severity:    Critical,
 			Summary:     "Prometheus gets nothing from a Sluice exporter",
-			Description: "Without the exporter there are no series of members, pools and probes, and no rule on them can fire. Members that are held stay held until the remediator's own probes are good.",
+			Description: "For 15 s no scrape of it has succeeded, or none is configured. Without the exporter there are no series of members, pools and probes, and no rule on them can fire. Members that are held stay held until the remediator's own probes are good.",
 		},
 		{
 			Alert:       "ConfigReloadFailed",
@@ -70,7 +70,7 @@ sum by (job, instance, probe) (rate(sluice_probe_unmade_total[5m]))
 			For:         "1m",
 			Severity:    Warning,
 			Summary:     "{{ $labels.instance }} refused its configuration file",
-			Description: "The program goes on with the configuration it had. A restart with the file as it is would fail.",
+			Description: "For 1 minute the program has gone on with the configuration it had. A restart with the file as it is would fail.",
 		},
 		{
 			Why: `Targets that are no members: a virtual address, a site. Members have
@@ -80,7 +80,7 @@ MemberFailing.`,
 			Expr:        `min by (job, instance, probe, target) (sluice_probe_up{member=""}) == 0`,
 			Severity:    Critical,
 			Summary:     "{{ $labels.target }} fails its probe {{ $labels.probe }}",
-			Description: "{{ $labels.instance }} got the probe's \"fall\" of bad results in a row from {{ $labels.target }}: what users reach there is down, or the way from this exporter to it.",
+			Description: "{{ $labels.instance }} got the probe's \"fall\" of bad results in a row from {{ $labels.target }}, sluice_probe_up is {{ $value }}: what users reach there is down, or the way from this exporter to it.",
 		},
 		{
 			Alert:       "ProbeSlow",
@@ -109,7 +109,7 @@ never "rise" or "fall" of them in a row.`,
 			For:         "1m",
 			Severity:    Warning,
 			Summary:     "Nobody knows whether {{ $labels.target }} is well",
-			Description: "Probe {{ $labels.probe }} of {{ $labels.instance }} has had no verdict on it for a minute: its last result is stale. MemberFailing and ProbeFailing are silent about it.",
+			Description: "Probe {{ $labels.probe }} of {{ $labels.instance }} has had no verdict on it for 1 minute: its last result is stale. MemberFailing and ProbeFailing are silent about it.",
 		},
 		{
 			Why: `Counted from the exporter's own list of targets: one that is probed has a
@@ -120,7 +120,7 @@ result, good or bad.`,
 			For:         "5m",
 			Severity:    Warning,
 			Summary:     "{{ $value }} targets of probe {{ $labels.probe }} have never had a result",
-			Description: "{{ $labels.instance }} knows these targets for five minutes and has not got one result from them, good or bad: its probes can't be made or don't come to their turn.",
+			Description: "{{ $labels.instance }} has known these targets for 5 minutes and has not got one result from them, good or bad: its probes can't be made or don't come to their turn.",
 		},
 	}}
 }

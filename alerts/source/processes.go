@@ -17,7 +17,7 @@ max by (job) (max_over_time(up{job="%(remediatorJob)s"}[1h]))
 			For:         "15s",
 			Severity:    Critical,
 			Summary:     "Prometheus gets nothing from the remediator",
-			Description: "Nobody takes failing members out or gives held ones back. What is held now stays held on the device.",
+			Description: "For 15 s no scrape of it has succeeded. Nobody takes failing members out or gives held ones back. What is held now stays held on the device.",
 		},
 		{
 			Why: `Alertmanager repeats the Watchdog every minute. Three minutes are also
@@ -30,7 +30,7 @@ sluice_remediation_watchdog_age_seconds > %(watchdogSeconds)s
 unless on (job, instance) sluice_remediation_leader == 0`,
 			Severity:    Critical,
 			Summary:     "{{ $labels.instance }} hasn't seen the Watchdog alert for {{ $value | humanizeDuration }}",
-			Description: "The way from the rules through Alertmanager to the remediator is cut: claims don't reach it, so failing members are not taken out.",
+			Description: "More than %(watchdogSeconds)s s is too long. The way from the rules through Alertmanager to the remediator is cut: claims don't reach it, so failing members are not taken out.",
 		},
 		{
 			Alert:       "RemediatorFrozen",
@@ -39,7 +39,7 @@ unless on (job, instance) sluice_remediation_leader == 0`,
 			For:         "1h",
 			Severity:    Warning,
 			Summary:     "{{ $labels.instance }} has been frozen for more than an hour",
-			Description: "A freeze stops every automatic step, giving back included. Either somebody froze it and forgot, or its journal can't be read.",
+			Description: "For 1 hour no automatic step has been taken, giving back included. Either somebody froze it and forgot, or its journal can't be read.",
 		},
 		{
 			Why: `Told from the freeze itself, so a restart doesn't begin the time anew, as it
@@ -49,7 +49,7 @@ does with RemediatorFrozen.`,
 			Expr:        "sluice_remediation_frozen_seconds > %(frozenSeconds)s",
 			Severity:    Critical,
 			Summary:     "{{ $labels.instance }} has been frozen for {{ $value | humanizeDuration }}",
-			Description: "For four hours no member was taken out and none given back. Where nobody is at work, end the freeze.",
+			Description: "For {{ $value | humanizeDuration }} no member was taken out and none given back. Where nobody is at work, end the freeze.",
 		},
 		{
 			Why: `A freeze of everything is RemediatorFrozen. "max" and no instance: replicas show
@@ -99,7 +99,7 @@ sum by (job, instance, guard) (
 ) > 0`,
 			Severity:    Warning,
 			Summary:     "{{ $labels.instance }} refuses a step: guard {{ $labels.guard }}",
-			Description: "An alert asked for a step within the last five minutes and this guard refused it. The failing member is still in rotation, and a person should look.",
+			Description: "An alert asked for a step within the last 5 minutes and this guard refused it. The failing member is still in rotation, and a person should look.",
 		},
 		{
 			Alert: "RemediatorStepIndeterminate",
@@ -116,7 +116,7 @@ sum by (job, instance, device, pool, to) (
 ) > 0`,
 			Severity:    Critical,
 			Summary:     "A step to {{ $labels.to }} in pool {{ $labels.pool }} on {{ $labels.device }} has an unknown outcome",
-			Description: "The device broke off before it answered. The remediator reads the device back before it does anything else; until that works nobody knows whether the step took.",
+			Description: "Within the last 15 minutes the device broke off before it answered. The remediator reads the device back before it does anything else; until that works nobody knows whether the step took.",
 		},
 		{
 			Alert: "RemediatorStepFailed",
@@ -150,7 +150,7 @@ sum by (job, instance, device, pool) (
 ) > 0`,
 			Severity:    Warning,
 			Summary:     "A hold in pool {{ $labels.pool }} on {{ $labels.device }} is at its end without evidence",
-			Description: "Its lease or its max_hold ended, and nothing says that the member is well. It stays out until something does, or until a person releases it.",
+			Description: "Within the last 15 minutes its lease or its max_hold ended, and nothing says that the member is well. It stays out until something does, or until a person releases it.",
 		},
 		{
 			Why:   `A restarted Alertmanager counts as blind for three minutes by design.`,
@@ -162,7 +162,7 @@ unless on (job, instance) sluice_remediation_leader == 0`,
 			For:         "5m",
 			Severity:    Warning,
 			Summary:     "{{ $labels.instance }} can't read claims from {{ $labels.source }}",
-			Description: "A claim that this source doesn't show says nothing: it may be there all the same. Failing members may stay in rotation; giving back rests on the remediator's own probes alone.",
+			Description: "For 5 minutes a claim that this source doesn't show has said nothing: it may be there all the same. Failing members may stay in rotation; giving back rests on the remediator's own probes alone.",
 		},
 		{
 			Why:   `Four minutes: an only Alertmanager that restarts is blind for three by design.`,
@@ -175,7 +175,7 @@ min by (job, instance) (
 			For:         "4m",
 			Severity:    Critical,
 			Summary:     "{{ $labels.instance }} can't read claims from anywhere",
-			Description: "Not one source of claims is believed. A claim that the remediator doesn't see starts nothing, so failing members stay in rotation.",
+			Description: "For 4 minutes not one source of claims has been believed. A claim that the remediator doesn't see starts nothing, so failing members stay in rotation.",
 		},
 		{
 			Why:   `No "for": the brake counts by itself, and lasts for its cooldown at least.`,
@@ -215,7 +215,7 @@ max by (job, device, pool) (
 ) >= 2`,
 			Severity:    Critical,
 			Summary:     "{{ $value }} steps in a row in pool {{ $labels.pool }} on {{ $labels.device }} changed nothing for the better",
-			Description: "Members were taken out, and it helped nobody. Nothing more is taken out there: the fault is somewhere else.",
+			Description: "Members were taken out, and it helped nobody. From 2 in a row on nothing more is taken out there: the fault is somewhere else.",
 		},
 		{
 			Why:         `30s: after a leader's death the next one leads when the old lease has ended.`,
@@ -225,7 +225,7 @@ max by (job, device, pool) (
 			For:         "30s",
 			Severity:    Critical,
 			Summary:     "No replica of {{ $labels.job }} leads",
-			Description: "All replicas that answer are standbys: nobody takes failing members out or gives held ones back. Most often etcd is out of reach or has no majority.",
+			Description: "For 30 s all replicas that answer have been standbys: nobody takes failing members out or gives held ones back. Most often etcd is out of reach or has no majority.",
 		},
 		{
 			Why: `Asked of each device, not of the job: remediators with coordinator: local lead
@@ -244,7 +244,7 @@ count by (device) (
 			For:         "1m",
 			Severity:    Critical,
 			Summary:     "{{ $value }} remediators act on {{ $labels.device }}",
-			Description: "Each of them believes that it alone writes to this device, so budgets and min_serving are counted apart. Stop all but one.",
+			Description: "For 1 minute each of them has believed that it alone writes to this device, so budgets and min_serving are counted apart. Stop all but one.",
 		},
 		{
 			Alert: "RemediatorJournalFailing",
@@ -267,7 +267,7 @@ sum by (job, instance) (
 			Expr:        "sluice_remediation_journals_set_aside > 0",
 			Severity:    Critical,
 			Summary:     "{{ $labels.instance }} found a journal that can't be trusted, and is frozen",
-			Description: "The damaged journal is kept beside the new one. What was held by it is listed in the new journal by the audit stream, and is out until a person gives it back.",
+			Description: "Damaged journals that are kept beside the new one: {{ $value }}. What was held by it is listed in the new journal by the audit stream, and is out until a person gives it back.",
 		},
 		{
 			Alert: "RemediatorAuditFailing",
@@ -282,7 +282,7 @@ sum by (job, instance) (
 ) > 0`,
 			Severity:    Warning,
 			Summary:     "{{ $labels.instance }} can't write its audit stream",
-			Description: "Steps go on, and the journal has them all. The stream of lines that are chained by hash lags behind until it can be written again.",
+			Description: "It failed within the last 15 minutes. Steps go on, and the journal has them all. The stream of lines that are chained by hash lags behind until it can be written again.",
 		},
 		{
 			Why: `Held by us, and in rotation by the device's word. Not told of a device that
@@ -321,7 +321,7 @@ sum by (job, instance) (increase(sluice_access_logins_total{result=~"wrong|expir
 			For:         "24h",
 			Severity:    Info,
 			Summary:     "{{ $labels.instance }} has been in mode {{ $labels.mode }} for a day",
-			Description: "It takes no step in this mode, whatever the policies say. Is it meant so?",
+			Description: "For 24 hours it has taken no step, whatever the policies say. Is it meant so?",
 		},
 		{
 			Why: `Alertmanager's own word about the way to us, where Prometheus scrapes it. Its

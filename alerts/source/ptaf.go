@@ -17,7 +17,7 @@ func ptaf() Group {
 			For:         "5m",
 			Severity:    Warning,
 			Summary:     "The nodes of {{ $labels.device }} show upstreams differently",
-			Description: "What one node of the cluster serves isn't what another would after a failover. Sluice reads and writes the active node alone.",
+			Description: "For 5 minutes what one node of the cluster serves hasn't been what another would after a failover. Sluice reads and writes the active node alone.",
 		},
 		{
 			Why: `What only a write shows (a missing right, a field that isn't kept), the
@@ -33,7 +33,7 @@ or
 			For:         "15m",
 			Severity:    Warning,
 			Summary:     "Sluice can't act on {{ $labels.device }}",
-			Description: "The device can be read, but no step can be taken on it: failing backends stay in rotation. In a cluster, most often no node or more than one says that it is the active one.",
+			Description: "For 15 minutes the device can be read, but no step can be taken on it: failing backends stay in rotation. In a cluster, most often no node or more than one says that it is the active one.",
 		},
 		{
 			Why:         `A minute: an upstream may be renamed while it is read.`,
@@ -43,7 +43,7 @@ or
 			For:         "1m",
 			Severity:    Warning,
 			Summary:     "Upstream {{ $labels.upstream }} on {{ $labels.device }} is left out",
-			Description: "Its name occurs twice, it is configured and isn't there, or its object can't be read. None of its backends is seen, so no rule on them can fire and no step is taken on them; other upstreams are served.",
+			Description: "For 1 minute: its name occurs twice, it is configured and isn't there, or its object can't be read. None of its backends is seen, so no rule on them can fire and no step is taken on them; other upstreams are served.",
 		},
 		{
 			Why: `By job, because the remediator's user may have other rights than the
@@ -61,7 +61,7 @@ sum by (job, instance, device) (increase(ptaf_api_requests_total[5m])) > 5`,
 			For:         "10m",
 			Severity:    Warning,
 			Summary:     "{{ $value | humanizePercentage }} of the calls to {{ $labels.device }} fail",
-			Description: "The management API answers {{ $labels.instance }} with errors or not at all. Traffic may flow as before; what Sluice sees of this device is late, and a step may fail.",
+			Description: "For 10 minutes the management API has answered more than %(apiErrorShare)s of the calls of {{ $labels.instance }} with errors or not at all. Traffic may flow as before; what Sluice sees of this device is late, and a step may fail.",
 		},
 		{
 			Why: `Of any exporter: one that reads the device is enough. DeviceUnreachable says it
@@ -72,7 +72,7 @@ sooner, and for each exporter.`,
 			For:         "5m",
 			Severity:    Warning,
 			Summary:     "The management API of {{ $labels.device }} can't be reached",
-			Description: "No exporter has read it for seven minutes. Traffic may flow as before; nothing is seen of its backends, and no step is taken there.",
+			Description: "No exporter has read it for 7 minutes. Traffic may flow as before; nothing is seen of its backends, and no step is taken there.",
 		},
 		{
 			Alert:       "PTAFApiAuthFailing",
@@ -95,7 +95,7 @@ max by (device, pool, member) (` + asBackend("ptaf_backend_down") + `) == 0`,
 			For:         "1m",
 			Severity:    Warning,
 			Summary:     "Backend {{ $labels.member }} of {{ $labels.pool }} on {{ $labels.device }} fails and gets traffic",
-			Description: "Its probe has been down for a minute and the device has it in. Clients that are sent there get errors.",
+			Description: "Its probe has been down for 1 minute and the device has it in. Clients that are sent there get errors.",
 		},
 		{
 			Why:   `Backends that no probe covers count as up: nobody knows better.`,
