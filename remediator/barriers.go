@@ -90,6 +90,9 @@ func (k *keeper) stopped(b barriers, a *act) (no guard.Refusal) {
 	if why := b.claimed(members...); why != "" {
 		return guard.Refusal{Guard: "foreign", Reason: "claimed", Detail: why}
 	}
+	if no = k.overtakenBy(a.hold); no.Reason != "" {
+		return no
+	}
 	now := time.Now()
 	if all := append(k.set.cfg.in(now, members...), b.in(now, members...)...); len(all) > 0 {
 		return guard.Refusal{Guard: "maintenance", Reason: "window", Detail: "in maintenance: " + strings.Join(all, ", ")}

@@ -39,11 +39,15 @@ func (k *keeper) tend(ctx context.Context, h *journal.Hold, snap edge.Snapshot, 
 		k.drop(h, journal.Entry{})
 		return 0
 	}
+	if theirs, is := k.r.noticed(h); is { // whatever it looks like by now
+		k.supersede(h, theirs)
+		return 0
+	}
 	if snap.Process != h.Process {
 		k.tendForgotten(ctx, h, snap, st, t)
 		return 0
 	}
-	if st.Marks != h.Left.Marks || st.Admin != h.Left.Admin || st.Address != h.Left.Address || lowered(h) && st.Share != h.Left.Share {
+	if !asLeft(h, st) {
 		k.supersede(h, st)
 		return 0
 	}

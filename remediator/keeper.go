@@ -145,6 +145,7 @@ func (k *keeper) round(ctx context.Context) time.Duration {
 		return lookHeld
 	}
 	holds = k.handOver(holds)
+	k.overlook(holds)
 	k.endLapses(claimed)
 	if len(claimed) == 0 {
 		k.endCandidates(nil)
@@ -223,10 +224,12 @@ func sorted(targets map[edge.Member]*target) []edge.Member {
 func (k *keeper) look(ctx context.Context) (edge.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
+	began := time.Now()
 	snap, err := k.dev.Look(ctx)
 	if err == nil {
 		k.r.noteReadOnly(k.name, snap.ReadOnly)
 		k.flow.see(snap)
+		k.notice(snap, began)
 	}
 	return snap, err
 }
@@ -235,7 +238,12 @@ func (k *keeper) look(ctx context.Context) (edge.Snapshot, error) {
 func (k *keeper) lookBack(ctx context.Context) (edge.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookBackTimeout)
 	defer cancel()
-	return k.dev.Look(ctx)
+	began := time.Now()
+	snap, err := k.dev.Look(ctx)
+	if err == nil {
+		k.notice(snap, began)
+	}
+	return snap, err
 }
 
 // cantLook refuses everything that is claimed on a device that gives no answer.

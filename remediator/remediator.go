@@ -115,6 +115,7 @@ type Remediator struct {
 	windowing sync.Mutex
 	windows   []*madeWindow        // as they were read last
 	hands     map[edge.Member]hand // what people did last through us
+	foreign   map[edge.Member]foreign
 	glances   map[string]*glance   // by device
 	drills    drilling
 
@@ -137,7 +138,7 @@ func New(o Options) (*Remediator, error) {
 		logger: o.Logger, started: time.Now(), failpoint: o.Failpoint, ledger: newLedger(), coordinator: o.Coordinator, audit: o.Audit,
 		hint: make(chan struct{}, 1), apply: make(chan struct{}, 1),
 		said: map[string]string{}, episodes: map[string]string{}, readOnly: map[string]string{}, heard: map[edge.Member]time.Time{},
-		hands: map[edge.Member]hand{}, glances: map[string]*glance{}, keepers: map[string]*keeper{}, begun: make(chan struct{}), flows: map[string]*flow{},
+		hands: map[edge.Member]hand{}, foreign: map[edge.Member]foreign{}, glances: map[string]*glance{}, keepers: map[string]*keeper{}, begun: make(chan struct{}), flows: map[string]*flow{},
 	}
 	r.drills = drilling{judging: map[string]bool{}, due: r.started}
 	if r.coordinator == nil {

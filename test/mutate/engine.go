@@ -53,7 +53,10 @@ var engineEdits = []edit{
 	{ids: "I20", what: "what was given back isn't compared", dir: engine, texts: one("case h.Undo && k.reached(h, st):", "case h.Undo:")},
 	{ids: "I20, I25", what: "what failed is tried again at once", dir: engine, texts: one("f.until = time.Now().Add(", "f.until = time.Now().Add(0 * ")},
 
-	{ids: "I7", what: "somebody's change of what we hold isn't noticed", dir: engine, texts: one("if st.Marks != h.Left.Marks || st.Admin != h.Left.Admin || st.Address != h.Left.Address || ", "if ")},
+	{ids: "I7", what: "somebody's change of what we hold isn't noticed", dir: engine, texts: one("return st.Marks == h.Left.Marks && st.Admin == h.Left.Admin && st.Address == h.Left.Address && ", "return ")},
+	{ids: "I7", what: "what another look showed of somebody's change is forgotten", dir: engine, texts: one("theirs, is := k.r.noticed(h); is {", "theirs, is := k.r.noticed(h); is && false {")},
+	{ids: "I7", what: "what another look showed just before the command is passed over", dir: engine, texts: one("if no = k.overtakenBy(a.hold); no.Reason != \"\" {", "if false {")},
+	{ids: "I10", what: "our own command is noticed as somebody's change", dir: engine, texts: one(" || h.Changed.After(began)", "")},
 	{ids: "I7", what: "what somebody changed under an order counts as ours", dir: engine, texts: one("	default:\n		k.supersede(h, st)\n	}\n}\n\n// applied", "	default:\n		k.applied(h, st, snap)\n	}\n}\n\n// applied")},
 	{ids: "I7", what: "a pool that changed since the decision is written", dir: engine, texts: one("o := edge.Order{Version: acts[0].snap.Versions[pool.Name], ", "o := edge.Order{")},
 	{ids: "I7", what: "a superseded hold is let go of at once", dir: engine, texts: one("now.Sub(h.ClaimSeen) > handBack", "now.Sub(h.ClaimSeen) > 0")},

@@ -76,7 +76,7 @@ var wayEdits = []edit{
 	{ids: "I14", what: "a member on its way back isn't watched for long enough", dir: engine, texts: one("now.Sub(h.StageAt) < watch:", "now.Sub(h.StageAt) < 0*watch:")},
 	{ids: "I8", what: "a member comes back with the weight of its trial", dir: engine, texts: one("		if h.Left.Share != h.Preimage.Share { // it was lowered on its way back\n			c.Share = h.Preimage.Share\n		}\n", "")},
 	{ids: "I8", what: "a member that goes out again keeps the weight of its trial", dir: engine, texts: one("			goal.Share = h.Preimage.Share\n", "")},
-	{ids: "I7", what: "somebody's change of a weight on the way back isn't noticed", dir: engine, texts: one(" || lowered(h) && st.Share != h.Left.Share {", " {")},
+	{ids: "I7", what: "somebody's change of a weight on the way back isn't noticed", dir: engine, texts: one(" && (!lowered(h) || st.Share == h.Left.Share)", "")},
 	{ids: "I13", what: "a weight that the device refuses keeps the member out", dir: engine, texts: one("		h.Direct = h.Direct || h.Goal != nil && h.Goal.Share != 0 // back at once then, rather than never\n", "")},
 	{ids: "I10, I20", what: "a weight that wasn't taken was", dir: engine, texts: never("want.Share != 0 && st.Share != want.Share")},
 	{ids: "I13", what: "what a restarted device forgot is taken out again past its hard end", dir: engine, texts: neverCase("w.Now.After(h.MaxUntil)")},

@@ -105,7 +105,12 @@ func matching(all []mutant, pattern *regexp.Regexp) (out []mutant) {
 // tryAll checks first that the tests pass with nothing taken out: a suite that is
 // red anyway would kill every mutant.
 func tryAll(ctx context.Context, root string, all []mutant, jobs int) ([]result, error) {
-	t, err := newTester(ctx, root, all)
+	dir, err := os.MkdirTemp("", "mutants-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir) // of our own making; what stays behind is in the folder for such
+	t, err := newTester(ctx, root, dir, all)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // The outcomes of a mutant.
@@ -45,11 +46,13 @@ type tester struct {
 	root  string
 	rapid map[string]bool   // packages whose tests know rapid's flags
 	hints map[string]string // mutant -> the test that the last report names
+	sound *build            // with nothing taken out
 }
 
-// newTester runs each package's tests with nothing taken out.
-func newTester(ctx context.Context, root string, all []mutant) (*tester, error) {
-	t := &tester{root: root, rapid: map[string]bool{}, hints: map[string]string{}}
+// newTester runs each package's tests with nothing taken out. What it builds of that
+// is in a folder of the caller's.
+func newTester(ctx context.Context, root, dir string, all []mutant) (*tester, error) {
+	t := &tester{root: root, rapid: map[string]bool{}, hints: map[string]string{}, sound: &build{dir: dir}}
 	last, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(document)))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -68,29 +71,58 @@ func newTester(ctx context.Context, root string, all []mutant) (*tester, error) 
 			return nil, fmt.Errorf("go list %s: %w", p, err)
 		}
 		t.rapid[p] = slices.Contains(strings.Fields(string(out)), "pgregory.net/rapid")
-		if out, err := t.test(ctx, "", p); err != nil {
+		if out, err := t.test(ctx, t.sound, p); err != nil {
 			return nil, fmt.Errorf("%s is red with nothing taken out: %w\n%s", p, err, out)
 		}
 	}
 	return t, nil
 }
 
-// test runs one package's tests. It doesn't end them itself: go test does, by
-// its own limit.
-func (t *tester) test(ctx context.Context, overlay, pkg string, more ...string) ([]byte, error) {
-	args := []string{"test", "-failfast", "-short", "-vet=off", "-timeout=5m", "-skip=" + slow}
-	if overlay != "" {
-		args = append(args, "-overlay="+overlay)
+// test runs one package's tests. It doesn't end them itself: they end by their own
+// limit. The package is built once for each mutant.
+func (t *tester) test(ctx context.Context, b *build, pkg string, more ...string) ([]byte, error) {
+	binary, out, err := t.built(ctx, b, pkg)
+	if err != nil {
+		return fmt.Appendf(out, "\nFAIL\t%s [build failed]\n", pkg), err
 	}
-	args = append(append(args, more...), pkg)
+	args := []string{"-test.failfast", "-test.short", "-test.timeout=5m", "-test.skip=" + slow}
+	args = append(args, more...)
 	if t.rapid[pkg] { // it would leave a file in the tree for each mutant
 		args = append(args, "-rapid.nofailfile")
 	}
-	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Dir = filepath.Join(t.root, filepath.FromSlash(pkg))
+	cmd.Env = append(os.Environ(), "PWD="+cmd.Dir)
+	own(cmd)
+	out, err = cmd.CombinedOutput()
+	return out, errors.Join(err, end(cmd))
+}
+
+// A build is a folder for what is made of the program once: with one mutant in it, or
+// with nothing taken out where overlay is empty.
+type build struct {
+	dir, overlay string
+
+	mu sync.Mutex
+}
+
+// built is a package's test program. What the compiler said comes with an error.
+func (t *tester) built(ctx context.Context, b *build, pkg string) (binary string, out []byte, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	binary = filepath.Join(b.dir, strings.NewReplacer("/", "_", ".", "").Replace(pkg)+".test")
+	if _, err := os.Stat(binary); err == nil {
+		return binary, nil, nil
+	}
+	args := []string{"test", "-c", "-vet=off", "-o", binary}
+	if b.overlay != "" {
+		args = append(args, "-overlay="+b.overlay)
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Dir = t.root
 	own(cmd)
-	out, err := cmd.CombinedOutput()
-	return out, errors.Join(err, end(cmd))
+	out, err = cmd.CombinedOutput()
+	return binary, out, errors.Join(err, end(cmd))
 }
 
 // try asks the test that noticed the last time, then those that name the mutant's
@@ -102,24 +134,24 @@ func (t *tester) try(ctx context.Context, m mutant) result {
 		return result{mutant: m, outcome: broken, by: err.Error()}
 	}
 	defer os.RemoveAll(dir) // of our own making; what stays behind is in the folder for such
-	overlay, err := lay(dir, t.root, m)
-	if err != nil {
+	b := &build{dir: dir}
+	if b.overlay, err = lay(dir, t.root, m); err != nil {
 		return result{mutant: m, outcome: broken, by: err.Error()}
 	}
 	if pkg, top, ok := t.hint(m); ok {
-		if out, err := t.alone(ctx, overlay, pkg, top); err != nil {
+		if out, err := t.alone(ctx, b, pkg, top); err != nil {
 			if outcome, by, _ := judge(pkg, string(out), err); outcome == killed && t.counts(ctx, by, pkg, top) {
 				return result{mutant: m, outcome: outcome, by: by}
 			}
 		}
 	}
 	if named := namers(m.ids); named != "" {
-		if outcome, by := t.tryPackage(ctx, overlay, m.pkgs[0], "-run="+named); outcome != survived {
+		if outcome, by := t.tryPackage(ctx, b, m.pkgs[0], "-test.run="+named); outcome != survived {
 			return result{mutant: m, outcome: outcome, by: by}
 		}
 	}
 	for _, p := range m.pkgs {
-		if outcome, by := t.tryPackage(ctx, overlay, p); outcome != survived {
+		if outcome, by := t.tryPackage(ctx, b, p); outcome != survived {
 			return result{mutant: m, outcome: outcome, by: by}
 		}
 	}
@@ -131,9 +163,9 @@ const tries = 3
 
 // tryPackage believes a failure only when the same test fails once more by
 // itself: a test that fails now and then would hide that nobody noticed.
-func (t *tester) tryPackage(ctx context.Context, overlay, pkg string, more ...string) (outcome, by string) {
+func (t *tester) tryPackage(ctx context.Context, b *build, pkg string, more ...string) (outcome, by string) {
 	for range tries {
-		out, err := t.test(ctx, overlay, pkg, more...)
+		out, err := t.test(ctx, b, pkg, more...)
 		if err == nil {
 			return survived, ""
 		}
@@ -141,7 +173,7 @@ func (t *tester) tryPackage(ctx context.Context, overlay, pkg string, more ...st
 		if outcome != killed || top == "" {
 			return outcome, by
 		}
-		if _, err := t.alone(ctx, overlay, pkg, top); err != nil && t.counts(ctx, by, pkg, top) {
+		if _, err := t.alone(ctx, b, pkg, top); err != nil && t.counts(ctx, by, pkg, top) {
 			return outcome, by
 		}
 	}
@@ -158,7 +190,7 @@ func (t *tester) counts(ctx context.Context, by, pkg, top string) bool {
 	if !strings.HasSuffix(by, neverEnds) {
 		return true
 	}
-	_, err := t.alone(ctx, "", pkg, top)
+	_, err := t.alone(ctx, t.sound, pkg, top)
 	return err == nil
 }
 
@@ -173,8 +205,8 @@ func namers(ids string) string {
 }
 
 // alone runs one test by itself.
-func (t *tester) alone(ctx context.Context, overlay, pkg, top string) ([]byte, error) {
-	return t.test(ctx, overlay, pkg, "-count=1", "-timeout=1m", "-run=^"+top+"$")
+func (t *tester) alone(ctx context.Context, b *build, pkg, top string) ([]byte, error) {
+	return t.test(ctx, b, pkg, "-test.timeout=1m", "-test.run=^"+top+"$")
 }
 
 // hint is the test that noticed this mutant the last time.

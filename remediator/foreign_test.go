@@ -1,0 +1,123 @@
+package remediator
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/journal"
+)
+
+// look has somebody read the device beside the rounds.
+func (w *world) look() {
+	w.t.Helper()
+	if _, err := w.r.Explain(w.t.Context(), map[string]string{"device": "edge1", "pool": "shop", "member": "s1", "remediation": "drain"}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// Rounds look at a held member every two seconds; what another look showed in between
+// is somebody's doing also when the next round finds nothing of it.
+func TestI7WhatALookBesideTheRoundShowedIsTheirs(t *testing.T) {
+	for name, undone := range map[string]func(*world){
+		"and it was undone": func(w *world) {
+			w.device.change(func() { w.device.put(s1, edge.Drain) })
+		},
+		"and the device began another life": func(w *world) { w.device.restart() },
+		"and the device kept it in another life": func(w *world) {
+			w.device.change(func() { w.device.process += "'" })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, nil, func(w *world) {
+				w.fail(s1)
+				w.wait(10*time.Second + 500*time.Millisecond) // between two rounds
+				w.want(s1, "FDRAIN")
+				w.device.change(func() { w.device.put(s1, edge.Ready) })
+				w.look()
+				undone(w)
+				w.wait(5 * time.Second)
+				if h := w.hold(s1); h == nil || h.Phase != journal.Superseded {
+					t.Errorf("got %+v; want it superseded", h)
+				}
+				w.recover(s1)
+				w.wait(5 * time.Minute)
+				w.wantWrites(1)
+			})
+		})
+	}
+}
+
+// What a look shows of a command of ours that is on its way is no change of somebody else.
+func TestI7OurOwnCommandIsNoChangeOfSomebodyElse(t *testing.T) {
+	for _, at := range []string{"take_out.sent", "take_out.read_back", "give_back.decided", "give_back.sent", "give_back.read_back"} {
+		t.Run(at, func(t *testing.T) {
+			inWorld(t, nil, func(w *world) {
+				w.again(func(o *Options) {
+					o.Failpoint = func(here string) {
+						if here == at {
+							w.look()
+						}
+					}
+				}, nil)
+				w.fail(s1)
+				w.wait(30 * time.Second)
+				w.recover(s1)
+				w.wait(time.Minute)
+				w.wantWrites(2)
+				if got := w.results(s1); slices.Contains(got, "drain superseded") {
+					t.Errorf("the journal says %v", got)
+				}
+			})
+		})
+	}
+}
+
+// A look that began before a command of ours, and came to its end after it, shows how it
+// was before.
+func TestI10ALookFromBeforeOurCommandIsNoChangeOfSomebodyElse(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		began := time.Now()
+		before, err := w.device.Look(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.wait(time.Second)
+		w.fail(s1)
+		w.wait(time.Second)
+		newKeeper(w.r, w.r.set, "edge1", w.device).notice(before, began)
+		w.recover(s1)
+		w.wait(time.Minute)
+		w.wantWrites(2)
+		w.want(s1, "")
+	})
+}
+
+// Between the round's look and the command a change may be seen and be undone: that
+// it was there stops the command.
+func TestI7WhatALookShowedBeforeTheCommandStopsIt(t *testing.T) {
+	inWorld(t, func(c *Config) { c.Policies[0].HoldDown = model.Duration(10 * time.Second) }, func(w *world) {
+		w.again(func(o *Options) {
+			o.Failpoint = func(here string) {
+				if here != "give_back.decided" {
+					return
+				}
+				w.device.change(func() { w.device.put(s1, edge.Maint) })
+				w.look()
+				w.device.change(func() { w.device.put(s1, edge.Drain) })
+			}
+		}, nil)
+		w.fail(s1)
+		w.wait(30 * time.Second)
+		w.recover(s1)
+		w.wait(5 * time.Minute)
+		w.wantWrites(1)
+		w.want(s1, "FDRAIN")
+		if got := w.results(s1); !slices.Contains(got, "foreign/superseded") || !slices.Contains(got, "drain superseded") {
+			t.Errorf("I23: the journal says %v", got)
+		}
+	})
+}
