@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"testing"
@@ -108,15 +107,5 @@ func TestAFreezeStopsStepsEvenWhileTheDeviceHangs(t *testing.T) {
 // freeze sends to the switch and wants it to be taken.
 func (s scene) freeze(method string, body any) {
 	s.t.Helper()
-	var text []byte
-	if body != nil {
-		var err error
-		text, err = json.Marshal(body)
-		s.must(err)
-	}
-	status, answer, err := rig.Do(s.t.Context(), method, s.Remediator.URL+"/api/v1/freeze", text)
-	s.must(err)
-	if status/100 != 2 {
-		s.t.Fatalf("%s freeze: status %d: %s", method, status, answer)
-	}
+	s.asks(method, "/api/v1/freeze", body)
 }
