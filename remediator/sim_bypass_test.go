@@ -356,6 +356,14 @@ func simKind(h journal.Hold) string {
 		return "bypass ended"
 	case h.Bypass:
 		return "bypass begun"
+	case h.Goal != nil && h.Goal.To == edge.Ready:
+		return "in with a lower weight"
+	case h.Goal != nil && h.Stage == stageProbation:
+		return "out again"
+	case h.Goal != nil:
+		return "drained, then maint"
+	case h.Undo && h.Stage == stageProbation:
+		return "back by weights"
 	}
 	return way
 }

@@ -57,6 +57,12 @@ type simMember struct {
 	before edge.State // how we found it
 
 	standby bool // out by configuration, and named as a way round its pool
+
+	share    int           // by configuration; 0 where the device doesn't tell
+	lowered  bool          // its weight is of our making
+	weighed  bool          // and somebody set another since
+	sessions int           // while it is in
+	last     time.Duration // its sessions, once it is out
 }
 
 func newSimDevice(s *simRun, name string) *simDevice {
@@ -82,7 +88,7 @@ func newSimDevice(s *simRun, name string) *simDevice {
 			st.Backup = n > 0 && s.oneIn(10)
 			st.Settled = n > 0 && s.oneIn(25)
 			st.Agent = !d.whole && s.oneIn(25)
-			d.members[m] = &simMember{st: st, well: true}
+			d.members[m] = &simMember{st: st, well: true, share: st.Share, sessions: s.rng.IntN(20), last: time.Duration(s.rng.IntN(60)) * time.Second}
 			d.set(m, edge.Ready, byNobody)
 			if s.oneIn(20) {
 				d.set(m, edge.Maint, byPerson)
@@ -174,8 +180,13 @@ func (d *simDevice) reload(keeps bool) {
 		if d.members[m].standby {
 			configured = edge.Maint
 		}
-		if !keeps && d.members[m].st.Admin != configured {
-			d.set(m, configured, byReload)
+		if x := d.members[m]; !keeps {
+			if x.st.Admin != configured {
+				d.set(m, configured, byReload)
+			}
+			if x.lowered, x.weighed = false, false; x.share > 0 {
+				x.st.Share, x.st.Weight = x.share, x.share
+			}
 		}
 	}
 }
@@ -187,6 +198,9 @@ func (d *simDevice) state(x *simMember) edge.State {
 		return x.st.Admin == edge.Ready && !x.st.Settled && (x.well || !d.checks)
 	}
 	st.Serving = up(x)
+	if st.Sessions = x.sessions; st.Admin != edge.Ready && time.Since(x.changed) >= x.last {
+		st.Sessions = 0
+	}
 	if st.Backup && st.Serving { // takes traffic only when no other does
 		for _, o := range d.in(x.st.Member.Pool) {
 			st.Serving = st.Serving && (o.st.Backup || !up(o))
@@ -241,6 +255,12 @@ func (d *simDevice) meddle(dice *rand.Rand, where string) {
 		return
 	}
 	m := simPick(dice, simSorted(d.members))
+	if x := d.members[m]; x.share > 0 && !d.whole && dice.IntN(6) == 0 {
+		x.st.Share = 1 + dice.IntN(10)
+		x.st.Weight, x.weighed, x.lowered = x.st.Share, x.lowered && x.st.Share != x.left.Share, x.lowered && x.st.Share == x.left.Share
+		d.s.log(d.name, "a person gives %s weight %d%s", m, x.st.Share, where)
+		return
+	}
 	to := simPick(dice, []edge.Admin{edge.Ready, edge.Ready, edge.Ready, edge.Drain, edge.Maint})
 	d.s.log(d.name, "a person puts %s in %s%s", m, to, where)
 	d.put(m, to, byPerson)
@@ -379,6 +399,13 @@ func (l simLink) order(o edge.Order, fault int, sent time.Time) (edge.Receipt, e
 	}
 	changes := o.Changes
 	if fault == half {
+		if c := changes[0]; len(changes) == 1 && c.Share > 0 && d.dice.IntN(2) == 0 {
+			d.weigh(l.life, c) // the weight alone, and not the state
+		}
+		if c := changes[0]; len(changes) == 1 && c.Share > 0 && d.dice.IntN(2) == 0 {
+			c.Share = 0
+			s.applied(l, c) // or that alone
+		}
 		changes = changes[:len(changes)/2]
 	}
 	for _, c := range changes {

@@ -11,7 +11,7 @@ import (
 // I14: nothing is given back by itself without rise good answers in a row and
 // hold_down after them.
 func (s *simRun) i14(c simStep) {
-	if !c.hold.Undo || c.byHand() || c.hold.Bypass {
+	if !c.hold.Undo && !c.comesIn() || c.byHand() || c.hold.Bypass {
 		return
 	}
 	if someRule(c.policy, func(p *Policy) bool { return p.Confirm == "none" }) {
@@ -130,6 +130,9 @@ func (s *simRun) judgeHolds() {
 				id = "I11 moved"
 			}
 			s.violate(id, "%s is out by us (hold %s), and the journal doesn't know", x.st.Member, x.hold)
+		}
+		if x.lowered && !held[x.st.Member] {
+			s.violate("I11", "%s has a weight of ours, %d of %d, and the journal doesn't know", x.st.Member, x.st.Share, x.share)
 		}
 	}
 }

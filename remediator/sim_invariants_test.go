@@ -55,7 +55,7 @@ func (s *simRun) judgeOrder(l simLink, o edge.Order, sent time.Time) {
 		c.seen, c.looked = s.ledger.seen(l.d.name, c.by, c.life)
 		s.log("judged", "%v", c)
 		for _, judge := range []func(simStep){
-			s.i1, s.i2, s.i3, s.i6, s.i7, s.i8, s.i10, s.i11(l), s.i14, s.i17, s.i19, s.inTheWay, s.modes, s.around(l),
+			s.i1, s.i2, s.i3, s.i6, s.i7, s.i8, s.i10, s.i11(l), s.i14, s.i17, s.i19, s.inTheWay, s.modes, s.around(l), s.further,
 		} {
 			judge(c)
 		}
@@ -76,7 +76,7 @@ func someRule(of []*Policy, allows func(*Policy) bool) bool {
 // I1: after a step out, min_serving others of each pool that it moves serve, by
 // the last look and by the last own answers: more can't be known.
 func (s *simRun) i1(c simStep) {
-	if c.hold.Undo || c.hold.Bypass {
+	if c.hold.Undo || c.hold.Bypass || c.goesOn() {
 		return
 	}
 	for _, m := range c.d.moved(c.member()) {
@@ -87,7 +87,7 @@ func (s *simRun) i1(c simStep) {
 				weight += x.Share
 				weighed = weighed && x.Share > 0
 			}
-			if x.Serving && !c.takes(x.Member) && s.foundWell(c, x.Member) {
+			if x.Serving && !c.takes(x.Member) && !c.d.members[x.Member].tried() && s.foundWell(c, x.Member) {
 				left++
 				weightLeft += x.Share
 			}
@@ -181,13 +181,13 @@ func (s *simRun) i2(c simStep) {
 
 // I3: never more of a pool out by us than max_held, whatever crashed meanwhile.
 func (s *simRun) i3(c simStep) {
-	if c.hold.Undo || c.hold.Bypass {
+	if c.hold.Undo || c.hold.Bypass || c.goesOn() {
 		return
 	}
 	for _, m := range c.d.moved(c.member()) {
 		n := 0
 		for _, x := range c.d.in(m.Pool) {
-			if x.by == byUs && x.st.Admin != edge.Ready && x.st.Address == x.left.Address || c.takes(x.st.Member) {
+			if x.by == byUs && x.st.Admin != edge.Ready && x.st.Address == x.left.Address || x.tried() || c.takes(x.st.Member) {
 				n++
 			}
 		}
@@ -203,7 +203,7 @@ func (s *simRun) i3(c simStep) {
 
 // I6: a step out rests on a fresh bad answer of a second source.
 func (s *simRun) i6(c simStep) {
-	if c.hold.Undo || c.hold.Bypass || someRule(c.policy, func(p *Policy) bool { return p.Confirm == "none" }) {
+	if c.hold.Undo || c.hold.Bypass || c.goesOn() || someRule(c.policy, func(p *Policy) bool { return p.Confirm == "none" }) {
 		return
 	}
 	for _, k := range s.covering(c.member()) {
@@ -233,11 +233,11 @@ func (s *simRun) i7(c simStep) {
 	switch {
 	case !known:
 		s.violate("I7", "%v: the last look doesn't show it", c)
-	case c.hold.Undo && (st.Marks != c.hold.Left.Marks || st.Admin != c.hold.Left.Admin || st.Address != c.hold.Left.Address || c.seen.snap.Process != c.hold.Process):
+	case (c.hold.Undo || c.goesOn()) && (st.Marks != c.hold.Left.Marks || st.Admin != c.hold.Left.Admin || st.Address != c.hold.Left.Address || c.seen.snap.Process != c.hold.Process):
 		s.violate("I7", "%v: it is not as we left it: %s (%s) at %s", c, st.Admin, st.Marks, st.Address)
 	case c.hold.Bypass && !c.hold.Undo && (c.hold.Mark == "" && st.Admin == edge.Ready || c.hold.Mark != "" && st.Marks == c.hold.Mark):
 		s.violate("I7", "%v: somebody had brought it in", c)
-	case !c.hold.Bypass && !c.hold.Undo && (st.Admin != edge.Ready || st.Marks != ""):
+	case !c.hold.Bypass && !c.hold.Undo && !c.goesOn() && (st.Admin != edge.Ready || st.Marks != ""):
 		s.violate("I7", "%v: somebody had put it in %s (%s)", c, st.Admin, st.Marks)
 	case !c.hold.Undo && st.Agent:
 		s.violate("I7", "%v: an agent sets its state", c)
@@ -246,7 +246,7 @@ func (s *simRun) i7(c simStep) {
 	case c.seen.snap.ReadOnly != "" && !c.byHand() && !c.d.whole: // what goes in one piece was decided on an earlier look
 		s.violate("I7", "%v: the device is read only", c)
 	}
-	if since := s.ledger.silent[c.claimed()]; !c.hold.Undo && !since.IsZero() && c.sent.Sub(since) > s.maxAge(m) && c.hold.Reapplied == 0 {
+	if since := s.ledger.silent[c.claimed()]; !c.hold.Undo && !c.goesOn() && !since.IsZero() && c.sent.Sub(since) > s.maxAge(m) && c.hold.Reapplied == 0 {
 		s.violate("I7", "%v: its claim is silenced, and that was read %s before", c, c.sent.Sub(since))
 	}
 }
@@ -271,7 +271,7 @@ func (s *simRun) i8(c simStep) {
 // I9: one effective transition of a hold in each direction, for each life of the
 // device. The caller counts those that change something.
 func (s *simRun) i9(c simStep) {
-	key := fmt.Sprintf("%s %v %d", c.hold.ID, c.hold.Undo, c.d.life)
+	key := fmt.Sprintf("%s %v %d %s %d", c.hold.ID, c.hold.Undo, c.d.life, c.change.To, c.hold.Relapses)
 	if s.ledger.effect[key]++; s.ledger.effect[key] > 1 {
 		s.violate("I9", "%v: it changed the member %d times", c, s.ledger.effect[key])
 	}
@@ -288,7 +288,11 @@ func (s *simRun) i10(c simStep) {
 func (s *simRun) i11(l simLink) func(simStep) {
 	return func(c simStep) {
 		h := c.hold
-		if out := (h.Phase == journal.Intent || h.Phase == journal.Applying) && !h.Undo && h.To == c.change.To; !out && (h.Phase != journal.Reverting || !h.Undo) {
+		to := h.To
+		if h.Goal != nil {
+			to = h.Goal.To
+		}
+		if out := (h.Phase == journal.Intent || h.Phase == journal.Applying) && !h.Undo && to == c.change.To; !out && (h.Phase != journal.Reverting || !h.Undo) {
 			s.violate("I11", "%v: the journal says %s to %s (undo: %v)", c, h.Phase, h.To, h.Undo)
 		}
 		es, err := l.life.r.journal.Entries(journal.Query{Hold: h.ID, Event: "intent", Limit: 1})
@@ -327,9 +331,9 @@ func (s *simRun) modes(c simStep) {
 		return someRule(c.policy, func(p *Policy) bool { return p.Mode == mode })
 	}
 	switch {
-	case c.byHand(), in(Auto), c.hold.Undo && in(Approve):
+	case c.byHand(), in(Auto), (c.hold.Undo || c.goesOn()) && in(Approve):
 		return
-	case len(c.policy) == 0 && c.hold.Undo: // the policy is gone; the ceiling counts
+	case len(c.policy) == 0 && (c.hold.Undo || c.goesOn()): // the policy is gone; the ceiling counts
 		return
 	case !in(Approve):
 		s.violate("I23", "%v: its policy doesn't act by itself", c)
@@ -352,7 +356,7 @@ func (s *simRun) applied(l simLink, change edge.Change) {
 	if x == nil || err != nil {
 		return // said already
 	}
-	was, mark, by := x.st.Admin, x.st.Marks, x.by
+	was, by := x.st, x.by
 	whose := byUs
 	if !s.people.handed[h.ID].IsZero() { // it was on its way when somebody claimed the member
 		whose = byPerson
@@ -362,20 +366,19 @@ func (s *simRun) applied(l simLink, change edge.Change) {
 	} else {
 		d.put(change.Member, change.To, whose)
 	}
-	moves := x.st.Admin != was || x.st.Marks != mark
-	if change.Share > 0 {
-		x.st.Share, x.st.Weight = change.Share, change.Share
-	}
+	moves := x.st.Admin != was.Admin || x.st.Marks != was.Marks
+	d.weigh(l.life, change)
 	if moves && by != byPerson {
 		s.i9(simStep{life: l.life.life, d: d, change: change, hold: h})
 	}
-	if moves {
+	if moves || x.st.Share != was.Share {
 		s.stats.Steps++
 		s.stats.Kinds[simKind(h)]++
 	}
 	for _, m := range d.moved(change.Member) {
 		one := d.find(m)
 		if h.Undo {
+			one.lowered = one.lowered && one.st.Share != h.Preimage.Share
 			if one.hold = ""; h.Bypass || one.standby {
 				one.by = byNobody // as somebody had it before us
 			}

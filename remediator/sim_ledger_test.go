@@ -91,7 +91,7 @@ func (l *simLedger) at(check string, m edge.Member, asked time.Time, life int) (
 func (l *simLedger) looking(life int, snap edge.Snapshot, began time.Time, d *simDevice) simLook {
 	k := simLook{life: life, began: began, device: d, snap: snap}
 	for _, m := range simSorted(d.members) {
-		if x := d.members[m]; x.hold != "" && x.by == byPerson && x.st.Marks != x.left.Marks && x.leftIn == d.life {
+		if x := d.members[m]; x.hold != "" && x.by == byPerson && x.st.Marks != x.left.Marks && x.leftIn == d.life || x.hold != "" && x.weighed {
 			k.foreign = append(k.foreign, m)
 		}
 	}

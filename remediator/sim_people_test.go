@@ -109,8 +109,10 @@ func (s *simRun) claim() {
 			}
 			for _, one := range append([]edge.Member{h.Member}, h.Along...) {
 				delete(s.ledger.handsOff, one) // it is theirs by their own word
-				if x := s.device(one.Device).find(one); x != nil && x.by == byUs {
-					x.by = byPerson
+				if x := s.device(one.Device).find(one); x != nil {
+					if x.lowered = false; x.by == byUs {
+						x.by = byPerson
+					}
 				}
 			}
 		}

@@ -297,7 +297,7 @@ func (s *simRun) release() {
 	for _, m := range append([]edge.Member{h.Member}, h.Along...) {
 		delete(s.ledger.handsOff, m)
 		if x := s.device(m.Device).find(m); x != nil && h.Phase == journal.Superseded {
-			x.by = byPerson // it is left as it was found
+			x.by, x.lowered = byPerson, false // it is left as it was found
 		}
 	}
 	s.log("driver", "a person asks for the release of %s (%s)", h.Member, h.Phase)

@@ -186,6 +186,7 @@ func (s *simRun) policy(c *Config, d *simDevice, pool, name string) Policy {
 	if s.apis && d.checks && !d.whole && name == "drain" && s.oneIn(4) {
 		p.Confirm = "none"
 	}
+	s.bySteps(&p, d)
 	return p
 }
 

@@ -185,20 +185,30 @@ func (k *keeper) consider(ctx context.Context, t *target, seen edge.Snapshot, as
 
 // A question is what was asked of a pool in this round, and the look after it.
 type question struct {
-	own  map[edge.Member]guard.Evidence
-	snap edge.Snapshot
+	own    map[edge.Member]guard.Evidence
+	before edge.Snapshot // by which it was asked
+	along  []edge.Member // whose pools were asked with it
+	snap   edge.Snapshot
+}
+
+// answers says whether it was also asked what a step on m would move in other pools:
+// it may have been asked about a member of the pool that moves none.
+func (q *question) answers(m edge.Member) bool {
+	return !slices.ContainsFunc(q.before.Along[m], func(other edge.Member) bool {
+		return !slices.ContainsFunc(q.along, func(asked edge.Member) bool { return asked.In() == other.In() })
+	})
 }
 
 // judge asks the whole pool, looks at the device after that, and decides on what
 // was just seen (SAFETY.md I17). ok is false when there was no answer to judge.
 func (k *keeper) judge(ctx context.Context, t *target, asked map[edge.Pool]*question) (_ guard.World, d guard.Decision, ok bool) {
 	q := asked[t.member.In()]
-	if q == nil {
+	if q == nil || !q.answers(t.member) {
 		before, err := k.look(ctx)
 		if err != nil {
 			return guard.World{}, d, false
 		}
-		q = &question{own: k.ask(ctx, t.policy, t.member, before)}
+		q = &question{own: k.ask(ctx, t.policy, t.member, before), before: before, along: before.Along[t.member]}
 		asked[t.member.In()] = q
 	}
 	// Where changes of a pool go together, they are decided on one look: the order

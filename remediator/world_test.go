@@ -393,6 +393,7 @@ type probe struct {
 	device *device
 	mu     sync.Mutex
 	bad    map[edge.Member]edge.Answer
+	all    bool // it covers other pools too
 }
 
 func (p *probe) set(m edge.Member, a edge.Answer) {
@@ -402,7 +403,7 @@ func (p *probe) set(m edge.Member, a edge.Answer) {
 }
 
 func (p *probe) Name() string              { return "shop" }
-func (p *probe) Covers(m edge.Member) bool { return m.Pool == "shop" }
+func (p *probe) Covers(m edge.Member) bool { return p.all || m.Pool == "shop" }
 func (p *probe) Interval() time.Duration   { return time.Second }
 func (p *probe) Rise() int                 { return 2 }
 

@@ -28,6 +28,7 @@ var engineEdits = []edit{
 	{ids: "I11", what: "what is about to be sent isn't recorded as that", dir: engine, texts: never("len(out) > 0 && k.record(out, false) != nil")},
 	{ids: "I7, I11", what: "an intent that is found alone was sent", dir: engine, texts: neverCase("h.Phase == journal.Intent")},
 	{ids: "I19", what: "a freeze between decision and order isn't seen", dir: engine, texts: neverCase(`stop.Reason != ""`)},
+	{ids: "I1", what: "a pool that a step moves along isn't asked when its own was", dir: engine, texts: one("q == nil || !q.answers(t.member)", "q == nil")},
 	{ids: "I14", what: "what is found beside doesn't break the proof that a bypass is over", dir: engine, texts: one("	k.unproved(p, m.In(), own, snap)\n", "")},
 	{ids: "I16", what: "a lead that ended between decision and order isn't noticed", dir: engine, texts: neverCase(`lead.Reason != ""`)},
 	{ids: "I17, I19", what: "what comes while a device is looked at for an order doesn't stop it", dir: engine, texts: one("if why := k.inTheWay(acts); len(why) > 0 {", "if why := k.inTheWay(acts); len(why) < 0 {")},
