@@ -38,6 +38,19 @@ func TestI16WhoLostTheLeadSendsNoPersonsOrder(t *testing.T) {
 	})
 }
 
+func TestI16WhoLosesTheLeadWhileTheDeviceIsLookedAtSendsNoPersonsOrder(t *testing.T) {
+	inWorldWith(t, whole, nil, func(w *world) {
+		o := newOffice(true)
+		w.again(func(opts *Options) { opts.Coordinator = o }, nil)
+		w.device.change(func() { w.device.looked = func() { o.turn(false) } })
+		out, err := w.r.Order(w.t.Context(), PersonOrder{Member: s1, To: edge.Maint, Actor: "ann"})
+		if !errors.Is(err, ErrStandby) || out.Written || out.Result != "failed" {
+			t.Errorf("got %+v, %v", out, err)
+		}
+		wantOrders(t, w)
+	})
+}
+
 func TestI17APersonsOrderDoesNotGoOutLongAfterItsDecision(t *testing.T) {
 	inWorld(t, nil, func(w *world) {
 		slept := 0
