@@ -73,6 +73,7 @@ func TestAReadingIsTheSameWhateverTheShapeOfLists(t *testing.T) {
 		{ptafprotest.BareLists, ptafprotest.ThinLists},
 		{ptafprotest.ExtraFields},
 		{ptafprotest.ListsOnly},
+		{ptafprotest.StringBooleans},
 		{ptafprotest.Slow},
 	} {
 		t.Run(fmt.Sprint(faults), func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/edge/ptafpro"
@@ -315,6 +316,35 @@ func TestEachFaultOfAWriteIsTold(t *testing.T) {
 			}
 			if sent > 1 {
 				t.Errorf("a write was sent %d times", sent)
+			}
+		})
+	}
+}
+
+// A device that words and orders its answers in another way is the same device: the
+// decision holds, nothing counts as an edit, and what is written is a boolean.
+func TestStringsAndAnotherOrderAreNoChange(t *testing.T) {
+	for _, fault := range []ptafprotest.Fault{ptafprotest.StringBooleans, ptafprotest.ReorderedBackends} {
+		t.Run(fault.String(), func(t *testing.T) {
+			sim := ptafprotest.New(world())
+			before := string(sim.Object("backend", two))
+			c, plain := ready(t, sim)
+			sim.Misbehave(fault, -1)
+			for range 3 { // the order is another each time
+				if d := cmp.Diff(plain.Snapshot("waf"), read(t, c).Snapshot("waf"), cmpopts.IgnoreFields(edge.Snapshot{}, "At")); d != "" {
+					t.Errorf("another picture (-plain +now):\n%s", d)
+				}
+			}
+			for _, on := range []bool{false, true} {
+				r := read(t, c)
+				_, err := c.SetEnabled(t.Context(), backendID(t, r, "public-443", two), on, ptafpro.Write{Version: r.Versions["public-443"]})
+				wantErr(t, err, nil)
+			}
+			if got := string(sim.Object("backend", two)); got != before {
+				t.Errorf("there and back: %s, was %s", got, before)
+			}
+			if d := cmp.Diff([]string{`backend {"enabled":false} 200`, `backend {"enabled":true} 200`}, bodies(sim, 1)); d != "" {
+				t.Error(d)
 			}
 		})
 	}

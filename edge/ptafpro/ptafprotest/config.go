@@ -153,6 +153,41 @@ func (s *Sim) whole(e *entity) object {
 	return o
 }
 
+// A view is how objects are given out in one answer.
+type view struct {
+	strings bool // booleans as "True" and "False"
+	turn    int  // by how many places lists of backends are turned
+}
+
+func (s *Sim) view(q query) view {
+	v := view{strings: s.hit(q, StringBooleans)}
+	if s.hit(q, ReorderedBackends) {
+		s.turn++
+		v.turn = s.turn
+	}
+	return v
+}
+
+func (v view) of(o object) object {
+	if on, ok := o.get("enabled"); ok && v.strings {
+		o.set("enabled", encode(map[bool]string{true: "True", false: "False"}[string(on) == "true"]))
+	}
+	var entries []json.RawMessage
+	if raw, ok := o.get("backends"); ok && v.turn > 0 && json.Unmarshal(raw, &entries) == nil {
+		o.set("backends", encode(turned(entries, v.turn)))
+	}
+	return o
+}
+
+// turned is a list that begins so many places later.
+func turned[T any](list []T, by int) []T {
+	if len(list) == 0 {
+		return list
+	}
+	by %= len(list)
+	return append(slices.Clone(list[by:]), list[:by]...)
+}
+
 func (s *Sim) entities(collection string) []*entity {
 	switch collection {
 	case "backends":
@@ -170,15 +205,16 @@ func (s *Sim) collection(q query, p *pass, collection string) answer {
 		return s.refuse(http.StatusNotFound, "reference_not_exist")
 	}
 	more, thin := s.hit(q, ExtraFields), s.hit(q, ThinLists)
+	v := s.view(q)
 	out := []object{}
-	for _, e := range s.entities(collection) {
+	for _, e := range turned(s.entities(collection), v.turn) {
 		if e.tenant != p.tenant {
 			continue
 		}
 		if more {
 			e.extend()
 		}
-		o := s.whole(e)
+		o := v.of(s.whole(e))
 		if thin && e.kind != "backend" { // Source: list entries may lack balancer and backends
 			o = o.only("id", "name")
 		}
@@ -217,7 +253,7 @@ func (s *Sim) object(q query, p *pass, collection, id string) answer {
 	if s.hit(q, ExtraFields) {
 		e.extend()
 	}
-	a := good(string(s.whole(e).encode()))
+	a := good(string(s.view(q).of(s.whole(e)).encode()))
 	if s.hit(q, EditBetweenGets) {
 		e.turn()
 	}

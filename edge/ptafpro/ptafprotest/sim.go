@@ -112,6 +112,7 @@ type Sim struct {
 	tokens       int               // given out
 	faults       map[trouble]int
 	shape        int // errors given while ErrorShapes
+	turn         int // GETs given while ReorderedBackends
 	calls        int
 	logins       int
 	renewals     int
