@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/sluice-project/sluice/edge"
@@ -220,6 +219,13 @@ func TestACancelledChangeSendsNothing(t *testing.T) {
 	}
 	_, err = newClient(t, o).Change(ctx, "shop-front", takeOut, ptaf.Write{})
 	wantErr(t, err, context.Canceled)
+
+	ctx, cancel = context.WithCancel(t.Context()) // as late as can be
+	r, err = newClient(t, o).Change(ctx, "shop-front", takeOut, ptaf.Write{Last: func() error { cancel(); return nil }})
+	wantErr(t, err, context.Canceled)
+	if r.Written || len(s.Writes()) != 0 {
+		t.Errorf("written %v, %d writes", r.Written, len(s.Writes()))
+	}
 }
 
 func TestReadsOfAChangeAreTriedAgain(t *testing.T) {
@@ -407,47 +413,6 @@ func TestReadOnlyFieldsAreNotSent(t *testing.T) {
 	o, _ := options(t, s.Start(t))
 	_, err := newClient(t, o).Change(t.Context(), "shop-front", takeOut, ptaf.Write{})
 	wantErr(t, err, nil)
-}
-
-// I17: what stops a step is asked about behind both looks, and a word that takes
-// its time is followed by another look, so that the gap stays short.
-func TestTheLastWordIsAskedRightBeforeTheWrite(t *testing.T) {
-	const list, look, patch = "GET /upstreams", "GET /upstreams/shop", "PATCH /upstreams/shop"
-	frozen := errors.New("frozen")
-	for name, c := range map[string]struct {
-		last func(*ptaftest.Sim) error
-		want []string // calls
-		err  error
-	}{
-		"quick": {func(*ptaftest.Sim) error { return nil }, []string{list, look, look, "last", patch, look}, nil},
-		"slow": {func(*ptaftest.Sim) error {
-			time.Sleep(time.Second) // virtual
-			return nil
-		}, []string{list, look, look, "last", look, patch, look}, nil},
-		"slow, and somebody edits meanwhile": {func(s *ptaftest.Sim) error {
-			time.Sleep(time.Second) // virtual
-			s.Edit("shop-front", "192.0.2.13:8080", true)
-			return nil
-		}, []string{list, look, look, "last", look}, edge.ErrChanged},
-		"it says no": {func(*ptaftest.Sim) error { return frozen }, []string{list, look, look, "last"}, frozen},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := newSim()
-				var calls *[]string
-				client := inMemory(t, s, func(o *ptaf.Options) { calls = order(o.HTTP.Transport.(*transport), nil) })
-				r, err := client.Change(t.Context(), "shop-front", takeOut, ptaf.Write{Last: func() error {
-					*calls = append(*calls, "last")
-					return c.last(s)
-				}})
-				wantErr(t, err, c.err)
-				wantEqual(t, *calls, c.want)
-				if wrote := len(s.Writes()) == 1; r.Written != (c.err == nil) || wrote != r.Written || r.Gap != 0 {
-					t.Errorf("written %v, by the device %v, gap %s", r.Written, wrote, r.Gap)
-				}
-			})
-		})
-	}
 }
 
 func TestWritesOfOneClientDoNotMeet(t *testing.T) {

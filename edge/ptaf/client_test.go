@@ -259,6 +259,18 @@ func TestACredentialThatIsRefusedInTheMiddleIsAnError(t *testing.T) {
 	}
 	_, err := newClient(t, o).Read(t.Context())
 	wantErr(t, err, ptaf.ErrCredentials)
+
+	// Of one object alone: a password that is changed while all are read.
+	s.Behave()
+	o.Upstreams = nil
+	tr.before = func(r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, shopID) {
+			r.SetBasicAuth("sluice", "not-the-password")
+		}
+	}
+	r, err := newClient(t, o).Read(t.Context())
+	wantErr(t, err, ptaf.ErrCredentials)
+	wantEqual(t, len(r.Upstreams), 0)
 }
 
 // I2
@@ -376,6 +388,44 @@ func TestGatewaysAreNotAskedForWhereTheyAreNot(t *testing.T) {
 		wantEqual(t, calls(), 3)
 		wantEqual(t, read(t, client).Gateways, []ptaf.Gateway{{ID: "1", Name: "waf1", Active: edge.Yes}})
 	})
+}
+
+func TestGatewaysThatAUserMayNotSeeAreNotAskedForEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		asked := 0
+		client := inMemory(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/gateways") {
+				asked++
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			s.ServeHTTP(w, r)
+		}), nil)
+		for range 3 {
+			if r := read(t, client); r.GatewaysKnown || r.ReadOnly != "" {
+				t.Errorf("%+v", r)
+			}
+		}
+		wantEqual(t, asked, 1)
+	})
+}
+
+func TestADeviceThatIsBusyIsAskedAgain(t *testing.T) {
+	for status, calls := range map[int]int{
+		http.StatusTooManyRequests: 3, http.StatusServiceUnavailable: 3, http.StatusConflict: 1, http.StatusMovedPermanently: 1,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			asked := 0
+			client := inMemory(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				asked++
+				w.WriteHeader(status)
+			}), nil)
+			_, err := client.Get(t.Context(), "shop-front")
+			wantText(t, err, fmt.Sprint("status ", status))
+			wantEqual(t, asked, calls)
+		})
+	}
 }
 
 func TestARealConnectionThatHangsTimesOut(t *testing.T) {

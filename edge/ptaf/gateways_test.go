@@ -40,6 +40,7 @@ func TestWhichNodeIsWrittenTo(t *testing.T) {
 		{"both are active", []*node{node1, node2}, []string{strings.ReplaceAll(both, "false", "true"), ""}, "yes yes", -1, "2 nodes are active"},
 		{"active isn't told", []*node{node1, node2}, []string{strings.ReplaceAll(both, `"active":true,`, ""), ""}, "unknown no", -1, "no node is active"},
 		{"active is a string", []*node{node1, node2}, []string{strings.ReplaceAll(both, "true", `"True"`), ""}, "yes no", 0, ""},
+		{"two entries of one address, one of which tells nothing", []*node{node1, node2}, []string{`[{"id":"g3","x":"192.0.2.10"},` + first + `,` + second + `]`, ""}, "unknown no", -1, "no node is active"},
 		{"two entries of one address, not of one mind", []*node{node1, node2}, []string{`[` + first + `,{"id":"g3","active":false,"x":"192.0.2.10"}]`, ""}, "unknown unknown", -1, "no node is active"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -160,7 +161,7 @@ func TestDivergingUpstreamsAreNamed(t *testing.T) {
 }
 
 func TestASnapshotHasWhatAllDevicesShare(t *testing.T) {
-	u := parse(t, upstreamOf(`[{"address":"192.0.2.11","port":8080,"weight":3},{"address":"192.0.2.11","port":8080,"down":true},{"address":"2001:db8::1","backup":true}]`, ""))
+	u := parse(t, upstreamOf(`[{"address":"192.0.2.11","port":8080,"weight":3},{"address":"192.0.2.11","port":8080,"down":true},{"address":"2001:db8::1","backup":true},{"address":"192.0.2.14","weight":0}]`, ""))
 	got := Reading{Upstreams: []Upstream{u}, Refused: map[string]string{"pay": "timeout"}, ReadOnly: "why"}.Snapshot("waf1")
 	m := func(name string) edge.Member { return edge.Member{Device: "waf1", Pool: "shop-front", Name: name} }
 	wantEqual(t, got, edge.Snapshot{
@@ -168,6 +169,7 @@ func TestASnapshotHasWhatAllDevicesShare(t *testing.T) {
 		States: map[edge.Member]edge.State{
 			m("192.0.2.11:8080"):   {Member: m("192.0.2.11:8080"), Address: "192.0.2.11:8080", OnOff: true, Serving: true, Weight: 3, Share: 3},
 			m("192.0.2.11:8080#2"): {Member: m("192.0.2.11:8080#2"), Address: "192.0.2.11:8080", Admin: edge.Maint, Marks: "DOWN", OnOff: true, Weight: 1, Share: 1},
+			m("192.0.2.14:80"):     {Member: m("192.0.2.14:80"), Address: "192.0.2.14:80", OnOff: true},
 			m("[2001:db8::1]:80"):  {Member: m("[2001:db8::1]:80"), Address: "[2001:db8::1]:80", OnOff: true, Backup: true, Weight: 1, Share: 1},
 		},
 	})

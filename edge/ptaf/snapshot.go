@@ -36,8 +36,9 @@ func (b Backend) state() edge.State {
 	st := edge.State{
 		Address: net.JoinHostPort(b.Address, strconv.Itoa(b.Port)),
 		OnOff:   true,
-		// A backup gets traffic only while all others are out. Guess: as in nginx.
-		Serving: !b.Down && !b.Backup,
+		// A backup gets traffic only while all others are out. Guess: as in nginx,
+		// and so is that a weight of 0, if there can be one, gets none.
+		Serving: !b.Down && !b.Backup && b.Weight > 0,
 		Backup:  b.Backup,
 		Weight:  b.Weight, Share: b.Weight,
 	}

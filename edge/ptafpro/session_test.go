@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
@@ -139,6 +141,74 @@ func TestAWrongPasswordIsTriedOnceAMinute(t *testing.T) {
 		_, err := c.Read(t.Context())
 		wantErr(t, err, ptafpro.ErrCredentials)
 		wantCounts(t, sim, 2, 0)
+	})
+}
+
+// Whether a refresh token was spent by a call without an answer nobody knows: it is
+// not sent again. Source: using one again gives 422, and may well end the session.
+func TestARefreshTokenIsNeverSentTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := ptafprotest.New(world())
+		sent := map[string]int{}
+		c := dial(t, sim, func(o *ptafpro.Options) {
+			looksOnly(o)
+			o.HTTP = &http.Client{Transport: tap(func(r *http.Request) (*http.Response, error) {
+				if strings.HasSuffix(r.URL.Path, "/auth/access_tokens") {
+					body, err := io.ReadAll(r.Body)
+					if err != nil {
+						t.Error(err)
+					}
+					var pair struct {
+						Refresh string `json:"refresh_token"`
+					}
+					if err := json.Unmarshal(body, &pair); err != nil {
+						t.Error(err)
+					}
+					sent[pair.Refresh]++
+					r.Body = io.NopCloser(bytes.NewReader(body))
+				}
+				return wire{sim}.RoundTrip(r)
+			})}
+		})
+		read(t, c)
+		for _, fault := range []ptafprotest.Fault{ptafprotest.Hang, ptafprotest.Error500Once, ptafprotest.HTMLPage, ptafprotest.SpentRefresh} {
+			time.Sleep(5 * time.Minute) // the token in hand has run out
+			sim.Misbehave(fault, 1)
+			for range 2 {
+				_, _ = c.Read(t.Context()) // the first may fail
+			}
+			read(t, c)
+		}
+		for token, times := range sent {
+			if times > 1 {
+				t.Errorf("%s was sent %d times", token, times)
+			}
+		}
+	})
+}
+
+// A log-in that is refused in other words than those for a wrong password is no less
+// refused: a user may be locked out by trying on.
+func TestALogInThatIsRefusedIsNotTriedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		logins := 0
+		c := dial(t, ptafprotest.New(world()), func(o *ptafpro.Options) {
+			o.HTTP = &http.Client{Transport: tap(func(r *http.Request) (*http.Response, error) {
+				logins++
+				w := httptest.NewRecorder()
+				w.WriteHeader(http.StatusUnprocessableEntity)
+				_, err := w.WriteString(`{"errors": {"username": "locked"}}`)
+				return w.Result(), err
+			})}
+		})
+		for range 4 {
+			if _, err := c.Read(t.Context()); err == nil || !strings.Contains(err.Error(), "locked") {
+				t.Errorf("got %v", err)
+			}
+		}
+		if logins != 1 {
+			t.Errorf("%d log-ins", logins)
+		}
 	})
 }
 

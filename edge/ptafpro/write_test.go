@@ -50,7 +50,7 @@ func TestABackendIsTakenOutAndGivenBack(t *testing.T) {
 		asRead := sim.Object("backend", one)
 		var saved []byte
 		receipt, err := c.SetEnabled(t.Context(), id, enabled, ptafpro.Write{
-			Version: read(t, c).Versions["public-443"],
+			Version: r.Versions["public-443"],
 			Save:    func(o []byte) error { saved = o; return nil },
 		})
 		if err != nil || !receipt.Written {
@@ -103,6 +103,21 @@ func TestProtectionModeGoesThereAndBack(t *testing.T) {
 		if _, err := c.SetProtectionMode(t.Context(), id, wrong, ptafpro.Write{}); err == nil {
 			t.Errorf("%q was taken", wrong)
 		}
+	}
+}
+
+func TestAModeThatIsNoneIsNotSent(t *testing.T) {
+	sim := ptafprotest.New(world())
+	c, r := ready(t, sim)
+	shop, _ := r.Application(member("partners", "application:shop"))
+	for _, mode := range []string{"", "passive", "PASSIVE ", "PASSIVE\n", "PASSIVE\"", strings.Repeat("A", 65)} {
+		receipt, err := c.SetProtectionMode(t.Context(), shop, mode, ptafpro.Write{})
+		if err == nil || receipt.Written || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %+v, %v", mode, receipt, err)
+		}
+	}
+	if len(sim.Writes()) != 1 { // the probe
+		t.Errorf("writes %v", bodies(sim, 1))
 	}
 }
 
