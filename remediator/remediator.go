@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"reflect"
 	"sync"
 	"time"
 
@@ -116,7 +117,7 @@ type Remediator struct {
 	windows   []*madeWindow        // as they were read last
 	hands     map[edge.Member]hand // what people did last through us
 	foreign   map[edge.Member]foreign
-	glances   map[string]*glance   // by device
+	glances   map[string]*glance // by device
 	drills    drilling
 
 	events *events.Hub
@@ -203,7 +204,10 @@ func (r *Remediator) Apply(o Options) error {
 	if r.set.cfg != nil && o.Config != nil && !r.set.cfg.Coordinator.Same(&o.Config.Coordinator) {
 		return errors.New("remediation.coordinator: isn't changed while running: restart for that")
 	}
-	if (r.set.cfg == nil) != (o.Config == nil) {
+	if r.audit != nil && r.set.cfg != nil && o.Config != nil && !reflect.DeepEqual(r.set.cfg.Audit, o.Config.Audit) {
+		return errors.New("remediation.audit: isn't changed while running: restart for that")
+	}
+	if (r.set.cfg == nil) != (o.Config == nil) || r.set.cfg != nil && r.set.cfg.manual != o.Config.manual {
 		return errors.New("remediation: the section came or went: restart for that")
 	}
 	if o.EvidenceHash != r.set.evidence {
@@ -254,7 +258,7 @@ func (p *Policy) key() string {
 }
 
 // loadAgain is how soon a journal that couldn't be read is tried again.
-const loadAgain = time.Second
+const loadAgain = 200 * time.Millisecond
 
 // generation runs keepers until ctx ends or the settings are replaced.
 func (r *Remediator) generation(ctx context.Context) {

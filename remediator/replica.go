@@ -2,7 +2,6 @@ package remediator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -20,10 +19,6 @@ const leaseMargin = time.Second
 
 // leaseNeed is what must be left of the lease when a command is sent.
 const leaseNeed = sendTimeout + leaseMargin
-
-// answersAgain is how soon a journal that couldn't be read is asked again, at the
-// beginning of a term.
-const answersAgain = 200 * time.Millisecond
 
 // Run works until ctx ends; a step in hand is finished first. Of several replicas
 // the one that leads works, and the others wait.
@@ -71,26 +66,7 @@ func (r *Remediator) lead(ctx context.Context, term coordinate.Term) {
 			}
 		}()
 	}
-	if r.answers(ctx) {
-		r.generation(ctx)
-	}
-}
-
-// answers waits while nothing is heard of the journal: what is done in a term rests
-// on it from the first moment. False says that ctx has ended.
-func (r *Remediator) answers(ctx context.Context) bool {
-	for ctx.Err() == nil {
-		_, err := r.journal.Freeze()
-		if !errors.Is(err, journal.ErrUnavailable) {
-			return true // what can't be read for another reason is refused where it matters
-		}
-		level.Warn(r.logger).Log("msg", "journal doesn't answer", "err", oneLine(err))
-		select {
-		case <-ctx.Done():
-		case <-time.After(answersAgain):
-		}
-	}
-	return false
+	r.generation(ctx)
 }
 
 // standBy waits for anything to change. A replica that doesn't lead stores hints

@@ -2,6 +2,7 @@ package remediator
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/audit/syslog"
 	"github.com/sluice-project/sluice/remediator/journal"
 	"github.com/sluice-project/sluice/remediator/webhook"
 )
@@ -91,6 +93,31 @@ func TestNewSettingsTakeOverWhatIsHeld(t *testing.T) {
 			t.Error("the journal moved while it was open")
 		}
 	})
+}
+
+// I23: what is opened at the start isn't followed, and who changes it hears so.
+func TestI23WhatIsOpenedAtTheStartIsNotChangedInSilence(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"another file":      {func(c *Config) { c.Audit.File = "elsewhere.jsonl" }, "remediation.audit: isn't changed while running: restart for that"},
+		"a copy to syslog":  {func(c *Config) { c.Audit.Syslog = &syslog.Config{Address: "udp://192.0.2.5:514"} }, "remediation.audit: isn't changed while running: restart for that"},
+		"nothing of it":     {func(c *Config) { c.Poll = model.Duration(time.Minute) }, ""},
+		"no section before": {func(c *Config) { c.manual = true }, "remediation: the section came or went: restart for that"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, nil, func(w *world) {
+				w.again(func(o *Options) { o.Audit = new(stream) }, nil)
+				next := *w.cfg
+				tt.change(&next)
+				err := w.r.Apply(Options{Config: &next, Devices: map[string]Device{"edge1": w.device}, Checks: []Check{w.probe}})
+				if got := fmt.Sprint(err); err != nil && got != tt.want || err == nil && tt.want != "" {
+					t.Errorf("got %v; want %q", err, tt.want)
+				}
+			})
+		})
+	}
 }
 
 // I23: that something is trusted more than before is somebody's decision.
