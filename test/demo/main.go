@@ -37,11 +37,12 @@ func demo(binary string, once bool) (err error) {
 	defer cancel()
 	s := newScreen(os.Stdout)
 	s.say("Starting three members, HAProxy, a simulated PTAF, exporter, Alertmanager, remediator, Prometheus ...")
-	r, err := rig.Start(ctx, rig.Options{
+	o := rig.Options{
 		Sluice: binary, WAF: true, MinServing: "50%", HoldDown: 2 * time.Second,
 		// Whoever presses Enter often makes a storm of flapping members; here they are to come and go.
 		Section: []string{"brake: {off: true}", "damping: {off: true}", "budget: {steps: 10000}"},
-	})
+	}
+	r, err := rig.Start(ctx, o)
 	if err != nil {
 		return unlessInterrupted(ctx, err)
 	}
@@ -52,18 +53,25 @@ func demo(binary string, once bool) (err error) {
 		}
 	}()
 
-	err = unlessInterrupted(ctx, show(ctx, s, r, once))
+	err = unlessInterrupted(ctx, show(ctx, s, r, o, once))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, r.Logs(15))
 	}
 	return err
 }
 
-func show(ctx context.Context, s *screen, r *rig.Rig, once bool) error {
+func show(ctx context.Context, s *screen, r *rig.Rig, o rig.Options, once bool) error {
 	if err := r.Settle(ctx); err != nil {
 		return err
 	}
-	addresses(s, r)
+	shown := boards(ctx, s, r, o)
+	addresses(s, r, shown)
+	watching, enough := context.WithCancel(ctx)
+	alerts := watchAlerts(watching, s, r)
+	defer func() {
+		enough()
+		<-alerts
+	}()
 	traffic := rig.StartTraffic(ctx, r.HAProxy.Front, 20*time.Millisecond)
 	defer traffic.Stop()
 	behindWAF := rig.StartTraffic(ctx, r.WAF.Front, 20*time.Millisecond)
@@ -77,7 +85,7 @@ func show(ctx context.Context, s *screen, r *rig.Rig, once bool) error {
 		if once {
 			return nil
 		}
-		addresses(s, r)
+		addresses(s, r, shown)
 		s.say("\nEnter kills the next member, Ctrl-C ends the demo.")
 		select {
 		case <-ctx.Done():
@@ -87,9 +95,9 @@ func show(ctx context.Context, s *screen, r *rig.Rig, once bool) error {
 	}
 }
 
-func addresses(s *screen, r *rig.Rig) {
+func addresses(s *screen, r *rig.Rig, boards [][2]string) {
 	s.say("\nTo look at, while this runs:")
-	for _, a := range [][2]string{
+	for _, a := range append([][2]string{
 		{"the site, through HAProxy", "http://" + r.HAProxy.Front + "/"},
 		{"the site, through PTAF", "http://" + r.WAF.Front + "/"},
 		{"PTAF's API (" + rig.WAFUser + ", " + rig.WAFPassword + ")", r.WAF.URL + "/upstreams"},
@@ -100,7 +108,7 @@ func addresses(s *screen, r *rig.Rig) {
 		{"Alertmanager, alerts", r.Alertmanager.URL + "/api/v2/alerts"},
 		{"HAProxy's socket", r.HAProxy.Socket},
 		{"configuration and logs", r.Dir},
-	} {
+	}, boards...) {
 		s.say("  %-38s %s", a[0], a[1])
 	}
 }

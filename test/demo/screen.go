@@ -28,6 +28,7 @@ type screen struct {
 
 	mu    sync.Mutex
 	start time.Time
+	on    bool   // a scene is
 	lines []line // not yet printed
 }
 
@@ -48,7 +49,7 @@ func (s *screen) say(format string, args ...any) {
 // returns ends the scene; until then lines are printed as they come.
 func (s *screen) scene(start time.Time, headline string) (end func()) {
 	s.mu.Lock()
-	s.start = start
+	s.start, s.on = start, true
 	if s.bold {
 		headline = "\x1b[1m" + headline + "\x1b[0m"
 	}
@@ -73,13 +74,21 @@ func (s *screen) scene(start time.Time, headline string) (end func()) {
 	return sync.OnceFunc(func() {
 		close(stop)
 		<-done
+		s.mu.Lock()
+		s.on = false
+		s.mu.Unlock()
 	})
 }
 
-// saw adds a line to the scene.
+// saw adds a line to the scene. Between scenes it is printed at once, with the time
+// of day.
 func (s *screen) saw(at time.Time, who, format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.on {
+		fmt.Fprintf(s.out, "  %s %-13s %s\n", at.Format(time.TimeOnly), who, fmt.Sprintf(format, args...))
+		return
+	}
 	s.lines = append(s.lines, line{at, who, fmt.Sprintf(format, args...)})
 }
 

@@ -31,7 +31,7 @@ func act(ctx context.Context, s *screen, r *rig.Rig, all []clients, victim *rig.
 	if err := recovery(ctx, s, r, all, victim); err != nil {
 		return fmt.Errorf("after the return of %s: %w", victim.Name, err)
 	}
-	return r.Quiet(ctx, backWithin)
+	return nil
 }
 
 func death(ctx context.Context, s *screen, r *rig.Rig, all []clients, victim *rig.Member) error {
@@ -64,10 +64,6 @@ func death(ctx context.Context, s *screen, r *rig.Rig, all []clients, victim *ri
 				s.saw(at, "exporter", "the third bad result in a row: %s counts as down", victim.Name)
 			case rig.Scraped:
 				s.saw(at, "Prometheus", "has scraped that: sluice_probe_up is 0")
-			case rig.Firing:
-				s.saw(at, "Prometheus", "MemberFailing fires, and asks for the policy \"drain\"")
-			case rig.Claimed:
-				s.saw(at, "Alertmanager", "has the alert")
 			case rig.Hooked:
 				s.saw(at, "remediator", "gets the webhook, which only wakes it: it reads Alertmanager and HAProxy and probes the pool itself")
 			case rig.Out:
@@ -141,19 +137,6 @@ func recovery(ctx context.Context, s *screen, r *rig.Rig, all []clients, victim 
 		}
 		return err
 	})
-	g.Go(func() error {
-		at, err := rig.Every(watch, 50*time.Millisecond, func(ctx context.Context) error {
-			firing, err := r.Prometheus.Vector(ctx, fmt.Sprintf(`ALERTS{alertname="MemberFailing",member=%q}`, victim.Name))
-			if err == nil && len(firing) > 0 {
-				err = fmt.Errorf("MemberFailing still fires")
-			}
-			return err
-		})
-		if err == nil {
-			s.saw(at, "Prometheus", "MemberFailing is over; that alone gives nothing back")
-		}
-		return err
-	})
 	var back time.Time
 	g.Go(func() (err error) {
 		back, err = rig.Every(watch, 10*time.Millisecond, r.HAProxy.Want(victim.Name, rig.AdminReady))
@@ -191,7 +174,7 @@ func recovery(ctx context.Context, s *screen, r *rig.Rig, all []clients, victim 
 			return fmt.Errorf("%s is ready but gets no traffic through %s", victim.Name, c.through)
 		}
 	}
-	return nil
+	return r.Quiet(ctx, backWithin)
 }
 
 // probed returns a check that the exporter shows that value for the member.

@@ -108,6 +108,7 @@ type Rig struct {
 	People       *Tap // what people would be told
 	Alertmanager *Alertmanager
 	Prometheus   *Prometheus
+	Grafana      *Grafana // nil until StartGrafana
 }
 
 // Start starts all parts and waits until each is ready. When it fails, nothing
@@ -256,6 +257,9 @@ func (r *Rig) Member(name string) *Member {
 // processes are in the order in which they are ended: who asks goes first.
 func (r *Rig) processes() []*Process {
 	var out []*Process
+	if r.Grafana != nil {
+		out = append(out, r.Grafana.Process)
+	}
 	if r.Prometheus != nil {
 		out = append(out, r.Prometheus.Process)
 	}
