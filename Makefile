@@ -97,6 +97,11 @@ figures: bench-deps build ## what scrapes and probes cost, beside the peers (FIG
 	bin/scrapecost -sluice bin/sluice $(FIGURES)
 	bin/probecost -sluice bin/sluice $(FIGURES)
 
+.PHONY: incidents
+incidents: deps build ## docs/incidents.md: things broken on purpose on the real parts, which alerts fire when and what is done (about ten minutes)
+	$(GO) build -o bin/ ./test/incidents
+	bin/incidents -sluice bin/sluice -write docs/incidents.md
+
 .PHONY: sim
 sim: ## random worlds in virtual time: every invariant after every event (SIM_RUNS=10000; SIM_SEED=n shows one)
 	SIM_RUNS=$(SIM_RUNS) SIM_FIRST=$(SIM_FIRST) SIM_SEED=$(SIM_SEED) $(GO) test ./remediator -run '^TestSimulation$$' -count 1 -v -timeout 6h

@@ -184,10 +184,24 @@ const (
 
 // Server returns the state of one server of backend.
 func (h *HAProxy) Server(ctx context.Context, backend, name string) (Server, error) {
-	answer, err := h.Ask(ctx, "show servers state "+backend)
+	all, err := h.Servers(ctx, backend)
 	if err != nil {
 		return Server{}, err
 	}
+	s, ok := all[name]
+	if !ok {
+		return s, fmt.Errorf("show servers state: no %s/%s", backend, name)
+	}
+	return s, nil
+}
+
+// Servers returns the states of all servers of backend, by name.
+func (h *HAProxy) Servers(ctx context.Context, backend string) (map[string]Server, error) {
+	answer, err := h.Ask(ctx, "show servers state "+backend)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]Server{}
 	var columns []string
 	for lines := bufio.NewScanner(strings.NewReader(answer)); lines.Scan(); {
 		fields := strings.Fields(lines.Text())
@@ -195,14 +209,20 @@ func (h *HAProxy) Server(ctx context.Context, backend, name string) (Server, err
 			columns = fields[1:]
 			continue
 		}
-		if row := byName(columns, fields); row["be_name"] == backend && row["srv_name"] == name {
+		if row := byName(columns, fields); row["be_name"] == backend {
 			op, err1 := strconv.Atoi(row["srv_op_state"])
 			admin, err2 := strconv.Atoi(row["srv_admin_state"])
 			weight, err3 := strconv.Atoi(row["srv_uweight"])
-			return Server{op, admin, weight}, errors.Join(err1, err2, err3)
+			if err := errors.Join(err1, err2, err3); err != nil {
+				return nil, err
+			}
+			all[row["srv_name"]] = Server{op, admin, weight}
 		}
 	}
-	return Server{}, fmt.Errorf("show servers state: no %s/%s in %q", backend, name, answer)
+	if len(all) == 0 {
+		return nil, fmt.Errorf("show servers state: no %s in %q", backend, answer)
+	}
+	return all, nil
 }
 
 func byName(columns, fields []string) map[string]string {

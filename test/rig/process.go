@@ -32,15 +32,15 @@ type Process struct {
 // newProcess says what to start. Debian puts HAProxy where only root looks, so
 // /usr/sbin is searched too.
 func newProcess(name, dir, program string, args ...string) (*Process, error) {
-	path, err := findProgram(program)
+	path, err := Find(program)
 	if err != nil {
 		return nil, err
 	}
 	return &Process{Name: name, path: path, args: args, logFile: filepath.Join(dir, name+".log")}, nil
 }
 
-// findProgram returns where program is. Its error names what to do about it.
-func findProgram(program string) (string, error) {
+// Find returns where program is. Its error names what to do about it.
+func Find(program string) (string, error) {
 	if path, err := exec.LookPath(program); err == nil {
 		return filepath.Abs(path)
 	}
