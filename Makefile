@@ -75,6 +75,12 @@ boards: ## dashboards/*.json and dashboards/import, from dashboards/source
 zabbix: ## deploy/zabbix/sluice.yaml
 	$(GO) run ./deploy/zabbix
 
+.PHONY: zabbixcheck
+zabbixcheck: ## that file, judged by the code of Zabbix' own frontend, from its Debian package
+	@test/deps.sh php=php-cli
+	@mkdir -p bin/zabbix && cd bin/zabbix && rm -f *.deb && apt-get -qq download zabbix-frontend-php && dpkg -x zabbix-frontend-php_*.deb .
+	SLUICE_ZABBIX_FRONTEND=$(CURDIR)/bin/zabbix/usr/share/zabbix $(GO) test -count 1 -run OwnCode -v ./deploy/zabbix
+
 .PHONY: mutate
 mutate: ## docs/mutation.md: each guard taken out in turn, and the test that notices
 	$(GO) run ./test/mutate
