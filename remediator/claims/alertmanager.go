@@ -3,26 +3,18 @@ package claims
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
-	"path"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/go-openapi/runtime"
-	httptransport "github.com/go-openapi/runtime/client"
 	"github.com/go-openapi/strfmt"
 	"github.com/prometheus/alertmanager/api/v2/client/alert"
 	"github.com/prometheus/alertmanager/api/v2/client/general"
 	"github.com/prometheus/alertmanager/api/v2/models"
-	promconfig "github.com/prometheus/common/config"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/alertmanager"
 )
 
 // Defaults of [AlertmanagerOptions].
@@ -33,15 +25,8 @@ const (
 	DefaultTimeout = 5 * time.Second
 )
 
-// maxAnswer bounds one answer of an Alertmanager, in bytes. One with 10,000
-// alerts has about 10 MiB.
-const maxAnswer = 64 << 20
-
 // An Alertmanager is where to ask.
-type Alertmanager struct {
-	URL  string // http(s)://host[:port][/prefix]; "/api/v2" is added
-	HTTP promconfig.HTTPClientConfig
-}
+type Alertmanager = alertmanager.Server
 
 // AlertmanagerOptions of [NewAlertmanagers].
 type AlertmanagerOptions struct {
@@ -60,13 +45,8 @@ type Alertmanagers struct {
 	peers   []peer
 }
 
-// A peer is one Alertmanager. The generated client is used without its Validate
-// functions: they want fields that 0.25 doesn't send (seen with client 0.34.2).
-type peer struct {
-	name    string
-	alerts  alert.ClientService
-	general general.ClientService
-}
+// A peer is one Alertmanager that is asked.
+type peer struct{ alertmanager.API }
 
 // NewAlertmanagers makes a reader and asks nothing yet.
 func NewAlertmanagers(o AlertmanagerOptions) (*Alertmanagers, error) {
@@ -79,40 +59,13 @@ func NewAlertmanagers(o AlertmanagerOptions) (*Alertmanagers, error) {
 		r.mapping = new(Mapping)
 	}
 	for i, a := range o.Alertmanagers {
-		p, err := newPeer(a)
+		api, err := alertmanager.Open(a)
 		if err != nil {
 			return nil, fmt.Errorf("alertmanagers[%d]: %w", i, err)
 		}
-		r.peers = append(r.peers, p)
+		r.peers = append(r.peers, peer{api})
 	}
 	return r, nil
-}
-
-func newPeer(a Alertmanager) (peer, error) {
-	u, err := url.Parse(a.URL)
-	switch {
-	case err != nil:
-		return peer{}, errors.New("url can't be read: want http(s)://host:port/prefix") // url.Error quotes it, secrets and all
-	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return peer{}, errors.New("url: want http(s)://host:port/prefix")
-	case u.User != nil:
-		return peer{}, errors.New("url holds a user: put it in basic_auth")
-	case u.RawQuery != "" || u.Fragment != "":
-		return peer{}, errors.New("url holds a query or fragment: leave it out")
-	}
-	c, err := promconfig.NewClientFromConfig(a.HTTP, "alertmanager")
-	if err != nil {
-		return peer{}, err
-	}
-	c.Transport = strict{c.Transport}
-	t := httptransport.NewWithClient(u.Host, path.Join("/", u.Path, "api/v2"), []string{u.Scheme}, c)
-	t.SetDebug(false) // the environment's DEBUG would print requests, credentials included
-	var submit runtime.ClientTransport = t
-	return peer{
-		name:    u.Scheme + "://" + u.Host + strings.TrimSuffix(u.Path, "/"),
-		alerts:  alert.New(submit, strfmt.Default),
-		general: general.New(submit, strfmt.Default),
-	}, nil
 }
 
 // Read implements [Reader]. It takes at most the timeout.
@@ -176,11 +129,11 @@ type answer struct {
 // ask puts all questions to one Alertmanager. What it said before a question
 // failed still counts: a claim that was seen is a claim.
 func (p peer) ask(ctx context.Context, mapping *Mapping, young time.Duration) answer {
-	out := answer{source: Source{Name: p.name}, known: map[string]bool{}}
+	out := answer{source: Source{Name: p.Name}, known: map[string]bool{}}
 	for _, filter := range mapping.filters() {
-		got, err := p.alerts.GetAlerts(alert.NewGetAlertsParamsWithContext(ctx).WithFilter(filter))
+		got, err := p.Alerts.GetAlerts(alert.NewGetAlertsParamsWithContext(ctx).WithFilter(filter))
 		if err != nil {
-			out.source.Blind = reason(err)
+			out.source.Blind = alertmanager.Reason(err)
 			return out
 		}
 		now := time.Now()
@@ -229,9 +182,9 @@ func at(t *strfmt.DateTime) time.Time {
 
 // blind says why the silence of an Alertmanager means nothing, or "".
 func (p peer) blind(ctx context.Context, young time.Duration) string {
-	got, err := p.general.GetStatus(general.NewGetStatusParamsWithContext(ctx))
+	got, err := p.General.GetStatus(general.NewGetStatusParamsWithContext(ctx))
 	if err != nil {
-		return reason(err)
+		return alertmanager.Reason(err)
 	}
 	s := got.Payload
 	if s == nil || s.Uptime == nil || s.Cluster == nil || s.Cluster.Status == nil {
@@ -244,52 +197,4 @@ func (p peer) blind(ctx context.Context, young time.Duration) string {
 		return "its cluster is settling"
 	}
 	return ""
-}
-
-// reason is one line without the question, whose filters fill pages.
-func reason(err error) string {
-	if e := (*url.Error)(nil); errors.As(err, &e) {
-		err = e.Err
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return "no answer in time"
-	}
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	if len(line) > 200 {
-		line = line[:200]
-	}
-	return strings.ToValidUTF8(line, "")
-}
-
-// strict ends an answer that is too long with an error, and makes an error of a
-// refusal at once: the generated client would first try to read the page that a
-// proxy put in its place.
-type strict struct{ next http.RoundTripper }
-
-func (s strict) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := s.next.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	if code := resp.StatusCode; code >= 400 {
-		return nil, errors.Join(fmt.Errorf("answered %d %s", code, http.StatusText(code)), resp.Body.Close())
-	}
-	resp.Body = &limitedBody{resp.Body, maxAnswer}
-	return resp, nil
-}
-
-type limitedBody struct {
-	io.ReadCloser
-	left int64
-}
-
-var errLongAnswer = errors.New("the answer is too long")
-
-func (b *limitedBody) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, errLongAnswer
-	}
-	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	return n, err
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/alertmanager"
 	"github.com/sluice-project/sluice/remediator/journal"
 	"github.com/sluice-project/sluice/remediator/webhook"
 )
@@ -94,7 +95,7 @@ func (w *Webhook) Read(context.Context) View {
 	}
 	switch {
 	case err != nil:
-		v.Sources[0].Blind = reason(err)
+		v.Sources[0].Blind = alertmanager.Reason(err)
 	case now.Sub(last) > w.ttl:
 		v.Sources[0].Blind = "nothing came in for " + w.ttl.String()
 	}

@@ -41,7 +41,7 @@ var replicaEdits = []edit{
 // intakeEdits are made in what comes in from people and alerts.
 var intakeEdits = []edit{
 	{ids: "I6, I14", what: "a blind source's silence is an absence", dir: "remediator/claims", texts: one("return 2*len(v.Blind) < len(v.Sources)", "return true")},
-	{ids: "I6", what: "an Alertmanager that can't be asked sees", dir: "remediator/claims", texts: one("			out.source.Blind = reason(err)\n", "			_ = reason(err)\n")},
+	{ids: "I6", what: "an Alertmanager that can't be asked sees", dir: "remediator/claims", texts: one("			out.source.Blind = alertmanager.Reason(err)\n", "			_ = alertmanager.Reason(err)\n")},
 	{ids: "I6, I14", what: "an Alertmanager that was just started sees", dir: "remediator/claims", texts: one("age < young {", "age < 0 {")},
 	{ids: "I6", what: "an Alertmanager whose cluster settles sees", dir: "remediator/claims", texts: one("st == models.ClusterStatusStatusSettling {", "st == \"-\" {")},
 	{ids: "I6", what: "an Alertmanager that doesn't say its age sees", dir: "remediator/claims", texts: one(`return "doesn't say since when it runs"`, `return ""`)},
