@@ -12,14 +12,19 @@ import (
 )
 
 // Labels by which the read side names a member to the write side, the one by
-// which an alert asks for a step, and the one by which it is a drill and does not.
+// which an alert asks for a step, and those by which it does not: of a drill, and
+// of what we tell people ourselves.
 const (
 	LabelDevice      = "device"
 	LabelPool        = "pool"
 	LabelMember      = "member"
 	LabelRemediation = "remediation"
 	LabelDrill       = "sluice_drill"
+	LabelAnnouncedBy = "announced_by"
 )
+
+// Announcer is the value of [LabelAnnouncedBy] that our own alerts carry.
+const Announcer = "sluice"
 
 // A Pool is a set of members among which one device shares its traffic.
 // HAProxy calls it a backend, PTAF an upstream, PTAF PRO a traffic profile.

@@ -115,8 +115,12 @@ func (m *Mapping) Claim(ls map[string]string) (Claim, bool) {
 }
 
 // policy returns the entry that rules an alert: its own label before any
-// entry, then the first entry that matches.
+// entry, then the first entry that matches. What we say ourselves asks for nothing,
+// whatever matchers select: a step would be the cause of the next.
 func (m *Mapping) policy(ls map[string]string) (Entry, bool) {
+	if ls[edge.LabelAnnouncedBy] == edge.Announcer {
+		return Entry{}, false
+	}
 	if p := ls[edge.LabelRemediation]; p != "" {
 		return Entry{Policy: p, Device: edge.LabelDevice, Pool: edge.LabelPool, Member: edge.LabelMember}, true
 	}

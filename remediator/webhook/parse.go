@@ -16,7 +16,9 @@ import (
 // so a field that isn't known is never refused.
 const version = "4"
 
-func asks(labels map[string]string) bool { return labels[edge.LabelRemediation] != "" }
+func asks(labels map[string]string) bool {
+	return labels[edge.LabelRemediation] != "" && labels[edge.LabelAnnouncedBy] != edge.Announcer
+}
 
 // parse reads one message. Its error is about the envelope; what is wrong with
 // one alert stands in that alert.
