@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/announce"
 	"github.com/sluice-project/sluice/remediator/audit"
 	"github.com/sluice-project/sluice/remediator/calendar"
 	"github.com/sluice-project/sluice/remediator/claims"
@@ -24,6 +25,7 @@ import (
 type Config struct {
 	Mode             string            `yaml:"mode"` // observe, dry_run, approve or auto: the ceiling for every policy; no default
 	Alertmanagers    []Source          `yaml:"alertmanagers,omitempty"`
+	Announce         announce.Config   `yaml:"announce,omitempty"`   // off, or what people are told by the Alertmanagers
 	Prometheus       []Source          `yaml:"prometheus,omitempty"` // for confirm: prometheus
 	Journal          string            `yaml:"journal,omitempty"`    // left out: data/sluice.db
 	JournalRetention model.Duration    `yaml:"journal_retention,omitempty"`
@@ -207,6 +209,7 @@ func (c *Config) Validate(devices, probes []string) edge.Mistakes {
 		all.Under(fmt.Sprintf("maintenance[%d]", i), c.Maintenance[i].validate(devices))
 	}
 	all.Under("", validateSources("alertmanagers", c.Alertmanagers))
+	all.Under("announce", c.Announce.Validate(len(c.Alertmanagers) > 0))
 	all.Under("", validateSources("prometheus", c.Prometheus))
 	names := map[string]bool{}
 	for i := range c.Policies {

@@ -36,6 +36,7 @@ type keeper struct {
 	results chan result
 	asks    chan func(context.Context) // a person's order, carried out between two rounds
 	gone    chan struct{}              // closed when it takes no more of them
+	begun   time.Time
 
 	// What follows is the goroutine's own.
 	own      map[edge.Member]guard.Evidence // last own results
@@ -78,7 +79,7 @@ type failure struct {
 func newKeeper(r *Remediator, set *settings, name string, dev Device) *keeper {
 	return &keeper{
 		r: r, set: set, name: name, dev: dev,
-		wake: make(chan struct{}, 1), results: make(chan result, 64), asks: make(chan func(context.Context)), gone: make(chan struct{}),
+		wake: make(chan struct{}, 1), results: make(chan result, 64), asks: make(chan func(context.Context)), gone: make(chan struct{}), begun: time.Now(),
 		own: map[edge.Member]guard.Evidence{}, courses: map[edge.Member]*course{},
 		watchers: map[edge.Member]context.CancelFunc{}, failures: map[edge.Member]failure{},
 		queue: map[edge.Pool][]*act{}, wrote: map[edge.Pool]time.Time{}, clocks: map[edge.Member]clock{}, lapsed: map[edge.Member]time.Time{},
@@ -149,6 +150,7 @@ func (k *keeper) round(ctx context.Context) time.Duration {
 	k.endLapses(claimed)
 	if len(claimed) == 0 {
 		k.endCandidates(nil)
+		k.aim(nil, true)
 	}
 	if len(claimed) == 0 && len(holds) == 0 && len(k.errands) == 0 {
 		k.unwatch(nil)
@@ -160,6 +162,7 @@ func (k *keeper) round(ctx context.Context) time.Duration {
 		return 0
 	}
 	if err != nil {
+		k.aim(nil, len(claimed) == 0)
 		k.cantLook(claimed, err)
 		return lookHeld
 	}
@@ -173,6 +176,7 @@ func (k *keeper) round(ctx context.Context) time.Duration {
 	targets := k.r.targets(k.set, claimed, snap)
 	k.forget(targets)
 	k.endCandidates(targets)
+	k.aim(targets, true)
 	k.r.ledger.fell(k.name, targets, snap, time.Duration(k.set.cfg.Brake.Window))
 	defer k.r.ledger.unbook(k.name)
 

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/announce"
 	"github.com/sluice-project/sluice/remediator/guard"
 	"github.com/sluice-project/sluice/remediator/journal"
 	"github.com/sluice-project/sluice/remediator/webhook"
@@ -33,6 +34,7 @@ type metrics struct {
 	unselected      prometheus.Counter
 	webhookRequests *prometheus.CounterVec
 	webhookAlerts   *prometheus.CounterVec
+	announce        *announce.Metrics
 }
 
 // Buckets of the two parts of the way from an alert to a step that is confirmed. A
@@ -66,6 +68,7 @@ func newMetrics(reg prometheus.Registerer, r *Remediator) *metrics {
 		evidence:        counter("evidence_total", "Answers of the second source: yes is well, no is bad.", "source", "answer"),
 		webhookRequests: counter("webhook_requests_total", "Webhooks by the code that they were answered with.", "code"),
 		webhookAlerts:   counter("webhook_alerts_total", "Alerts inside good webhooks, by what became of them.", "result"),
+		announce:        announce.NewMetrics(reg),
 		unselected: f.NewCounter(prometheus.CounterOpts{
 			Name: namespace + "unselected_claims_total", Help: "Claims that no policy selects, each time that they were read.",
 		}),

@@ -155,7 +155,7 @@ func TestI4NothingNewRightAfterOurOwnProbesChanged(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.r.mu.Lock()
-		w.r.set.reader = w.alerts
+		w.r.set.offline(w.alerts)
 		w.r.mu.Unlock()
 		w.fail(s1)
 		w.wait(25 * time.Second)

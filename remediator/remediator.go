@@ -69,6 +69,7 @@ type Options struct {
 	Devices       map[string]Device
 	Checks        []Check
 	Images        Images                 // nil: objects are kept in the journal alone
+	Base          string                 // the URL under which people reach us, for links; empty: none; never replaced
 	Coordinator   coordinate.Coordinator // nil: this is the only process; never replaced
 	Audit         Audit                  // nil: none; never replaced
 	Authenticated bool                   // the web layer authenticates webhooks
@@ -119,6 +120,9 @@ type Remediator struct {
 	foreign   map[edge.Member]foreign
 	glances   map[string]*glance // by device
 	drills    drilling
+	aims      map[string]map[edge.Member]bool // device -> members on which claims are seen; none while that isn't known
+
+	base string // of links
 
 	events *events.Hub
 }
@@ -139,7 +143,7 @@ func New(o Options) (*Remediator, error) {
 		logger: o.Logger, started: time.Now(), failpoint: o.Failpoint, ledger: newLedger(), coordinator: o.Coordinator, audit: o.Audit,
 		hint: make(chan struct{}, 1), apply: make(chan struct{}, 1),
 		said: map[string]string{}, episodes: map[string]string{}, readOnly: map[string]string{}, heard: map[edge.Member]time.Time{},
-		hands: map[edge.Member]hand{}, foreign: map[edge.Member]foreign{}, glances: map[string]*glance{}, keepers: map[string]*keeper{}, begun: make(chan struct{}), flows: map[string]*flow{},
+		base: o.Base, aims: map[string]map[edge.Member]bool{}, hands: map[edge.Member]hand{}, foreign: map[edge.Member]foreign{}, glances: map[string]*glance{}, keepers: map[string]*keeper{}, begun: make(chan struct{}), flows: map[string]*flow{},
 	}
 	r.drills = drilling{judging: map[string]bool{}, due: r.started}
 	if r.coordinator == nil {
@@ -287,6 +291,7 @@ func (r *Remediator) generation(ctx context.Context) {
 	r.mu.Lock()
 	set := r.set
 	r.keepers = map[string]*keeper{}
+	clear(r.aims)
 	for name, d := range set.devices {
 		k := newKeeper(r, set, name, d)
 		r.keepers[name] = k
@@ -296,6 +301,7 @@ func (r *Remediator) generation(ctx context.Context) {
 	r.begun = make(chan struct{})
 	r.mu.Unlock()
 	running.Go(func() { r.follow(ctx) })
+	running.Go(func() { r.announce(ctx, set) })
 	running.Go(func() { r.prune(ctx, time.Duration(set.cfg.JournalRetention)) })
 	poll := time.NewTicker(time.Duration(set.cfg.Poll))
 	defer poll.Stop()

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/announce"
 	"github.com/sluice-project/sluice/remediator/claims"
 	"github.com/sluice-project/sluice/remediator/guard"
 )
@@ -24,6 +25,7 @@ type settings struct {
 	mapping  *claims.Mapping
 	reader   claims.Reader
 	queries  []querier // the Prometheus servers, for confirm: prometheus
+	posters  []announce.Poster
 
 	authenticated bool // a webhook has to say who sends it
 }
@@ -47,6 +49,9 @@ func (r *Remediator) build(o Options) (*settings, error) {
 		return nil, err
 	}
 	if err := s.buildReader(r); err != nil {
+		return nil, err
+	}
+	if err := s.buildPosters(); err != nil {
 		return nil, err
 	}
 	for i, p := range o.Config.Prometheus {

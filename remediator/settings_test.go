@@ -81,7 +81,7 @@ func TestNewSettingsTakeOverWhatIsHeld(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.r.mu.Lock()
-		w.r.set.reader = w.alerts
+		w.r.set.offline(w.alerts)
 		w.r.mu.Unlock()
 		w.recover(s1)
 		w.wait(40 * time.Second)

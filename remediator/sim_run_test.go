@@ -81,7 +81,7 @@ func (s *simRun) start() {
 	}
 	p.r, p.handler = r, r.Handler()
 	if s.apis {
-		r.set.reader = simReader{s, p}
+		r.set.offline(simReader{s, p})
 	}
 	if !s.calm && s.oneIn(2) {
 		c := &simCrash{point: simPick(s.rng, Failpoints[2:])} // those of steps
@@ -159,7 +159,7 @@ func (s *simRun) apply() {
 		s.blame("I25", "a good configuration is refused: %v", err)
 		return
 	}
-	set.reader = simReader{s, s.proc}
+	set.offline(simReader{s, s.proc})
 	s.proc.r.mu.Lock()
 	s.proc.r.set = set
 	s.proc.r.mu.Unlock()

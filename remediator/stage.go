@@ -41,8 +41,8 @@ func (r *Release) validate() (all edge.Mistakes) {
 
 // The stages of a hold beside plainly holding.
 const (
-	stageDraining  = "draining"  // drained, and maint when its sessions have ended
-	stageProbation = "probation" // in again with little weight, and watched
+	stageDraining  = journal.StageDraining
+	stageProbation = journal.StageProbation
 )
 
 // lowered says that the weight of what is held is of our making: it comes back by

@@ -455,7 +455,7 @@ func TestAModeThatWasLoweredStopsFurtherSteps(t *testing.T) {
 					t.Fatal(err)
 				}
 				w.r.mu.Lock()
-				w.r.set.reader = w.alerts
+				w.r.set.offline(w.alerts)
 				w.r.mu.Unlock()
 				w.wait(time.Hour)
 				w.wantSent(c.sent...)

@@ -54,7 +54,7 @@ func TestI19AWindowThatPeopleMadeIsAsOneOfTheConfiguration(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.r.mu.Lock()
-		w.r.set.reader = w.alerts // [Remediator.Apply] made one that would use the network
+		w.r.set.offline(w.alerts) // [Remediator.Apply] made one that would use the network
 		w.r.mu.Unlock()
 		w.r.Wake()
 		w.wait(30 * time.Minute)

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/announce"
 	"github.com/sluice-project/sluice/remediator/claims"
 	"github.com/sluice-project/sluice/remediator/guard"
 	"github.com/sluice-project/sluice/remediator/journal"
@@ -30,6 +31,7 @@ type world struct {
 	probe  *probe
 	cfg    *Config
 	path   string
+	people *people // nil: nobody is told anything
 
 	r    *Remediator
 	stop func()
@@ -88,7 +90,10 @@ func (w *world) run(o Options, reader claims.Reader) {
 		w.t.Fatal(err)
 	}
 	if reader != nil {
-		r.set.reader = reader
+		r.set.offline(reader)
+	}
+	if w.people != nil {
+		r.set.posters = []announce.Poster{w.people}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -102,6 +107,9 @@ func (w *world) run(o Options, reader claims.Reader) {
 		w.stop = func() {}
 	}
 }
+
+// offline keeps settings from the network, which virtual time knows nothing of.
+func (s *settings) offline(reader claims.Reader) { s.reader, s.posters = reader, nil }
 
 // restart ends the process and begins another.
 func (w *world) restart() {

@@ -89,6 +89,9 @@ func remediate(logger log.Logger, l *loaded, listeners []net.Listener, w routes)
 	if err != nil {
 		return err
 	}
+	if w.origin != "" {
+		o.Base = w.origin + w.external
+	}
 	o.Registerer, o.Authenticated, o.Failpoint = reg, w.web.Asks() || l.Access != nil, failpoint()
 	side, err := openBeside(l.Remediation, logger, reg)
 	if err != nil {

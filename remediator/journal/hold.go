@@ -92,6 +92,12 @@ type Hold struct {
 	Superseded string          `json:"superseded,omitempty"` // what was found instead of Left
 }
 
+// The stages of a hold beside plainly holding.
+const (
+	StageDraining  = "draining"  // drained, and maint when its sessions have ended
+	StageProbation = "probation" // in again with little weight, and watched
+)
+
 // A Goal is a state to be put in.
 type Goal struct {
 	To    edge.Admin `json:"to"`

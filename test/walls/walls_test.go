@@ -106,6 +106,14 @@ var walls = []wall{
 		direct: true,
 	},
 	{
+		name: "what tells people knows the journal, and neither engine nor guards",
+		of:   "remediator/announce", forbids: []string{"remediator", "remediator/claims", "remediator/control/...", "remediator/console/...", "remediator/guard", "remediator/webhook"},
+	},
+	{
+		name: "the API of Alertmanager is opened for whoever needs it",
+		of:   "remediator/alertmanager", forbids: []string{"edge/...", "remediator", "remediator/announce", "remediator/claims", "remediator/journal"},
+	},
+	{
 		name: "a session knows neither users nor devices",
 		of:   "remediator/access/session", forbids: []string{"remediator/..."},
 	},
