@@ -54,6 +54,9 @@ func (s *iniSection) key(name string) *iniKey {
 // parseINI stops at the first mistake, as configparser does with those that we
 // name. No text of the file is in it: it may be a secret.
 func parseINI(text string) (iniFile, *lineMistake) {
+	if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") { // as editors on Windows save "Unicode"
+		return nil, &lineMistake{line: 1, Mistake: edge.Mistake{Text: "the file is UTF-16: save it as UTF-8"}}
+	}
 	text = strings.TrimPrefix(text, "\ufeff")
 	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
 	var p iniParser

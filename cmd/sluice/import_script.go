@@ -216,11 +216,13 @@ func isPlain(s string) bool {
 // credential takes apart what the script sent as its header Authorization. The
 // third value says what is wrong, without any of it.
 func credential(header string) (user, password, wrong string) {
-	scheme, encoded, _ := strings.Cut(header, " ")
-	if !strings.EqualFold(scheme, "Basic") {
-		return "", "", "is not of the kind Basic: write the word Basic, a space, and the base64 of USER:PASSWORD"
+	scheme, encoded := header, ""
+	if at := strings.IndexFunc(header, unicode.IsSpace); at >= 0 {
+		scheme, encoded = header[:at], strings.TrimSpace(header[at:])
 	}
-	encoded = strings.TrimSpace(encoded)
+	if !strings.EqualFold(scheme, "Basic") {
+		return "", "", "is not of the kind Basic: write the word Basic, a space, and the base64 of USER:PASSWORD, without quotes"
+	}
 	plain, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
 		plain, err = base64.RawStdEncoding.DecodeString(encoded)

@@ -113,7 +113,12 @@ func TestAWrongConfigINIIsToldByLineWithoutItsValues(t *testing.T) {
 		{"a value is missing", line("ip_mgmt", "ip_mgmt ="), "f:4: global.ip_mgmt: is empty: write the address of the PTAF's management, such as 192.0.2.10"},
 		{"an address with a scheme", line("ip_mgmt", "ip_mgmt = https://canary"), "f:4: global.ip_mgmt: is neither an address nor a name: write it alone, without https:// and port, such as 192.0.2.10"},
 		{"an address with a port", line("ip_mgmt", "ip_mgmt = 192.0.2.10:8443"), "f:4: global.ip_mgmt: is neither an address nor a name: write it alone, without https:// and port, such as 192.0.2.10"},
-		{"another kind of credential", line("authorization_cred", "authorization_cred = Bearer canary"), `f:5: global.authorization_cred: is not of the kind Basic: write the word Basic, a space, and the base64 of USER:PASSWORD`},
+		{"UTF-16", "\xff\xfe[\x00g\x00]\x00canary", "f:1: the file is UTF-16: save it as UTF-8"},
+		{"UTF-16, the other way round", "\xfe\xff\x00[\x00g\x00]canary", "f:1: the file is UTF-16: save it as UTF-8"},
+		{"another 8-bit encoding", line("healthcheck_path", "healthcheck_path = /canary\xe7"), "f:13: upstream.healthcheck_path: is not UTF-8: save the file as UTF-8"},
+		{"an address with a zone", line("ip_mgmt", "ip_mgmt = fe80::1%%canary"), "f:4: global.ip_mgmt: is neither an address nor a name: write it alone, without https:// and port, such as 192.0.2.10"},
+		{"another kind of credential", line("authorization_cred", "authorization_cred = Bearer canary"), `f:5: global.authorization_cred: is not of the kind Basic: write the word Basic, a space, and the base64 of USER:PASSWORD, without quotes`},
+		{"a credential in quotes", line("authorization_cred", `authorization_cred = "Basic canary"`), `f:5: global.authorization_cred: is not of the kind Basic: write the word Basic, a space, and the base64 of USER:PASSWORD, without quotes`},
 		{"a credential that was never encoded", line("authorization_cred", "authorization_cred = Basic sluice:canary"), `f:5: global.authorization_cred: what follows Basic is not base64: write what "printf %s USER:PASSWORD | base64" prints`},
 		{"a credential without a colon", cred("canary"), "f:5: global.authorization_cred: has no colon between user and password once decoded: write the base64 of USER:PASSWORD"},
 		{"a credential without a password", cred("canary:"), "f:5: global.authorization_cred: has an empty user or password once decoded: write the base64 of USER:PASSWORD"},
@@ -151,7 +156,7 @@ func TestWhatIsNotCarriedOverIsNamedWithoutItsValue(t *testing.T) {
 	const text = "[global]\nip_mgmt=2001:db8::1\nauthorization_cred=Basic\tc2x1aWNlOm5vdC1hLXJlYWwtcGFzc3dvcmQ=\nthe secret/canary: 1\npayload_ptaf = canary\n" +
 		"[upstream]\ntest_mode=canary\nid_upstreams=64F0C0FFEE0123456789ABCD\nhealthcheck_host=[2001:db8::2]:80\nupstream_protocol=https://\nverify=canary\n" +
 		"[canary canary]\nx=y\n[logging]\n"
-	s, err := readScript("dir/f.ini", strings.ReplaceAll(text, "\t", " "))
+	s, err := readScript("dir/f.ini", text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,6 +174,44 @@ func TestWhatIsNotCarriedOverIsNamedWithoutItsValue(t *testing.T) {
 	}
 	if all := strings.Join(told, "\n"); strings.Contains(all, "canary") || !strings.Contains(all, "global....: not carried over") || !strings.Contains(all, "[logging]: not carried over") {
 		t.Error(all)
+	}
+}
+
+// The same file, as other systems and people save it.
+func TestAConfigINIIsTheSameHoweverItIsSaved(t *testing.T) {
+	plain := readFile(t, "testdata/import/post.ini")
+	want, err := readScript("f.ini", plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"a mark at its start":            "\ufeff" + plain,
+		"line ends of Windows":           strings.ReplaceAll(plain, "\n", "\r\n"),
+		"both":                           "\ufeff" + strings.ReplaceAll(plain, "\n", "\r\n"),
+		"a comment in an 8-bit encoding": strings.Replace(plain, "\n", "\n; \xef\xf0\xee\xe2\xe5\xf0\xea\xe0\n", 1),
+		"no line end at its end":         strings.TrimRight(plain, "\n"),
+		"keys in capitals":               strings.Replace(plain, "upstream_protocol", "UPSTREAM_Protocol", 1),
+		"colons":                         strings.Replace(plain, "IP_MGMT =", "IP_MGMT:", 1),
+		"spaces behind values":           strings.ReplaceAll(plain, "https://\n", "https:// \t \n"),
+		"more of them in the credential": strings.Replace(plain, "Basic ", "basic \t ", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if text == plain {
+				t.Fatal("nothing is different")
+			}
+			got, err := readScript("f.ini", text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range []*script{got, want} {
+				for i := range s.notes {
+					s.notes[i].line = 0
+				}
+			}
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(script{}, lineMistake{})); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 

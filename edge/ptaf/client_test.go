@@ -2,7 +2,6 @@ package ptaf_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -338,39 +337,6 @@ func TestWhatGoesWrongInAReading(t *testing.T) {
 	}
 }
 
-func TestAFailedReadIsTriedAgain(t *testing.T) {
-	for _, fault := range []ptaftest.Fault{ptaftest.Error500Once, ptaftest.CutBody, ptaftest.Hang, ptaftest.Slow} {
-		for _, times := range []int{1, 2} {
-			t.Run(fmt.Sprint(fault, " ", times), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					s := newSim()
-					s.Misbehave(fault, times)
-					r := read(t, inMemory(t, s, func(o *ptaf.Options) { o.Upstreams = []string{"shop-front"} }))
-					wantEqual(t, downs(r, "shop-front"), "-+-")
-				})
-			})
-		}
-	}
-}
-
-func TestAFailedReadIsGivenUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSim()
-		client := inMemory(t, s, func(o *ptaf.Options) { o.Retries = 1 })
-		ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
-		defer cancel()
-		s.Misbehave(ptaftest.Hang, -1)
-		start := time.Now()
-		_, err := client.Get(ctx, "shop-front") // five seconds, and what is left
-		wantErr(t, err, context.DeadlineExceeded)
-		wantEqual(t, time.Since(start), 7*time.Second)
-		wantEqual(t, s.Calls(), 2)
-		cancel()
-		_, err = client.Read(ctx)
-		wantErr(t, err, context.DeadlineExceeded)
-	})
-}
-
 func TestGatewaysAreNotAskedForWhereTheyAreNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim()
@@ -409,23 +375,6 @@ func TestGatewaysThatAUserMayNotSeeAreNotAskedForEachTime(t *testing.T) {
 		}
 		wantEqual(t, asked, 1)
 	})
-}
-
-func TestADeviceThatIsBusyIsAskedAgain(t *testing.T) {
-	for status, calls := range map[int]int{
-		http.StatusTooManyRequests: 3, http.StatusServiceUnavailable: 3, http.StatusConflict: 1, http.StatusMovedPermanently: 1,
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			asked := 0
-			client := inMemory(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				asked++
-				w.WriteHeader(status)
-			}), nil)
-			_, err := client.Get(t.Context(), "shop-front")
-			wantText(t, err, fmt.Sprint("status ", status))
-			wantEqual(t, asked, calls)
-		})
-	}
 }
 
 func TestARealConnectionThatHangsTimesOut(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -326,6 +328,29 @@ func TestReadsAreTriedAgainAfterWhatPasses(t *testing.T) {
 }
 
 // I2
+// Clients that failed together don't come back together.
+func TestTriesArePartedByChance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		waits := map[time.Duration]bool{}
+		for range 20 {
+			sim := ptafprotest.New(world())
+			c := dial(t, sim, looksOnly)
+			read(t, c)
+			sim.Misbehave(ptafprotest.RateLimited, 1)
+			start := time.Now()
+			read(t, c)
+			wait := time.Since(start)
+			if wait < 100*time.Millisecond || wait > 300*time.Millisecond {
+				t.Errorf("waited %s", wait)
+			}
+			waits[wait] = true
+		}
+		if len(waits) < 5 {
+			t.Errorf("20 clients waited %v", waits)
+		}
+	})
+}
+
 func TestAListIsNotEmptyBecauseItIsMissing(t *testing.T) {
 	for _, body := range []string{`{}`, `{"items": null}`, `{"items": {}}`, `null`, `"x"`, `7`, `{"message": "gone"}`, `[`, `[1]`, `[{}]`} {
 		if b, _, err := ptafpro.ParseBackends([]byte(body)); err == nil {
