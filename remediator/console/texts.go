@@ -166,7 +166,7 @@ var texts = map[string]text{
 	"answered_yes":  {"approved by %s, not judged yet", "согласовал %s, ещё не проверено"},
 	"answered_no":   {"rejected by %s, not judged yet", "отклонил %s, ещё не проверено"},
 	"wanted":        {"Wanted because", "Нужно, потому что"},
-	"marks":         {"The device's word", "Слово устройства"},
+	"marks":         {"The device's word", "По данным устройства"},
 	"check":         {"The device's check", "Проверка устройства"},
 	"check_yes":     {"passes", "проходит"},
 	"check_no":      {"fails", "не проходит"},
@@ -179,7 +179,7 @@ var texts = map[string]text{
 	"freeze_may":   {"To freeze and to thaw, the role operator for everything is needed.", "Для заморозки нужна роль operator на всё."},
 	"frozen_broke": {"The remediator froze itself", "Ремедиатор заморозил себя сам"},
 
-	"await_asked":          {"given back by a person's word", "возвращается по слову человека"},
+	"await_asked":          {"given back by a person's word", "возвращается по решению человека"},
 	"await_unsettled":      {"a step is under way", "шаг выполняется"},
 	"await_superseded":     {"somebody else changed it: hands off until a person releases it, or until an hour after its claim ended", "его изменил кто-то другой: не трогаем, пока не отпустит человек или пока не пройдёт час после конца просьбы"},
 	"await_frozen":         {"the freeze ends", "кончится заморозка"},

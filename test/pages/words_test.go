@@ -11,7 +11,7 @@ import (
 )
 
 // retired are words that stood beside another for the same thing, or in place of
-// the one that docs/operations.ru.md lists under "Слова".
+// the one that docs/operations.ru.md lists under "Словарь".
 var retired = []struct {
 	was *regexp.Regexp
 	now string
