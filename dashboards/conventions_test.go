@@ -47,7 +47,7 @@ type shown struct {
 	panel
 	FieldConfig struct {
 		Defaults struct {
-			Unit       string          `json:"unit"`
+			Unit       string         `json:"unit"`
 			Custom     map[string]any `json:"custom"`
 			Thresholds struct {
 				Mode  string `json:"mode"`

@@ -87,8 +87,8 @@ func grafanaCommand() ([]string, error) {
 			command = append(command, "server")
 		}
 		// It looks for its pages and defaults where it is started, unless told where.
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			path = real
+		if followed, err := filepath.EvalSymlinks(path); err == nil {
+			path = followed
 		}
 		home := filepath.Dir(filepath.Dir(path))
 		for _, at := range []string{home, grafanaPackaged} {
