@@ -121,7 +121,7 @@ var words = map[string][]string{
 	"links.type":               of(dashboard.DashboardLinkTypeLink, dashboard.DashboardLinkTypeDashboards),
 	"targets.format":           of(prometheus.PromQueryFormatTimeSeries, prometheus.PromQueryFormatTable, prometheus.PromQueryFormatHeatmap),
 	"targets.editorMode":       of(prometheus.QueryEditorModeCode, prometheus.QueryEditorModeBuilder),
-	"defaults.unit":            {units.NoUnit, units.Seconds, units.PercentUnit, units.CountsPerSecond, units.BytesIEC, units.BytesPerSecondSI},
+	"defaults.unit":            {units.NoUnit, units.Seconds, units.PercentUnit, units.CountsPerSecond, units.RequestsPerSecond, units.BytesIEC, units.BytesPerSecondSI},
 }
 
 func of[T ~string](all ...T) (out []string) {

@@ -88,6 +88,27 @@ func (p Panel) Paint(series, color string) Panel {
 	return p
 }
 
+// PaintAll gives all series whose names match a regexp a colour.
+func (p Panel) PaintAll(names, color string) Panel {
+	f := p.FieldConfig
+	f.Overrides = append(f.Overrides, Override{Matcher{"byRegexp", "/" + names + "/"}, []Property{
+		{"color", map[string]any{"mode": "fixed", "fixedColor": color}},
+	}})
+	return p
+}
+
+// Many is for a graph of many series: their names alone stand below it, and the
+// values in the tooltip, the highest first. A wide one has them beside it, sorted by
+// how high they were.
+func (p Panel) Many() Panel {
+	legend := map[string]any{"displayMode": "list", "placement": "bottom", "showLegend": true, "calcs": []string{}}
+	if p.GridPos.W >= columns/2 {
+		legend = map[string]any{"displayMode": "table", "placement": "right", "showLegend": true, "calcs": []string{"max"}, "sortBy": "Max", "sortDesc": true}
+	}
+	p.Options["legend"] = legend
+	return p
+}
+
 // Dashed draws lines whose names end so as limits: red, and broken.
 func (p Panel) Dashed(ending string) Panel {
 	f := p.FieldConfig

@@ -12,6 +12,7 @@ const (
 	Seconds   Unit = "s"
 	Share     Unit = "percentunit"
 	PerSecond Unit = "cps"
+	Requests  Unit = "reqps"
 	Bytes     Unit = "bytes"
 	BytesRate Unit = "Bps"
 	Moment    Unit = "dateTimeAsIsoNoDateIfToday" // of milliseconds since 1970
@@ -196,7 +197,11 @@ func Stat(id int, title, description string, unit Unit, targets ...Target) Panel
 
 // quiet is how far an axis reaches at least. Grafana gives zeros an axis up to
 // 100, which is 10,000 % of a share.
-var quiet = map[Unit]float64{None: 1, PerSecond: 1, Share: 0.01}
+var quiet = map[Unit]float64{None: 1, PerSecond: 1, Requests: 1, Share: 0.01, Seconds: 0.001}
+
+// Nothing is the name of the series that is there while there is no other. It has
+// no place in a legend: its line at 0 says enough.
+const Nothing = "none"
 
 // Lines is a graph over time.
 func Lines(id int, title, description string, unit Unit, targets ...Target) Panel {
@@ -210,6 +215,14 @@ func Lines(id int, title, description string, unit Unit, targets ...Target) Pane
 		"drawStyle": "line", "lineWidth": 1, "lineInterpolation": "linear", "fillOpacity": 0, "showPoints": "never",
 		"spanNulls": false, "axisPlacement": "auto", "axisLabel": "", "stacking": map[string]any{"mode": "none", "group": "A"},
 	}
+	p.FieldConfig.Overrides = append(p.FieldConfig.Overrides, Override{
+		Matcher{"byRegexp", "/^(" + Nothing + "[/: ]*)+$/"},
+		[]Property{
+			{"custom.hideFrom", map[string]any{"legend": true, "tooltip": true, "viz": false}},
+			{"custom.stacking", map[string]any{"mode": "none", "group": "A"}},
+			{"color", map[string]any{"mode": "fixed", "fixedColor": "text"}},
+		},
+	})
 	if most, ok := quiet[unit]; ok {
 		d.Custom["axisSoftMax"] = most
 	}
@@ -259,7 +272,8 @@ type Column struct {
 	Words  []Word
 	Steps  []Step
 	Unit   Unit
-	Long   bool // holds addresses or longer things
+	Long   bool // holds addresses or other things of their length
+	Wide   bool // holds sentences, or URLs
 }
 
 // Table shows a line for each set of labels, with what all queries found of it.
@@ -282,6 +296,9 @@ func Table(id int, title, description, sort string, columns []Column, targets ..
 		}
 		if c.Long {
 			is = append(is, Property{"custom.width", 150})
+		}
+		if c.Wide {
+			is = append(is, Property{"custom.width", 280})
 		}
 		if c.Steps != nil {
 			is = append(is, Property{"thresholds", Thresholds{"absolute", c.Steps}})

@@ -53,6 +53,10 @@ func objective() g.Variable {
 	return g.Choice("objective", "Objective", "0.999", "0.99", "0.995", "0.9995", "0.9999")
 }
 
+// left is what an objective leaves of the errors that it allows. Ten times more than
+// it allows is as bad as it gets: longer numbers tell no more.
+func left(up string) string { return "clamp_min(1 - (1 - " + up + ") / (1 - $objective), -10)" }
+
 // budgetLeft are the colours of what an objective leaves: 0 is just met.
 var budgetLeft = []g.Step{{Color: "red"}, g.From(0, "orange"), g.From(0.25, "green")}
 
@@ -95,13 +99,13 @@ func probesObjective() []g.Panel {
 	return []g.Panel{
 		g.Row(8, "Objectives"),
 		g.Table(9, "Budget by target",
-			"Over the time range of the board, the worst first. Up is the share of the known time; left is what remains of the errors that the objective allows, below 0 when it is missed; known is the share of the time range that has a verdict; down for is the time with the verdict down, and times how often it came. Maintenance counts like other time here.", "left",
+			"Over the time range of the board, the worst first. Up is the share of the known time; left is what remains of the errors that the objective allows, below 0 when it is missed, -1000 % at the worst; known is the share of the time range that has a verdict; down for is the time with the verdict down, and times how often it came. Maintenance counts like other time here.", "left",
 			[]g.Column{
 				{Of: "probe"},
 				{Of: "device"},
 				{Of: "pool"},
 				{Of: "member", Long: true},
-				{Of: "target", Long: true},
+				{Of: "target", Wide: true},
 				{Of: "Value #A", As: "up", Unit: g.Share},
 				{Of: "Value #B", As: "left", Unit: g.Share, Steps: budgetLeft},
 				{Of: "Value #C", As: "known", Unit: g.Share, Steps: []g.Step{{Color: "orange"}, g.From(0.95, "text")}},
@@ -109,7 +113,7 @@ func probesObjective() []g.Panel {
 				{Of: "Value #E", As: "times"},
 			},
 			g.Now(up),
-			g.Now(`1 - (1 - `+up+`) / (1 - $objective)`),
+			g.Now(left(up)),
 			g.Now(`avg by `+byTarget+` (count_over_time(sluice_probe_up{`+targets+`}[$__range]) / on (job, instance) group_left () count_over_time(sluice_probe_under_way[$__range]))`),
 			g.Now(`$__range_s * avg by `+byTarget+` ((1 - avg_over_time(sluice_probe_up{`+targets+`}[$__range])) * (count_over_time(sluice_probe_up{`+targets+`}[$__range]) / on (job, instance) group_left () count_over_time(sluice_probe_under_way[$__range])))`),
 			g.Now(`max by `+byTarget+` (ceil(changes(sluice_probe_up{`+targets+`}[$__range]) / 2))`),
@@ -117,7 +121,7 @@ func probesObjective() []g.Panel {
 		g.History(21, "Up, stretch by stretch",
 			"Share of the known time that a probe's targets were up, in 60 stretches of the time range: hours of two and a half days, days of two months. Empty where nobody knew.", g.Share, 60,
 			g.Ask("avg by (probe) (avg_over_time(sluice_probe_up{"+targets+"}[$__interval]))", "{{probe}}"),
-		).Size(24, 5).Colors("red", g.From(0.99, "orange"), g.From(0.999, "yellow"), g.From(1, "green")).UpTo(1),
+		).Size(24, 4).Colors("red", g.From(0.99, "orange"), g.From(0.999, "yellow"), g.From(1, "green")).UpTo(1),
 		g.Lines(10, "Budget burnt, by probe",
 			"How many times faster than the objective allows errors come, over 5 minutes, 1 hour, 6 hours and 3 days. At 14.4 the budget of 30 days lasts two days.", g.None,
 			g.Ask(burnt("5m"), "{{probe}} 5 m"),
@@ -146,7 +150,7 @@ func probesResults() []g.Panel {
 		g.Lines(15, "Duration by target",
 			"The last run, good or bad. A target that hangs shows as a line at its timeout.", g.Seconds,
 			g.Ask(named("max", "sluice_probe_duration_seconds"), "{{probe}} {{device}}/{{pool}}/{{member}}"),
-		),
+		).Many(),
 		g.Lines(16, "Duration of runs",
 			"Of all runs, good and bad: half of them and 99 of 100 were faster. Classic buckets, or native ones where Prometheus keeps those.", g.Seconds,
 			g.Ask(quantile("0.5", "sluice_probe_run_duration_seconds"), "{{probe}} median"),

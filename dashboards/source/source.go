@@ -116,13 +116,16 @@ const orZero = " or on () 0 * max(sluice_remediation_frozen)"
 func none(labels ...string) string {
 	zero := "0 * max(sluice_remediation_frozen)"
 	for _, l := range labels {
-		zero = fmt.Sprintf(`label_replace(%s, %q, "none", "", "")`, zero, l)
+		zero = fmt.Sprintf(`label_replace(%s, %q, %q, "", "")`, zero, l, g.Nothing)
 	}
 	return " or on () " + zero
 }
 
 // pools select what a board's menus of devices and pools have chosen.
 const pools = `device=~"$device",pool=~"$pool"`
+
+// refusalsByGuard are those within the interval, of guards that refused any.
+var refusalsByGuard = g.Ask("(sum by (guard) (increase(sluice_remediation_refusals_total[$__rate_interval])) > 0)"+none("guard"), "{{guard}}")
 
 // held are the members that Sluice holds, in all.
 const held = "sum(max by (device, pool) (sluice_remediation_holds{" + pools + "}))" + orZero
