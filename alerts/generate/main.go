@@ -1,15 +1,17 @@
 // Command generate writes the rules of alerts/source in the forms that people
 // install: plain rule files, a PrometheusRule for the operator of Kubernetes, and
-// a mixin in Jsonnet.
+// a mixin in Jsonnet; and the tests of the rules that are made of alerts/scenes.
 package main
 
 import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/sluice-project/sluice/alerts/source"
 )
@@ -33,7 +35,11 @@ func run(dir string, check bool) error {
 		return compare(dir, files)
 	}
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, text, 0o644); err != nil {
 			return err
 		}
 	}
@@ -53,13 +59,16 @@ func compare(dir string, files map[string][]byte) error {
 			wrong = append(wrong, name)
 		}
 	}
-	have, err := filepath.Glob(filepath.Join(dir, "*.rules.yml"))
-	if err != nil {
-		return err
-	}
-	for _, path := range have {
-		if name := filepath.Base(path); files[name] == nil {
-			wrong = append(wrong, name)
+	for _, pattern := range []string{"*.rules.yml", "tests/scenes_*.yml"} {
+		have, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(pattern)))
+		if err != nil {
+			return err
+		}
+		for _, path := range have {
+			name := filepath.ToSlash(strings.TrimPrefix(path, dir+string(filepath.Separator)))
+			if files[name] == nil {
+				wrong = append(wrong, name)
+			}
 		}
 	}
 	if len(wrong) > 0 {
@@ -88,5 +97,10 @@ func render() (map[string][]byte, error) {
 	if out["mixin.libsonnet"], err = mixin(all); err != nil {
 		return nil, err
 	}
+	tests, err := sceneTests(all)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(out, tests)
 	return out, nil
 }
