@@ -6,11 +6,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/alertmanager/template"
+
+	"github.com/sluice-project/sluice/remediator/announce"
 )
 
 // templates are the shipped texts in the newest Alertmanager's own engine.
@@ -62,6 +65,18 @@ func failing(member, status string) template.Alert {
 	return a
 }
 
+// approval is one of Sluice's own alerts, as package announce makes them.
+func approval() template.Alert {
+	a := failing("s1", "firing")
+	a.Labels = template.KV{"alertname": announce.ApprovalWaits, "severity": "warning", "announced_by": "sluice", "device": "edge1", "pool": "shop", "member": "s1", "policy": "drain"}
+	a.Annotations = template.KV{
+		"summary": "Sluice waits for a person's word", "description": "all guards agree", "command": "sluice ctl approve edge1/shop/s1 --reason WHY",
+		"console_url": "https://sluice.example.com/console/approvals#t-1",
+		"runbook_url": "https://github.com/sluice-project/sluice/blob/main/alerts/runbooks/SluiceApprovalWaits.md",
+	}
+	return a
+}
+
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	var many []template.Alert
@@ -108,6 +123,21 @@ func TestMessages(t *testing.T) {
 			"sluice.en.text", message("firing", template.Alert{Status: "firing", Labels: template.KV{"alertname": "HostDown"}}),
 			[]string{"[1] HostDown"},
 			[]string{"what to do", "no value"},
+		},
+		"one of Sluice's own": {
+			"sluice.en.text", message("firing", approval()),
+			[]string{"command: sluice ctl approve", "console: https://sluice.example.com/console/approvals#t-1", "/SluiceApprovalWaits.md"},
+			[]string{"Sluice was asked"},
+		},
+		"one of Sluice's own, in Russian": {
+			"sluice.ru.text", message("firing", approval()),
+			[]string{"Шаг ждёт согласования, сервер s1", "команда: sluice ctl approve", "консоль: https://sluice.example.com/console/approvals#t-1", "/alerts/runbooks/SluiceApprovalWaits.ru.md"},
+			[]string{"росьба о шаге"},
+		},
+		"a mail of Sluice's own, in Russian": {
+			"sluice.ru.html", message("firing", approval()),
+			[]string{`/alerts/runbooks/SluiceApprovalWaits.ru.md">Что делать</a>`, `/console/approvals#t-1">Консоль</a>`},
+			nil,
 		},
 		"one that begins, in Russian": {
 			"sluice.ru.subject", message("firing", failing("s1", "firing")),
@@ -186,13 +216,17 @@ func amtoolRender(t *testing.T, kind, call string, data template.Data) string {
 func TestEveryAlertHasARussianName(t *testing.T) {
 	t.Parallel()
 	tmpl := templates(t)
+	names := slices.Clone(announce.Names)
 	for _, r := range readRules(t) {
-		got, err := tmpl.ExecuteTextString(`{{ template "sluice.ru.name" . }}`, template.KV{"alertname": r.Alert})
+		names = append(names, r.Alert)
+	}
+	for _, name := range names {
+		got, err := tmpl.ExecuteTextString(`{{ template "sluice.ru.name" . }}`, template.KV{"alertname": name})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got == r.Alert || got == "" {
-			t.Errorf("%s has no name in templates/sluice.ru.tmpl", r.Alert)
+		if got == name || got == "" {
+			t.Errorf("%s has no name in templates/sluice.ru.tmpl", name)
 		}
 	}
 }
