@@ -37,7 +37,8 @@ const hurry = 10 * time.Millisecond
 // beside "down", keep their bytes.
 //
 // The API has no lock and no version, so a write is four calls: GET, GET again
-// after Save, PATCH of the whole list, and GET to see what became of it. Somebody
+// after Save, PATCH of the whole list, and GET to see what became of it. Where no
+// reading has told the id, the list is asked before. Somebody
 // else's edit before the second GET is [edge.ErrChanged] and nothing is sent.
 // An edit between the second GET and the PATCH is lost when it is of the list of
 // backends, and nobody can tell: afterwards all is as it was written. That is
@@ -116,11 +117,7 @@ func (c *Client) write(ctx context.Context, upstream string, o Write, next func(
 	if err != nil {
 		return r, err
 	}
-	id, err := c.find(ctx, n, upstream)
-	if err != nil {
-		return r, err
-	}
-	a, err := c.object(ctx, n, id)
+	a, err := c.first(ctx, n, upstream)
 	if err != nil {
 		return r, err
 	}
@@ -162,12 +159,12 @@ func (c *Client) write(ctx context.Context, upstream string, o Write, next func(
 	if err := ctx.Err(); err != nil {
 		return r, context.Cause(ctx)
 	}
-	if r.Gap, err = c.patch(ctx, n, id, p.list, b.at); err != nil {
+	if r.Gap, err = c.patch(ctx, n, a.ID, p.list, b.at); err != nil {
 		r.Written = !refused(err)
 		return r, err
 	}
 	r.Written = true
-	after, err := c.object(ctx, n, id)
+	after, err := c.object(ctx, n, a.ID)
 	if err != nil {
 		return r, fmt.Errorf("written, but not read back: %w", err)
 	}

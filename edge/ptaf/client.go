@@ -71,7 +71,8 @@ type node struct {
 	gateway string // its name in /gateways; empty: not told
 
 	mu     sync.Mutex
-	silent time.Time // until when /gateways is known not to be there
+	silent time.Time         // until when /gateways is known not to be there
+	ids    map[string]string // of the upstreams that the last reading gave, by name
 }
 
 // New checks the options; it doesn't dial.

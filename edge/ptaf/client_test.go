@@ -272,6 +272,23 @@ func TestACredentialThatIsRefusedInTheMiddleIsAnError(t *testing.T) {
 	wantEqual(t, len(r.Upstreams), 0)
 }
 
+// An upstream that is deleted between the list and the look at it is no illness of
+// the device, also when it is the only one.
+func TestAnUpstreamThatIsGoneIsRefusedAlone(t *testing.T) {
+	s := newSim()
+	o, tr := options(t, s.Start(t))
+	tr.before = func(r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, shopID) {
+			s.Misbehave(ptaftest.NotFound, 1)
+		}
+	}
+	o.Upstreams = []string{"shop-front"}
+	r := read(t, newClient(t, o))
+	if why := r.Refused["shop-front"]; len(r.Upstreams) > 0 || !strings.Contains(why, "status 404") {
+		t.Errorf("%+v", r)
+	}
+}
+
 // I2
 func TestTheListWithoutTheObjectsIsAnError(t *testing.T) {
 	s := newSim()

@@ -1,6 +1,7 @@
 package ptaf_test
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -52,6 +53,60 @@ func TestTheLastWordIsAskedRightBeforeTheWrite(t *testing.T) {
 					t.Errorf("written %v, by the device %v, gap %s", r.Written, wrote, r.Gap)
 				}
 			})
+		})
+	}
+}
+
+// An order may take five seconds: a management API that is slow, and answers each
+// call, gets its writes.
+func TestAWriteAfterAReadingNeedsNoList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		var calls *[]string
+		c := inMemory(t, s, func(o *ptaf.Options) {
+			calls = order(o.HTTP.Transport.(*transport), func(*http.Request) { time.Sleep(1600 * time.Millisecond) }) // virtual
+		})
+		v := read(t, c).Upstreams[0].Version()
+		*calls = nil
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		r, err := c.Change(ctx, "shop-front", takeOut, ptaf.Write{Version: v})
+		wantErr(t, err, context.DeadlineExceeded) // it can't be read back in time, and was written
+		wantText(t, err, "written, but not read back")
+		wantEqual(t, r.Written, true)
+		wantEqual(t, *calls, []string{"GET /upstreams/shop", "GET /upstreams/shop", "PATCH /upstreams/shop", "GET /upstreams/shop"})
+		wantEqual(t, downs(read(t, c), "shop-front"), "++-")
+	})
+}
+
+// What a name stood for in the last reading it need not stand for now.
+func TestANameIsLookedUpAnewWhenItsObjectIsAnother(t *testing.T) {
+	for name, c := range map[string]struct {
+		edit func(*ptaftest.Sim)
+		want error
+	}{
+		"renamed": {func(s *ptaftest.Sim) { s.Touch("shop-front", func(u *ptaftest.Upstream) { u.Name = "old" }) }, ptaf.ErrNoUpstream},
+		"gone":    {func(s *ptaftest.Sim) { s.Remove("shop-front") }, ptaf.ErrNoUpstream},
+		"renamed, and another named so": {func(s *ptaftest.Sim) {
+			s.Touch("shop-front", func(u *ptaftest.Upstream) { u.Name = "old" })
+			s.Touch("billing", func(u *ptaftest.Upstream) { u.Name = "shop-front" })
+		}, edge.ErrChanged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSim()
+			o, _ := options(t, s.Start(t))
+			client := newClient(t, o)
+			v := read(t, client).Upstreams[0].Version()
+			c.edit(s)
+			down := map[string]bool{"198.51.100.5:80": true}
+			if name != "renamed, and another named so" {
+				down = takeOut
+			}
+			r, err := client.Change(t.Context(), "shop-front", down, ptaf.Write{Version: v})
+			wantErr(t, err, c.want)
+			if r.Written || len(s.Writes()) > 0 {
+				t.Errorf("written %v", r.Written)
+			}
 		})
 	}
 }

@@ -101,6 +101,40 @@ func pick(list []listed, upstream string) (id string, err error) {
 	return found[0], nil
 }
 
+// first is the first look of a write: at the object of the id that the last reading
+// gave for the name. When the object isn't there or has another name by now, and
+// when nothing was read, the list is asked: it is a call more, and time counts.
+func (c *Client) first(ctx context.Context, n *node, upstream string) (Object, error) {
+	if id := n.id(upstream); id != "" {
+		o, err := c.object(ctx, n, id)
+		if err == nil && o.Name == upstream || err != nil && !errors.Is(err, ErrNotFound) {
+			return o, err
+		}
+	}
+	id, err := c.find(ctx, n, upstream)
+	if err != nil {
+		return Object{}, err
+	}
+	return c.object(ctx, n, id)
+}
+
+// learn notes the ids of what was read. Names are those of one upstream each: see [choose].
+func (n *node) learn(upstreams []Upstream) {
+	ids := make(map[string]string, len(upstreams))
+	for _, u := range upstreams {
+		ids[u.Name] = u.ID
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ids = ids
+}
+
+func (n *node) id(upstream string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.ids[upstream]
+}
+
 // active finds the node to write to. One alone isn't asked: see [judge].
 func (c *Client) active(ctx context.Context) (*node, error) {
 	if len(c.nodes) == 1 {

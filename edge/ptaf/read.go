@@ -178,6 +178,7 @@ func (c *Client) look(ctx context.Context, n *node) look {
 			l.refused[e.Name] = errs[i].Error()
 		}
 	}
+	n.learn(l.upstreams)
 	if len(l.upstreams) == 0 && len(chosen) > 0 && l.err == nil && !slices.ContainsFunc(errs, func(err error) bool {
 		return err == nil || errors.Is(err, ErrAnswer) || errors.Is(err, ErrNotFound)
 	}) {

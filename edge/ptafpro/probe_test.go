@@ -50,6 +50,18 @@ func TestTheProbeKeepsToTheSelectedProfiles(t *testing.T) {
 	}
 }
 
+func TestABackendThatNoTrafficComesToIsNotProbed(t *testing.T) {
+	o := world()
+	o.Backends = append(o.Backends, ptafprotest.Backend{Address: "192.0.2.1", Port: 80}) // the first by its name, in no profile
+	sim := ptafprotest.New(o)
+	if r := read(t, dial(t, sim, nil)); r.ReadOnly != "" || len(r.Backends) != 5 {
+		t.Errorf("%+v", r)
+	}
+	if w := sim.Writes(); len(w) != 1 || w[0].ID != "0f5b2a4e-0000-4000-8000-000000000001" {
+		t.Errorf("probed %+v", w)
+	}
+}
+
 func TestWhoIsNotAskedToActNeverWrites(t *testing.T) {
 	sim := ptafprotest.New(world())
 	c := dial(t, sim, looksOnly)

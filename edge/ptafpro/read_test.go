@@ -215,6 +215,20 @@ func TestASnapshotHasTheSharedWords(t *testing.T) {
 	}
 }
 
+// A profile may list a backend a second time: it is one member, which moves along
+// with each other pool once.
+func TestABackendThatAProfileListsTwiceIsOneMember(t *testing.T) {
+	o := world()
+	o.Profiles[1].Backends = append(o.Profiles[1].Backends, ptafprotest.Entry{Backend: one, Weight: ptr(9)})
+	s := read(t, dial(t, ptafprotest.New(o), looksOnly)).Snapshot("waf")
+	if st := s.States[member("partners", one)]; st.Share != 1 {
+		t.Errorf("%+v", st) // the first entry counts
+	}
+	if d := cmp.Diff([]edge.Member{member("public-443", one)}, s.Along[member("partners", one)]); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestTwinsAreNumberedByTheirIDsWhateverTheOrder(t *testing.T) {
 	o := world()
 	o.Backends = append(o.Backends, ptafprotest.Backend{Address: "192.0.2.21", Port: 8443, Protocol: "HTTP"})
