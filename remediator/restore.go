@@ -112,9 +112,9 @@ func (k *keeper) restore(ctx context.Context, dev Restorer, p edge.Pool, object 
 	out.Written = receipt.Written
 	switch {
 	case err == nil && !receipt.Written:
-		out.Result, out.Detail = "unchanged", "the device has it so already"
+		out.Result, out.Detail = "unchanged", "the device has these backends already"
 	case err == nil:
-		out.Result, out.Detail = "applied", "put back, and read back as it was stored"
+		out.Result, out.Detail = "applied", "its backends are put back, and read back as they were stored"
 	case errors.Is(err, edge.ErrChanged):
 		out.Result, out.Detail = "replanned", oneLine(err)
 	case receipt.Written && !errors.Is(err, edge.ErrNotKept):

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/sluice-project/sluice/edge"
@@ -56,6 +57,9 @@ func allFailing(s Step, w World) (string, string) {
 			return "no_second_source", fmt.Sprintf("nothing that we could ask covers %s", st.Member.Name)
 		case w.Now.Sub(e.At) > w.Policy.MaxAge:
 			return "stale", fmt.Sprintf("%s answered %s ago for %s", e.Source, age(w.Now, e.At), st.Member.Name)
+		case e.Answer == edge.Yes && !st.Serving:
+			// Whoever took it out can bring it in: that is better than a way round.
+			return "not_all_failing", fmt.Sprintf("%s finds %s well, which is out of rotation (%s): bring it in", e.Source, st.Member.Name, cmp.Or(st.Marks, "not serving"))
 		case e.Answer == edge.Yes:
 			return "not_all_failing", fmt.Sprintf("%s finds %s well", e.Source, st.Member.Name)
 		case e.Answer != edge.No:

@@ -98,6 +98,18 @@ func bypassed() World {
 	return w
 }
 
+// A member that is out and well is a better way than one round the pool, and who put
+// it out is told so.
+func TestABypassThatAPersonHoldsUpSaysHow(t *testing.T) {
+	w := failing()
+	state(w, s2, func(s *edge.State) { s.Admin, s.Marks, s.Serving = edge.Maint, "DOWN", false })
+	w.Own[s2] = Evidence{Answer: edge.Yes, At: now, Source: "shop"}
+	d := Decide(Step{Member: s3, To: edge.Ready, Bypass: true}, w)
+	if want := "shop finds s2 well, which is out of rotation (DOWN): bring it in"; d.Refusal == nil || d.Refusal.Detail != want {
+		t.Errorf("got %+v", d.Refusal)
+	}
+}
+
 func TestABypass(t *testing.T) {
 	in, back := Step{Member: s3, To: edge.Ready, Bypass: true}, Step{Member: s3, To: edge.Maint, Bypass: true, Back: true}
 	byHand := back
@@ -115,6 +127,10 @@ func TestABypass(t *testing.T) {
 		{"not under a silence", in, failing(), func(w *World) { w.Claims[0].Suppressed = true }, "silence/silenced"},
 		{"not without a claim", in, failing(), func(w *World) { w.Claims = nil }, "evidence/no_claim"},
 		{"not when one is well", in, failing(), func(w *World) { w.Own[s2] = Evidence{Answer: edge.Yes, At: now} }, "evidence/not_all_failing"},
+		{"not when one is well that a person put out", in, failing(), func(w *World) {
+			state(*w, s2, func(s *edge.State) { s.Admin, s.Marks, s.Serving = edge.Maint, "DOWN", false })
+			w.Own[s2] = Evidence{Answer: edge.Yes, At: now}
+		}, "evidence/not_all_failing"},
 		{"I6: not when one is unknown", in, failing(), func(w *World) { w.Own[s2] = Evidence{At: now} }, "evidence/unknown"},
 		{"I6: not when one can't be asked", in, failing(), func(w *World) { delete(w.Own, s2) }, "evidence/no_second_source"},
 		{"I17: not on an old answer", in, failing(), func(w *World) { w.Own[s2] = Evidence{Answer: edge.No, At: now.Add(-time.Hour)} }, "evidence/stale"},
