@@ -109,9 +109,13 @@ func (k *keeper) wouldTakeOut(t *target, c *journal.Hold, w guard.World, d guard
 		c.Via = c.Phase.Judge()
 	}
 	c.Phase, c.Would, c.WouldAt, c.Refused = journal.Deferred, t.mode, time.Now(), ""
+	detail := "mode is " + t.mode + ": nothing was sent"
+	if why := k.novel(t.policy, t.member, w); why != "" {
+		detail = why + ": nothing was sent"
+	}
 	e := journal.Entry{
 		Event: "step", Admin: d.Step.To.String(), Result: result,
-		Detail: "mode is " + t.mode + ": nothing was sent", Evidence: marshal(k.own[t.member]), Decision: marshal(d), World: record(w, t.member), Row: row(w, t.member),
+		Detail: detail, Evidence: marshal(k.own[t.member]), Decision: marshal(d), World: record(w, t.member), Row: row(w, t.member),
 	}
 	if k.keep(c, e) != nil {
 		return

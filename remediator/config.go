@@ -23,7 +23,8 @@ import (
 
 // Config is the section "remediation". Call [Config.Validate] before anything else.
 type Config struct {
-	Mode             string            `yaml:"mode"` // observe, dry_run, approve or auto: the ceiling for every policy; no default
+	Mode             string            `yaml:"mode"`                  // observe, dry_run, approve or auto: the ceiling for every policy; no default
+	ObserveNew       model.Duration    `yaml:"observe_new,omitempty"` // how long what a reload brings is only observed; left out: not at all
 	Alertmanagers    []Source          `yaml:"alertmanagers,omitempty"`
 	Announce         announce.Config   `yaml:"announce,omitempty"`   // off, or what people are told by the Alertmanagers
 	Prometheus       []Source          `yaml:"prometheus,omitempty"` // for confirm: prometheus
@@ -191,7 +192,7 @@ func (c *Config) Validate(devices, probes []string) edge.Mistakes {
 	for _, d := range []struct {
 		key string
 		val model.Duration
-	}{{"journal_retention", c.JournalRetention}, {"poll", c.Poll}, {"claim_ttl", c.ClaimTTL}} {
+	}{{"journal_retention", c.JournalRetention}, {"poll", c.Poll}, {"claim_ttl", c.ClaimTTL}, {"observe_new", c.ObserveNew}} {
 		if d.val < 0 {
 			all.Add(d.key, "%s: write a time above 0", d.val)
 		}

@@ -271,8 +271,8 @@ func (r *Remediator) explainOn(ctx context.Context, k *keeper, c claims.Claim) (
 			j.Would = "ask for an approval to put it in " + t.goal()
 		case !d.Allowed():
 			j.Would = "refuse: " + d.Refusal.Guard + ", " + d.Refusal.Reason + ": " + d.Refusal.Detail
-		case !acts(k.mode(p, w)):
-			j.Would = "record a step to " + t.goal() + " and send nothing: the mode is " + k.mode(p, w)
+		case !acts(k.mode(p, m, w)):
+			j.Would = "record a step to " + t.goal() + " and send nothing: the mode is " + k.mode(p, m, w)
 		default:
 			j.Would = "put it in " + t.goal()
 		}

@@ -160,8 +160,8 @@ func (k *keeper) tendForgotten(ctx context.Context, h *journal.Hold, snap edge.S
 	}
 	d := guard.Decide(guard.Step{Member: h.Member, To: p.to}, w)
 	switch {
-	case k.mode(p, w) != Auto:
-		k.orphan(h, "the device restarted and forgot it; in mode "+k.mode(p, w)+" it isn't taken out again without being judged as new")
+	case k.mode(p, h.Member, w) != Auto:
+		k.orphan(h, "the device restarted and forgot it; in mode "+k.mode(p, h.Member, w)+" it isn't taken out again without being judged as new")
 	case !d.Allowed() && mayPass(*d.Refusal) && w.Now.Before(h.LeaseUntil):
 		k.r.refuse(subject(h.Member), &h.Member, p.Name, *d.Refusal, &d)
 	case !d.Allowed():

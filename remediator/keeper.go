@@ -232,7 +232,7 @@ func (k *keeper) look(ctx context.Context) (edge.Snapshot, error) {
 	snap, err := k.dev.Look(ctx)
 	if err == nil {
 		k.r.noteReadOnly(k.name, snap.ReadOnly)
-		k.flow.see(snap)
+		k.meet(k.flow.see(snap))
 		k.notice(snap, began)
 	}
 	return snap, err

@@ -118,7 +118,8 @@ type Remediator struct {
 	windows   []*madeWindow        // as they were read last
 	hands     map[edge.Member]hand // what people did last through us
 	foreign   map[edge.Member]foreign
-	glances   map[string]*glance // by device
+	novel     map[novelty]time.Time // what is only observed yet -> since when
+	glances   map[string]*glance    // by device
 	drills    drilling
 	aims      map[string]map[edge.Member]bool // device -> members on which claims are seen; none while that isn't known
 
@@ -143,7 +144,7 @@ func New(o Options) (*Remediator, error) {
 		logger: o.Logger, started: time.Now(), failpoint: o.Failpoint, ledger: newLedger(), coordinator: o.Coordinator, audit: o.Audit,
 		hint: make(chan struct{}, 1), apply: make(chan struct{}, 1),
 		said: map[string]string{}, episodes: map[string]string{}, readOnly: map[string]string{}, heard: map[edge.Member]time.Time{},
-		base: o.Base, aims: map[string]map[edge.Member]bool{}, hands: map[edge.Member]hand{}, foreign: map[edge.Member]foreign{}, glances: map[string]*glance{}, keepers: map[string]*keeper{}, begun: make(chan struct{}), flows: map[string]*flow{},
+		base: o.Base, aims: map[string]map[edge.Member]bool{}, hands: map[edge.Member]hand{}, foreign: map[edge.Member]foreign{}, novel: map[novelty]time.Time{}, glances: map[string]*glance{}, keepers: map[string]*keeper{}, begun: make(chan struct{}), flows: map[string]*flow{},
 	}
 	r.drills = drilling{judging: map[string]bool{}, due: r.started}
 	if r.coordinator == nil {
@@ -217,7 +218,7 @@ func (r *Remediator) Apply(o Options) error {
 	if o.EvidenceHash != r.set.evidence {
 		r.ledger.changed(time.Now())
 	}
-	r.promoted(r.set.cfg, o.Config, o.ConfigHash)
+	r.promoted(r.set, o)
 	r.set = set
 	r.metrics.expect(set.cfg)
 	poke(r.apply)
@@ -226,11 +227,18 @@ func (r *Remediator) Apply(o Options) error {
 
 // promoted records that a policy acts more freely than before, or less: what was
 // tried carefully is trusted by somebody's decision. The caller holds r.mu.
-func (r *Remediator) promoted(was, is *Config, hash string) {
+func (r *Remediator) promoted(before *settings, o Options) {
+	was, is, hash := before.cfg, o.Config, o.ConfigHash
 	if r.journal == nil || was == nil || is == nil {
 		return
 	}
 	var es []journal.Entry
+	var came []novelty
+	for name := range o.Devices {
+		if before.devices[name] == nil {
+			came = append(came, novelty{member: edge.Member{Device: name}})
+		}
+	}
 	if was.Mode != is.Mode {
 		es = append(es, journal.Entry{Event: "mode", Config: hash, Detail: "the ceiling for all policies is " + is.Mode + ", it was " + was.Mode})
 	}
@@ -244,9 +252,14 @@ func (r *Remediator) promoted(was, is *Config, hash string) {
 		case p.Mode:
 		case "":
 			es = append(es, journal.Entry{Event: "mode", Policy: p.Name, Config: hash, Detail: "a new policy for " + p.key() + ", in mode " + p.Mode})
+			came = append(came, novelty{policy: p.key()})
 		default:
 			es = append(es, journal.Entry{Event: "mode", Policy: p.Name, Config: hash, Detail: "the policy for " + p.key() + " is in mode " + p.Mode + ", it was in " + before})
 		}
+	}
+	for _, e := range r.appeared(is, time.Now(), came...) {
+		e.Config = hash
+		es = append(es, e)
 	}
 	if len(es) == 0 {
 		return
@@ -270,7 +283,7 @@ func (r *Remediator) generation(ctx context.Context) {
 	cfg := r.set.cfg
 	r.mu.Unlock()
 	for last := ""; ; {
-		err := r.ledger.load(r, cfg)
+		err := errors.Join(r.ledger.load(r, cfg), r.rememberNovel(cfg))
 		if err == nil {
 			break
 		}
@@ -306,6 +319,7 @@ func (r *Remediator) generation(ctx context.Context) {
 	poll := time.NewTicker(time.Duration(set.cfg.Poll))
 	defer poll.Stop()
 	for {
+		r.trust(set.cfg, time.Now())
 		r.readClaims(ctx, set)
 		select {
 		case <-ctx.Done():

@@ -81,6 +81,19 @@ func (r *Remediator) standBy(ctx context.Context) {
 	case <-r.apply:
 	case <-r.hint: // is in the journal, which the leader follows
 	}
+	r.unlist()
+}
+
+// unlist forgets what devices listed: what came while another replica led, it has seen
+// come.
+func (r *Remediator) unlist() {
+	r.flowing.Lock()
+	defer r.flowing.Unlock()
+	for _, f := range r.flows {
+		f.mu.Lock()
+		f.listed = nil
+		f.mu.Unlock()
+	}
 }
 
 // follow passes on what other replicas put into the journal that all share.

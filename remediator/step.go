@@ -136,14 +136,29 @@ func (k *keeper) along(p *Policy, m edge.Member, snap edge.Snapshot) map[edge.Me
 }
 
 // mode is the most careful mode of all policies that rule what a step moves.
-func (k *keeper) mode(p *Policy, w guard.World) string {
+// A step by or on what is new is only observed, whatever they say.
+func (k *keeper) mode(p *Policy, m edge.Member, w guard.World) string {
 	mode := p.Mode
+	if k.novel(p, m, w) != "" {
+		return Observe
+	}
 	for other := range w.Along {
 		if rules, err := k.set.rule(p.Name, other); err == nil && slices.Index(modes, rules.Mode) < slices.Index(modes, mode) {
 			mode = rules.Mode
 		}
 	}
 	return mode
+}
+
+// novel is why a step is only observed for now; empty when it isn't.
+func (k *keeper) novel(p *Policy, m edge.Member, w guard.World) (why string) {
+	why = k.r.observed(k.set.cfg, p, w.Now, m)
+	for other := range w.Along {
+		if rules, err := k.set.rule(p.Name, other); err == nil && why == "" {
+			why = k.r.observed(k.set.cfg, rules, w.Now, other)
+		}
+	}
+	return why
 }
 
 // consider judges a claimed member that isn't held, and takes it out when all
@@ -228,7 +243,7 @@ func (k *keeper) judge(ctx context.Context, t *target, asked map[edge.Pool]*ques
 		return w, d, false
 	}
 	d = guard.Decide(t.step(), w)
-	t.mode = k.mode(t.policy, w)
+	t.mode = k.mode(t.policy, t.member, w)
 	if d.Allowed() && acts(t.mode) && !t.policy.bypass {
 		k.r.ledger.book(t.member, q.snap.Along[t.member])
 	}

@@ -44,6 +44,7 @@ type flow struct {
 	process string
 	seen    []sighting
 	counted map[edge.Pool]census // of the last look; never changed
+	listed  map[edge.Member]bool // by the last look, of whatever life; nil before the first
 }
 
 type sighting struct {
@@ -57,10 +58,18 @@ type counts struct{ answers, errors uint64 }
 // flowKept is how far back a flow reaches.
 const flowKept = 5 * time.Minute
 
-// see adds a look. Another life of the device begins at zero.
-func (f *flow) see(snap edge.Snapshot) {
+// see adds a look, and says which members the one before didn't show. Another life of
+// the device begins at zero.
+func (f *flow) see(snap edge.Snapshot) (came []edge.Member) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	before := f.listed
+	f.listed = make(map[edge.Member]bool, len(snap.States))
+	for m := range snap.States {
+		if f.listed[m] = true; before != nil && !before[m] {
+			came = append(came, m)
+		}
+	}
 	if snap.Process != f.process {
 		f.process, f.seen = snap.Process, nil
 	}
@@ -70,6 +79,7 @@ func (f *flow) see(snap edge.Snapshot) {
 		now.counts[m] = counts{st.Answers, st.Errors}
 	}
 	f.seen = append(slices.DeleteFunc(f.seen, func(s sighting) bool { return snap.At.Sub(s.at) > flowKept }), now)
+	return came
 }
 
 // between counts what a member answered from one moment to the last look; ok is

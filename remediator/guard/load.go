@@ -19,7 +19,7 @@ func load(s Step, w World) (string, string) {
 		need, room, unknown := 0, 0, ""
 		for _, st := range w.Snapshot.Pool(m.In()) {
 			need += st.Sessions + st.Queue
-			if contains(going, st.Member) || !st.Serving || w.well(st.Member) == edge.No {
+			if contains(going, st.Member) || !st.Serving || w.Held[st.Member].Trial || w.well(st.Member) == edge.No {
 				continue
 			}
 			limit := p.MaxSessions
