@@ -192,7 +192,7 @@ func Stat(id int, title, description string, unit Unit, targets ...Target) Panel
 		"textMode": "value", "wideLayout": true,
 		"reduceOptions": map[string]any{"calcs": []string{"lastNotNull"}, "fields": "", "values": false},
 	}
-	return p.Size(4, 4)
+	return p.Size(8, 3) // as wide as its title at 1000 pixels
 }
 
 // quiet is how far an axis reaches at least. Grafana gives zeros an axis up to
@@ -272,12 +272,14 @@ type Column struct {
 	Words  []Word
 	Steps  []Step
 	Unit   Unit
+	Name   bool // holds names that people gave
 	Long   bool // holds addresses or other things of their length
 	Wide   bool // holds sentences, or URLs
 }
 
 // Table shows a line for each set of labels, with what all queries found of it.
-// It is sorted by the column sort, the smallest first.
+// It is sorted by the column sort, the smallest first, or with a - before it the
+// largest; without one it stays as the query sorts it.
 func Table(id int, title, description, sort string, columns []Column, targets ...Target) Panel {
 	p := panel(id, "table", title, description, None, targets)
 	d := &p.FieldConfig.Defaults
@@ -293,6 +295,9 @@ func Table(id int, title, description, sort string, columns []Column, targets ..
 		var is []Property
 		if c.Unit != "" {
 			is = append(is, Property{"unit", c.Unit})
+		}
+		if c.Name {
+			is = append(is, Property{"custom.minWidth", 110})
 		}
 		if c.Long {
 			is = append(is, Property{"custom.width", 150})
@@ -313,9 +318,9 @@ func Table(id int, title, description, sort string, columns []Column, targets ..
 			p.FieldConfig.Overrides = append(p.FieldConfig.Overrides, Override{Matcher{"byName", name}, is})
 		}
 	}
-	p.Options = map[string]any{
-		"showHeader": true, "cellHeight": "sm",
-		"sortBy": []map[string]any{{"displayName": strings.TrimPrefix(sort, "-"), "desc": strings.HasPrefix(sort, "-")}},
+	p.Options = map[string]any{"showHeader": true, "cellHeight": "sm"}
+	if sort != "" {
+		p.Options["sortBy"] = []map[string]any{{"displayName": strings.TrimPrefix(sort, "-"), "desc": strings.HasPrefix(sort, "-")}}
 	}
 	p.Transformations = []Transformation{
 		{"merge", map[string]any{}},

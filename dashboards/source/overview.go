@@ -20,67 +20,67 @@ func overview(c Config) g.Board {
 		g.Stat(1, "Members serving",
 			"Share of the members outside maint that take new traffic by their device's word. Backups count as members that don't.", g.Share,
 			g.Ask(`sum(max by (device, pool, member) (sluice_member_serving{device=~"$device",pool=~"$pool"})) / count(max by (device, pool, member) (sluice_member_admin_state{device=~"$device",pool=~"$pool",state="maint"}) == 0)`, ""),
-		).Size(3, 4).Colors("red", g.From(0.5, "orange"), g.From(1, "green")).Whole(),
+		).Size(6, 3).Colors("red", g.From(0.5, "orange"), g.From(1, "green")).Whole(),
 		g.Stat(2, "Members down",
 			"Members with at least one probe whose verdict is down.", g.None,
 			g.Ask(`sum(1 - min by (device, pool, member) (sluice_probe_up{device=~"$device",pool=~"$pool",member!=""}))`, ""),
-		).Size(3, 4).Colors("green", g.From(1, "red")),
+		).Size(6, 3).Colors("green", g.From(1, "red")),
 		g.Stat(3, "Devices down",
 			"Devices that didn't answer the exporter. All their other series are missing.", g.None,
 			g.Ask(`sum(1 - min by (device) (sluice_device_up{device=~"$device"}))`, ""),
-		).Size(3, 4).Colors("green", g.From(1, "red")),
+		).Size(6, 3).Colors("green", g.From(1, "red")),
 		g.Stat(41, "No verdict",
 			"Targets of probes that are up nor down for us: too young, or the last result is stale. Nothing is taken out by what nobody knows.", g.None,
 			g.Ask(`count(count by (probe, target, device, pool, member) (sluice_probe_success{`+pools+`})) - count(count by (probe, target, device, pool, member) (sluice_probe_up{`+pools+`}))`, ""),
-		).Size(3, 4).Colors("green", g.From(1, "orange")),
+		).Size(6, 3).Colors("green", g.From(1, "orange")),
 		g.Stat(4, "Held by Sluice",
 			"Members that the remediator took out and will give back.", g.None,
 			g.Ask(held, ""),
-		).Size(3, 4).Colors("green", g.From(1, "blue")),
+		).Size(6, 3).Colors("green", g.From(1, "blue")),
 		g.Stat(5, "Automatic steps",
 			"A freeze stops all of them, giving back included.", g.None,
 			g.Ask("max(sluice_remediation_frozen)", ""),
-		).Size(3, 4).Colors("green", g.From(1, "red")).Words(g.Is("0", "allowed", "green"), g.Is("1", "frozen", "red")),
+		).Size(6, 3).Colors("green", g.From(1, "red")).Words(g.Is("0", "allowed", "green"), g.Is("1", "frozen", "red")),
 		g.Stat(6, "Mode",
 			"The ceiling for every policy: observe only records, dry_run also says what it would send, auto acts.", g.None,
 			g.Ask("max by (mode) (sluice_remediation_mode) == 1", "{{mode}}"),
-		).Size(3, 4).NamesOnly(),
+		).Size(6, 3).NamesOnly(),
 		g.Stat(7, "Watchdog seen",
 			"Age of the Watchdog alert at the remediator. It is repeated every minute; when it grows, claims don't arrive either.", g.Seconds,
 			g.Ask("max(sluice_remediation_watchdog_age_seconds"+ofLeader+")", ""),
-		).Size(3, 4).Colors("green", g.From(90, "orange"), g.From(180, "red")).Whole(),
+		).Size(6, 3).Colors("green", g.From(90, "orange"), g.From(180, "red")).Whole(),
 		g.Table(39, "Alerts that fire",
-			"All alerts that fire in this Prometheus for the devices and pools chosen, those that aren't Sluice's too. Watchdog always fires and is left out.", "severity",
+			"All alerts that fire in this Prometheus for the devices and pools chosen, those that aren't Sluice's too, critical ones first. Watchdog always fires and is left out.", "",
 			[]g.Column{
 				{Of: "alertname", As: "alert", Wide: true},
 				{Of: "severity", Words: []g.Word{g.Is("critical", "critical", "red"), g.Is("warning", "warning", "orange"), g.Is("info", "info", "blue")}},
 				{Of: "device"},
-				{Of: "pool"},
+				{Of: "pool", Name: true},
 				{Of: "member", Long: true},
 			},
-			g.Now(`max by (alertname, severity, device, pool, member) (ALERTS{alertstate="firing",alertname!="Watchdog",device=~"$device",pool=~"$pool"})`),
-		).Size(12, 8).Without("Value"),
+			g.Now("sort_desc(3 * "+firing(`severity="critical"`)+" or 2 * "+firing(`severity="warning"`)+" or "+firing(`severity!~"critical|warning"`)+")"),
+		).Size(24, 7).Without("Value"),
 		g.Table(42, "Last 20 events",
-			"Alerts that began or ended in the time range, and the last step of each kind on each pool. The console and the audit log have each step with member and reason.", "-when",
+			"The last ten alerts that began or ended in the time range, and the last ten steps, one of each kind on each pool. The console and the audit log have each step with member and reason.", "-when",
 			[]g.Column{
 				{Of: "Value", As: "when", Unit: g.Moment},
 				{Of: "event", As: "what", Wide: true, Words: []g.Word{
 					g.Is("ready: applied", "given back", "green"), g.Is("drain: applied", "drained", "orange"), g.Is("maint: applied", "set to maint", "purple"),
 				}},
 				{Of: "device"},
-				{Of: "pool"},
+				{Of: "pool", Name: true},
 				{Of: "member", Long: true},
 				{Of: "by"},
 			},
-			g.Now(lastEvents(20)),
-		).Size(12, 8).Without("alertname", "to", "result"),
+			g.Now(lastEvents(10)),
+		).Size(24, 9).Without("alertname", "to", "result"),
 		g.Lines(40, "Out of rotation, by whom",
 			"Members that are drained or in maint. Those that Sluice holds it gives back by itself; the others are somebody's.", g.None,
 			g.Ask(held, "Sluice"),
 			g.Ask(`sum(max by (device, pool, member) (sluice_member_admin_state{device=~"$device",pool=~"$pool",state!="ready"})) - (`+held+`)`, "others"),
 		).Size(12, 8).Stepped().Stacked().Paint("Sluice", "blue").Paint("others", "purple"),
 		g.Table(43, "Budget by probe, last day",
-			"Up is the share of the known time of the last day, over all targets of the probe; left is what remains of the errors that the objective allows, below 0 when it is missed, -1000 % at the worst. The board of probes has it by target and for any time.", "left",
+			"Up is the share of the known time of the last day, over all targets of the probe; left is what remains of the errors that the objective allows, below 0 when it is missed, -1000 % at the worst. The board of probes has it by target and for any time.", "up",
 			[]g.Column{
 				{Of: "probe", Long: true},
 				{Of: "Value #A", As: "up", Unit: g.Share},
@@ -94,7 +94,7 @@ func overview(c Config) g.Board {
 			"What may still go. Spare is how many more may stop serving before min_serving refuses; may hold is max_held of the policy. Storm above: so many members that fall sick at once are still no storm.", "spare",
 			[]g.Column{
 				{Of: "device"},
-				{Of: "pool"},
+				{Of: "pool", Name: true},
 				{Of: "Value #A", As: "in rotation", Unit: g.Share, Steps: []g.Step{{Color: "red"}, g.From(0.5, "orange"), g.From(1, "green")}},
 				{Of: "Value #B", As: "serving"},
 				{Of: "Value #C", As: "of"},
@@ -119,7 +119,7 @@ func overview(c Config) g.Board {
 			"Serving is the device's own opinion, the probe ours. A member that is drained and fails its probe is where it should be.", "probe",
 			[]g.Column{
 				{Of: "device"},
-				{Of: "pool"},
+				{Of: "pool", Name: true},
 				{Of: "member", Long: true},
 				{Of: "state", As: "admin state", Words: []g.Word{g.Is("ready", "ready", "green"), g.Is("drain", "drain", "orange"), g.Is("maint", "maint", "purple")}},
 				{Of: "Value #A", As: "serving", Words: []g.Word{g.Is("0", "no", "orange"), g.Is("1", "yes", "green")}},
@@ -127,7 +127,7 @@ func overview(c Config) g.Board {
 			},
 			g.Now(`max by (device, pool, member, state) (sluice_member_admin_state{device=~"$device",pool=~"$pool"} == 1) * on (device, pool, member) group_left () max by (device, pool, member) (sluice_member_serving{device=~"$device",pool=~"$pool"})`),
 			g.Now(`min by (device, pool, member) (sluice_probe_up{device=~"$device",pool=~"$pool",member!=""})`),
-		).Size(12, 14).LeadsFrom("member", lineToPool, lineToProbes, lineToConsole),
+		).Size(24, 10).LeadsFrom("member", lineToPool, lineToProbes, lineToConsole),
 		g.Lines(10, "Serving members by pool",
 			"Members that take new traffic. A step falls by one for each member that goes, whoever took it out.", g.None,
 			g.Ask(`sum by (device, pool) (max by (device, pool, member) (sluice_member_serving{device=~"$device",pool=~"$pool"}))`, "{{device}}/{{pool}}"),
@@ -256,9 +256,14 @@ func ofPools(metric string) string {
 	return "max by (device, pool) (" + metric + "{" + pools + "}" + ofLeader + ")"
 }
 
-// lastEvents are alerts that fired, those that ended, and the last step of each
-// kind, with the moment of each in milliseconds. An alert with "for" began to be
-// true before it fired: that moment is told.
+// firing are the alerts of one severity, whose names sort otherwise than they weigh.
+func firing(severity string) string {
+	return `max by (alertname, severity, device, pool, member) (ALERTS{alertstate="firing",alertname!="Watchdog",` + severity + `,` + pools + `})`
+}
+
+// lastEvents are the last alerts that fired or ended, and the last steps of their
+// kinds, n of each, with the moment of each in milliseconds: many alerts shall hide
+// no step. An alert with "for" began to be true before it fired: that moment is told.
 func lastEvents(n int) string {
 	const (
 		by     = "(alertname, device, pool, member)"
@@ -268,5 +273,5 @@ func lastEvents(n int) string {
 	began := "max by " + by + " (last_over_time(ALERTS_FOR_STATE" + ours + "[$__range])) and on " + by + " max_over_time(" + firing + "[$__range])"
 	ended := "max by " + by + " (max_over_time(timestamp(" + firing + ")[$__range:$__interval])) unless on " + by + " " + firing
 	steps := "max by (device, pool, to, result, by) (last_over_time(sluice_remediation_last_step_timestamp_seconds{" + pools + "}[$__range]))"
-	return fmt.Sprintf(`topk(%d, 1000 * (label_replace(%s, "event", "$1 fires", "alertname", "(.*)") or label_replace(%s, "event", "$1 is over", "alertname", "(.*)") or label_join(%s, "event", ": ", "to", "result")))`, n, began, ended, steps)
+	return fmt.Sprintf(`1000 * (topk(%d, label_replace(%s, "event", "$1 fires", "alertname", "(.*)") or label_replace(%s, "event", "$1 is over", "alertname", "(.*)")) or topk(%d, label_join(%s, "event", ": ", "to", "result")))`, n, began, ended, n, steps)
 }

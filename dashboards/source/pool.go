@@ -84,7 +84,7 @@ func poolNow() []g.Panel {
 			"What was ordered, what HAProxy finds, what our probe says. Check is HAProxy's own and empty where it makes none; changed is how long ago its finding changed.", "probe",
 			[]g.Column{
 				{Of: "device"},
-				{Of: "pool"},
+				{Of: "pool", Name: true},
 				{Of: "member", Long: true},
 				{Of: "state", As: "ordered", Words: []g.Word{g.Is("ready", "ready", "green"), g.Is("drain", "drain", "orange"), g.Is("maint", "maint", "purple")}},
 				{Of: "Value #A", As: "serving", Words: []g.Word{g.Is("0", "no", "orange"), g.Is("1", "yes", "green")}},
@@ -214,7 +214,7 @@ func poolTrouble() []g.Panel {
 		).Size(8, 7).Many(),
 		g.Table(32, "Results of checks",
 			"The last result of HAProxy's own check: L4 is the connection, L6 is TLS, L7 is HTTP.", "result",
-			[]g.Column{{Of: "device"}, {Of: "proxy", As: "pool"}, {Of: "server", As: "member"}, {Of: "state", As: "result"}},
+			[]g.Column{{Of: "device"}, {Of: "proxy", As: "pool", Name: true}, {Of: "server", As: "member"}, {Of: "state", As: "result"}},
 			g.Now(`max by (device, proxy, server, state) (haproxy_server_check_status{`+servers+`} == 1)`),
 		).Size(8, 7).Without("Value"),
 	}

@@ -62,7 +62,7 @@ func ptaf(c Config) g.Board {
 			"Upstreams of PTAF 3.x and traffic profiles of PTAF PRO, which has no balancing flags. One that is left out has no other series; nodes differ where a cluster shows it in two ways.", "device",
 			[]g.Column{
 				{Of: "device"},
-				{Of: "upstream"},
+				{Of: "upstream", Name: true},
 				{Of: "Value #A", As: "backends"},
 				{Of: "Value #B", As: "out", Steps: []g.Step{{Color: "text"}, g.From(1, "purple")}},
 				{Of: "Value #C", As: "ip_hash", Words: []g.Word{g.Is("0", "no", "text"), g.Is("1", "yes", "blue")}},
@@ -91,7 +91,7 @@ func ptaf(c Config) g.Board {
 			"Out is what the device was told, the probe is ours. A backend that is out and fails its probe is where it should be.", "probe",
 			[]g.Column{
 				{Of: "device"},
-				{Of: "upstream"},
+				{Of: "upstream", Name: true},
 				{Of: "backend", Long: true},
 				{Of: "Value #A", As: "out", Words: []g.Word{g.Is("0", "in", "green"), g.Is("1", "out", "purple")}},
 				{Of: "Value #B", As: "probe", Words: []g.Word{g.Is("0", "down", "red"), g.Is("1", "up", "green")}},
