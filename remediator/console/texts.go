@@ -160,7 +160,7 @@ var texts = map[string]text{
 	"candidate":     {"Claimed, not taken out", "Есть просьба о шаге, не выведен"},
 	"history":       {"History", "История"},
 	"history_none":  {"Nothing is recorded of this member.", "О сервере нет записей."},
-	"phase":         {"Phase", "Этап"},
+	"phase":         {"Phase", "Фаза"},
 	"max_until":     {"At most for another", "Не дольше чем ещё"},
 	"answer_until":  {"An answer counts for another", "Ответ действует ещё"},
 	"answered_yes":  {"approved by %s, not judged yet", "согласовал %s, ещё не проверено"},
