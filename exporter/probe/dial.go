@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -23,6 +24,21 @@ type course struct {
 	since  time.Time
 	ip     string
 	room   [5]Stage // for stages, as there are no more
+	shown  []string // credentials that went out with a request
+}
+
+// shows keeps the credentials of a request, as it goes out.
+func (c *course) shows(h http.Header) {
+	all := secretsIn(h)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.shown = append(c.shown, all...)
+}
+
+func (c *course) credentials() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shown
 }
 
 func newCourse(ctx context.Context) *course {

@@ -123,7 +123,7 @@ func (p *httpProber) Probe(ctx context.Context, target string) (r Result) {
 	defer func() {
 		r.Stages, r.IP, r.Duration = c.done(), c.address(), time.Since(r.Start)
 		r.Up = r.Reason == ""
-		v := veilFor(target)
+		v := veilFor(target, c.credentials()...)
 		r.Detail, r.Body = v.text(r.Detail), v.bytes(r.Body)
 	}()
 	req, err := p.request(context.WithValue(ctx, courseKey{}, c), target)

@@ -2,6 +2,8 @@ package probe
 
 import (
 	"bytes"
+	"encoding/base64"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -36,13 +38,25 @@ func Redact(target string) string {
 // in every text.
 const shortestSecret = 4
 
-// A veil hides what a target's URL keeps secret from what is shown of its
-// answer: servers quote the request in their error pages and redirects.
+// A veil hides what the target's URL and the request's credentials keep secret from what
+// is shown of the answer: servers quote the request in their error pages and redirects.
 type veil []string
 
 // veilFor finds the user info and the query string of a target, whole and in
-// parts, as they are written and as they are meant. It is empty for most.
-func veilFor(target string) veil {
+// parts, as they are written and as they are meant, and adds the secrets given. It is
+// empty for most.
+func veilFor(target string, secrets ...string) veil {
+	v := append(veil(secrets), secretsOf(target)...)
+	if len(v) == 0 {
+		return nil
+	}
+	v = slices.DeleteFunc(v, func(s string) bool { return len(s) < shortestSecret })
+	// The longest goes first, so that no part of one is left of another.
+	slices.SortFunc(v, func(a, b string) int { return len(b) - len(a) })
+	return v
+}
+
+func secretsOf(target string) (v []string) {
 	if !strings.ContainsAny(target, "@?") {
 		return nil
 	}
@@ -50,7 +64,6 @@ func veilFor(target string) veil {
 	if err != nil {
 		return nil // it is not asked
 	}
-	var v veil
 	if u.User != nil {
 		password, _ := u.User.Password()
 		v = append(v, u.User.String(), u.User.Username(), password)
@@ -63,10 +76,41 @@ func veilFor(target string) veil {
 			v = append(v, plain)
 		}
 	}
-	v = slices.DeleteFunc(v, func(s string) bool { return len(s) < shortestSecret })
-	// The longest goes first, so that no part of one is left of another.
-	slices.SortFunc(v, func(a, b string) int { return len(b) - len(a) })
 	return v
+}
+
+// secretWords in the name of a header say that its value is nobody's to read.
+var secretWords = []string{"auth", "cookie", "key", "pass", "secret", "session", "token"}
+
+// secretsIn finds the credentials among a request's headers, in the parts that a server
+// could quote: a password, a token, the value of a cookie.
+func secretsIn(h http.Header) (out []string) {
+	for name, values := range h {
+		name = strings.ToLower(name)
+		if !slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(name, word) }) {
+			continue
+		}
+		for _, value := range values {
+			out = append(out, value)
+			if name == "cookie" {
+				for pair := range strings.SplitSeq(value, ";") {
+					_, one, _ := strings.Cut(pair, "=")
+					out = append(out, strings.TrimSpace(one))
+				}
+				continue
+			}
+			scheme, rest, two := strings.Cut(value, " ")
+			if !two {
+				continue
+			}
+			out = append(out, rest)
+			if plain, err := base64.StdEncoding.DecodeString(rest); err == nil && strings.EqualFold(scheme, "basic") {
+				_, password, _ := strings.Cut(string(plain), ":")
+				out = append(out, string(plain), password)
+			}
+		}
+	}
+	return out
 }
 
 const hidden = "<secret>"

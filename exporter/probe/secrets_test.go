@@ -2,11 +2,14 @@ package probe_test
 
 import (
 	"bufio"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -64,6 +67,39 @@ func TestCanariesNeverShow(t *testing.T) {
 				t.Errorf("mistake: %v", err)
 			}
 		}
+	}
+}
+
+// What the module shows of itself is no less secret than what a target's URL does.
+func TestCredentialsOfARequestAreNoEvidence(t *testing.T) {
+	quote := web(t, func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		w.WriteHeader(http.StatusInternalServerError)
+		fmt.Fprintf(w, "cannot serve shop: %v, who is %s with %s", r.Header, user, password)
+	})
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("canary-in-a-file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, module := range map[string]string{
+		"basic":       "basic_auth: {username: sluice, password: canary-as-it-is}",
+		"a file":      "basic_auth: {username: sluice, password_file: " + file + "}",
+		"a token":     "authorization: {credentials: canary-as-a-token}",
+		"a header":    "headers: {X-Api-Key: canary-as-a-key}",
+		"a cookie":    "headers: {Cookie: 'lang=en; sid=canary-as-a-cookie'}",
+		"our headers": "http_headers: {X-Auth: {secrets: [canary-as-a-secret]}}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := ask(t, "{prober: http, timeout: 2s, http: {"+module+"}}", quote.URL+"/health")
+			if r.Up || !strings.Contains(string(r.Body), "cannot serve shop") {
+				t.Fatalf("up: %t, body: %q", r.Up, r.Body)
+			}
+			for _, canary := range []string{"canary", base64.StdEncoding.EncodeToString([]byte("sluice:canary-as-it-is"))} {
+				if strings.Contains(string(r.Body), canary) || strings.Contains(r.Detail, canary) {
+					t.Errorf("detail: %s, body: %s", r.Detail, r.Body)
+				}
+			}
+		})
 	}
 }
 

@@ -41,6 +41,9 @@ type transport struct {
 
 // RoundTrip makes one request.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if at, ok := r.Context().Value(courseKey{}).(*course); ok {
+		at.shows(r.Header)
+	}
 	if t.wire == nil || !speakable(r) {
 		return t.others.RoundTrip(r)
 	}
