@@ -51,6 +51,53 @@ func TestI3SeveralStepsOnOnePoolAreOneWriteAndEachCounts(t *testing.T) {
 	})
 }
 
+// I11: the intents of one write are one transaction. One of them that can't be
+// recorded, here because its record is another by now, leaves none of the others.
+func TestI11TheIntentsOfOneWriteAreRecordedTogetherOrNotAtAll(t *testing.T) {
+	for _, m := range []edge.Member{s1, s2} { // whichever comes first
+		t.Run(m.Name, func(t *testing.T) {
+			inWorldWith(t, whole, twoAtOnce, func(w *world) {
+				intents := func() []journal.Entry {
+					all, err := w.r.journal.Entries(journal.Query{Event: "intent"})
+					if err != nil {
+						t.Error(err)
+					}
+					return all
+				}
+				decided := 0
+				w.again(func(o *Options) {
+					o.Failpoint = func(at string) {
+						switch at {
+						case "take_out.decided":
+							if decided++; decided > 1 {
+								return
+							}
+							other := journal.Hold{Member: m, Policy: "drain", Phase: journal.Deferred, Via: journal.Phase("").Judge()}
+							if err := w.r.journal.Put(&other, journal.Entry{}); err != nil {
+								t.Error(err)
+							}
+						case "take_out.recorded":
+							if got := intents(); decided < 2 || len(got) != 2 {
+								t.Errorf("at decision %d: %d intents", decided, len(got))
+							}
+						}
+					}
+				}, nil)
+				for _, m := range []edge.Member{s1, s2} {
+					w.probe.set(m, edge.No)
+					w.alerts.fire(m)
+				}
+				w.r.Wake()
+				w.wait(30 * time.Second)
+				wantOrders(t, w, 2)
+				if got := intents(); len(got) != 2 {
+					t.Errorf("%d intents", len(got))
+				}
+			})
+		})
+	}
+}
+
 func TestI1OneWriteIsJudgedAfterAllOfItsSteps(t *testing.T) {
 	inWorldWith(t, whole, func(c *Config) {
 		c.Policies[0].MaxHeld, c.Policies[0].MinServing = 5, "3"
