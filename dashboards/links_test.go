@@ -94,6 +94,10 @@ func TestBothFormsAreTheSameBoard(t *testing.T) {
 				t.Errorf("import/%s asks for %s and doesn't use it", name, in.Name)
 			}
 		}
+		if !strings.Contains(string(text), `"name": "Grafana",
+      "version": "11.0.0"`) {
+			t.Errorf("import/%s doesn't ask for Grafana 11", name)
+		}
 		if len(other.Inputs) != 3 {
 			t.Errorf("import/%s asks for %v, want the data source and two addresses", name, other.Inputs)
 		}
@@ -125,6 +129,16 @@ func TestProvisioning(t *testing.T) {
 	}
 	if boardsFile.APIVersion != 1 || len(boardsFile.Providers) != 1 || boardsFile.Providers[0].Type != "file" || boardsFile.Providers[0].Options.Path == "" {
 		t.Errorf("dashboards: %+v", boardsFile)
+	}
+	// Operators type what the page says.
+	page, err := os.ReadFile("../docs/dashboards.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"dashboards/*.json " + boardsFile.Providers[0].Options.Path + "/\n", "Five boards for Grafana 11 and newer"} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("docs/dashboards.md doesn't say %q", want)
+		}
 	}
 	if sources.APIVersion != 1 || len(sources.Datasources) != 1 || sources.Datasources[0].Type != "prometheus" || sources.Datasources[0].URL == "" {
 		t.Errorf("datasources: %+v", sources)

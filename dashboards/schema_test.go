@@ -121,7 +121,7 @@ var words = map[string][]string{
 	"links.type":               of(dashboard.DashboardLinkTypeLink, dashboard.DashboardLinkTypeDashboards),
 	"targets.format":           of(prometheus.PromQueryFormatTimeSeries, prometheus.PromQueryFormatTable, prometheus.PromQueryFormatHeatmap),
 	"targets.editorMode":       of(prometheus.QueryEditorModeCode, prometheus.QueryEditorModeBuilder),
-	"defaults.unit":            {units.NoUnit, units.Seconds, units.PercentUnit, units.CountsPerSecond, units.RequestsPerSecond, units.BytesIEC, units.BytesPerSecondSI},
+	"defaults.unit":            {units.NoUnit, units.Seconds, units.PercentUnit, units.CountsPerSecond, units.RequestsPerSecond, units.BytesIEC, units.BytesPerSecondSI, units.DatetimeISO, units.DatetimeISONotToday},
 }
 
 func of[T ~string](all ...T) (out []string) {
@@ -166,6 +166,9 @@ func unknownWords(at any, above string, used map[string]bool) (all []string) {
 			all = append(all, unknownWords(one, above, used)...)
 		}
 	case map[string]any:
+		if at["id"] == "unit" { // of one column
+			above, at = "defaults", map[string]any{"unit": at["value"]}
+		}
 		for key, value := range at {
 			place := above + "." + key
 			if word, ok := value.(string); ok && words[place] != nil {
