@@ -53,17 +53,24 @@ func (l labelled) match(ms match.Matchers) bool {
 	return !slices.ContainsFunc(ms, func(m *match.Matcher) bool { return !m.Matches(l[m.Name]) })
 }
 
-// seen are the labels that alerts had in the rules' own tests, by name of the alert.
-func seen(t *testing.T) map[string][]labelled {
+// A seenAlert is one that fired in the rules' own tests.
+type seenAlert struct {
+	labels      labelled
+	annotations map[string]string
+}
+
+// seen are the alerts that fired there, by name.
+func seen(t *testing.T) map[string][]seenAlert {
 	t.Helper()
-	out := map[string][]labelled{}
+	out := map[string][]seenAlert{}
 	for _, path := range testFiles(t) {
 		var file struct {
 			Tests []struct {
 				Alerts []struct {
 					Name string `yaml:"alertname"`
 					Want []struct {
-						Labels labelled `yaml:"exp_labels"`
+						Labels      labelled          `yaml:"exp_labels"`
+						Annotations map[string]string `yaml:"exp_annotations"`
 					} `yaml:"exp_alerts"`
 				} `yaml:"alert_rule_test"`
 			}
@@ -73,7 +80,7 @@ func seen(t *testing.T) map[string][]labelled {
 			for _, a := range test.Alerts {
 				for _, want := range a.Want {
 					want.Labels["alertname"] = a.Name
-					out[a.Name] = append(out[a.Name], want.Labels)
+					out[a.Name] = append(out[a.Name], seenAlert{want.Labels, want.Annotations})
 				}
 			}
 		}
@@ -110,7 +117,7 @@ func TestInhibitionsFindTheirAlerts(t *testing.T) {
 				found++
 				for _, a := range alerts {
 					for _, equal := range in.equal {
-						if a[equal] == "" {
+						if a.labels[equal] == "" {
 							t.Errorf("%s %v: %s has no label %s", side, ms, name, equal)
 						}
 					}

@@ -138,6 +138,10 @@ var walls = []wall{
 		of:   "alerts/source", forbids: []string{"cmd/...", "ctl/...", "edge/...", "exporter/...", "remediator/...", "dashboards/...", "test/..."},
 	},
 	{
+		name: "nor the scenes that its tests are made of",
+		of:   "alerts/scenes", forbids: []string{"alerts/source", "cmd/...", "ctl/...", "edge/...", "exporter/...", "remediator/...", "dashboards/...", "test/..."},
+	},
+	{
 		name: "so are boards",
 		of:   "cmd/...", forbids: []string{"dashboards/..."},
 	},
