@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -230,11 +231,22 @@ func members(c claims.Claim, snap edge.Snapshot) (out []edge.Member) {
 	}
 	want := func(part, have string) bool { return part == "" || part == have }
 	for m, st := range snap.States {
-		if st.Address == c.Address && want(c.Member.Device, m.Device) && want(c.Member.Pool, m.Pool) && want(c.Member.Name, m.Name) {
+		if sameAddress(st.Address, c.Address) && want(c.Member.Device, m.Device) && want(c.Member.Pool, m.Pool) && want(c.Member.Name, m.Name) {
 			out = append(out, m)
 		}
 	}
 	return out
+}
+
+// sameAddress compares host:port by what it means: devices and rules spell IPv6
+// addresses and names in more than one way.
+func sameAddress(a, b string) bool {
+	if strings.EqualFold(a, b) { // case doesn't count in names (RFC 4343)
+		return true
+	}
+	x, err := netip.ParseAddrPort(a)
+	y, err2 := netip.ParseAddrPort(b)
+	return err == nil && err2 == nil && x.Port() == y.Port() && x.Addr().Unmap() == y.Addr().Unmap()
 }
 
 // on returns the claims that one device's keeper judges.

@@ -443,6 +443,30 @@ func TestABypassTurnsASwitchAndBack(t *testing.T) {
 	})
 }
 
+func TestAnAddressIsTheSameHoweverItIsSpelled(t *testing.T) {
+	for _, c := range []struct {
+		device, claim string
+		want          bool
+	}{
+		{"192.0.2.1:80", "192.0.2.1:80", true},
+		{"192.0.2.1:80", "192.0.2.1:8080", false},
+		{"192.0.2.1:80", "192.0.2.1", false}, // an address has a port: a host may have many members
+		{"192.0.2.1:80", "192.0.2.11:80", false},
+		{"[2001:DB8:0:0::1]:80", "[2001:db8::1]:80", true},
+		{"[2001:db8::1]:80", "[2001:db8::2]:80", false},
+		{"[::ffff:192.0.2.1]:80", "192.0.2.1:80", true},
+		{"App1.example.com:80", "app1.example.com:80", true},
+		{"app1.example.com:80", "app1.example.com.evil:80", false},
+		{"", "192.0.2.1:80", false},
+	} {
+		m := edge.Member{Device: "waf1", Pool: "shop", Name: "a"}
+		got := members(claims.Claim{Address: c.claim}, edge.Snapshot{States: map[edge.Member]edge.State{m: {Member: m, Address: c.device}}})
+		if (len(got) == 1) != c.want {
+			t.Errorf("%s and %s: %v", c.device, c.claim, got)
+		}
+	}
+}
+
 func TestOneClaimOnAnAddressIsOneRemediation(t *testing.T) {
 	inWorldWith(t, func(w *world) {
 		w.device = newDevice(s1, s2, s3, other("s1"), other("s2"), other("s3"))

@@ -106,7 +106,7 @@ var engineEdits = []edit{
 	{ids: "I22", what: "a webhook that anybody can send is a claim", dir: engine, texts: never("len(o.Config.Alertmanagers) == 0 && !o.Authenticated")},
 	{ids: "I22", what: "the webhook is believed where there are Alertmanagers", dir: engine, texts: one("	if len(s.cfg.Alertmanagers) == 0 {\n		if r.journal == nil {", "	if true {\n		if r.journal == nil {")},
 	{ids: "I21", what: "a claim on a policy that nobody configured is judged", dir: engine, texts: one("	case !known:\n		return no(\"unknown_policy\"", "	case !known && known:\n		return no(\"unknown_policy\"")},
-	{ids: "I21", what: "an address selects every member", dir: engine, texts: one("if st.Address == c.Address && ", "if st.Address != \"\" && ")},
+	{ids: "I21", what: "an address selects every member", dir: engine, texts: one("if sameAddress(st.Address, c.Address) && ", "if st.Address != \"\" && ")},
 	{ids: "I21", what: "text of an alert is shown as it is", dir: engine, texts: one("return strconv.QuoteToASCII(s)", "return s")},
 	{ids: "I23", what: "a refusal isn't recorded", dir: engine, texts: one("	r.record(e)\n	logger :=", "	logger :=")},
 	{ids: "I23", what: "a refused claim isn't counted", dir: engine, texts: one("	r.metrics.refusals.WithLabelValues(why.Guard, why.Reason).Inc()\n", "")},
