@@ -50,7 +50,7 @@ func overview(c Config) g.Board {
 			g.Ask("max(sluice_remediation_watchdog_age_seconds"+ofLeader+")", ""),
 		).Size(6, 3).Colors("green", g.From(90, "orange"), g.From(180, "red")).Whole(),
 		g.Table(39, "Alerts that fire",
-			"All alerts that fire in this Prometheus for the devices and pools chosen, those that aren't Sluice's too, critical ones first. Watchdog always fires and is left out.", "",
+			"All alerts that fire in this Prometheus for the devices and pools chosen, those that aren't Sluice's too, critical ones first; the name of one of Sluice's leads to its runbook. Watchdog always fires and is left out.", "",
 			[]g.Column{
 				{Of: "alertname", As: "alert", Wide: true},
 				{Of: "severity", Words: []g.Word{g.Is("critical", "critical", "red"), g.Is("warning", "warning", "orange"), g.Is("info", "info", "blue")}},
@@ -59,7 +59,7 @@ func overview(c Config) g.Board {
 				{Of: "member", Long: true},
 			},
 			g.Now("sort_desc(3 * "+firing(`severity="critical"`)+" or 2 * "+firing(`severity="warning"`)+" or "+firing(`severity!~"critical|warning"`)+")"),
-		).Size(24, 7).Without("Value"),
+		).Size(24, 7).Without("Value").LeadsFrom("alert", lineToRunbook),
 		g.Table(42, "Last 20 events",
 			"The last ten alerts that began or ended in the time range, and the last ten steps, one of each kind on each pool. The console and the audit log have each step with member and reason.", "-when",
 			[]g.Column{

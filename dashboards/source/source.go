@@ -60,6 +60,7 @@ var (
 	seriesToProbes = g.DataLink{Title: "Probes of the pool", URL: ofProbes + "&var-device=${__field.labels.device}&var-pool=${__field.labels.pool}"}
 	lineToPool     = g.DataLink{Title: "HAProxy pool", URL: ofPool + "&var-device=${__data.fields.device}&var-pool=${__data.fields.pool}"}
 	lineToProbes   = g.DataLink{Title: "Probes of the pool", URL: ofProbes + "&var-device=${__data.fields.device}&var-pool=${__data.fields.pool}"}
+	lineToRunbook  = g.DataLink{Title: "Runbook", URL: "${runbooks}/${__data.fields.alert}.md", Blank: true}
 	lineToConsole  = g.DataLink{Title: "Console", URL: "${console}/console/member?device=${__data.fields.device}&pool=${__data.fields.pool}&member=${__data.fields.member}", Blank: true}
 )
 
