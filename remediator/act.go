@@ -395,6 +395,8 @@ func (k *keeper) settle(h *journal.Hold, snap edge.Snapshot, sent error) {
 			k.released(h)
 			delete(k.failures, h.Member)
 		}
+	case k.drainedAnew(h, snap, st):
+		k.theirs(h, fmt.Sprintf("found %s (%s) as we had left it, and picked %d times since it was to be given back: somebody took it out anew", st.Admin, st.Marks, st.Chosen-*h.Picked))
 	case k.unmoved(h, st):
 		k.failed(h, to, sent)
 	case !h.Undo && k.reached(h, st):
@@ -483,8 +485,11 @@ func (k *keeper) failed(h *journal.Hold, to edge.Admin, sent error) {
 
 // supersede notes that somebody else changed the member: hands off (SAFETY.md I7).
 func (k *keeper) supersede(h *journal.Hold, st edge.State) {
-	h.Phase, h.Undo = journal.Superseded, false
-	h.Superseded = fmt.Sprintf("found %s (%s) at %s, we left %s (%s) at %s", st.Admin, st.Marks, st.Address, h.Left.Admin, h.Left.Marks, h.Left.Address)
+	k.theirs(h, fmt.Sprintf("found %s (%s) at %s, we left %s (%s) at %s", st.Admin, st.Marks, st.Address, h.Left.Admin, h.Left.Marks, h.Left.Address))
+}
+
+func (k *keeper) theirs(h *journal.Hold, why string) {
+	h.Phase, h.Undo, h.Superseded = journal.Superseded, false, why
 	if k.put(h, journal.Entry{Event: "step", Admin: h.To.String(), Result: "superseded", Detail: h.Superseded}) == nil {
 		k.count(h.Member, h.To, "superseded")
 		level.Warn(k.r.logger).Log("msg", "somebody changed it, hands off", "member", h.Member, "detail", h.Superseded)

@@ -51,6 +51,35 @@ func TestI7WhatALookBesideTheRoundShowedIsTheirs(t *testing.T) {
 	}
 }
 
+// Nobody saw what became of our way back, and the member is found as we had left it: it
+// was in rotation meanwhile, so somebody has taken it out again. Where it wasn't, or the
+// device counts nothing, it is our own drain that stands.
+func TestI7WhoTakesOutAnewWhatWeGaveBackIsSomebodyElse(t *testing.T) {
+	for picked, want := range map[uint64]string{7: "FDRAIN", 0: ""} {
+		inWorld(t, nil, func(w *world) {
+			w.device.touch(s1, func(s *edge.State) { s.Chosen = 100 })
+			w.fail(s1)
+			w.wait(5 * time.Second)
+			w.want(s1, "FDRAIN")
+			w.device.change(func() { w.device.mute = true })
+			w.recover(s1)
+			w.wait(time.Minute)
+			w.device.change(func() {
+				w.device.mute, w.device.dead = false, false
+				w.device.put(s1, edge.Drain)
+				st := w.device.states[s1]
+				st.Chosen += picked
+				w.device.states[s1] = st
+			})
+			w.wait(time.Minute)
+			w.want(s1, want)
+			if h := w.hold(s1); (picked > 0) != (h != nil && h.Phase == journal.Superseded) {
+				t.Errorf("picked %d times: got %+v", picked, h)
+			}
+		})
+	}
+}
+
 // What a look shows of a command of ours that is on its way is no change of somebody else.
 func TestI7OurOwnCommandIsNoChangeOfSomebodyElse(t *testing.T) {
 	for _, at := range []string{"take_out.sent", "take_out.read_back", "give_back.decided", "give_back.sent", "give_back.read_back"} {

@@ -318,6 +318,8 @@ func (k *keeper) giveBack(ctx context.Context, h *journal.Hold, t *target, p *Po
 		return lookHeld
 	}
 	h.Phase, h.Undo, h.Deadline = journal.Reverting, true, now.Add(sendTimeout)
+	st, _ := snap.State(h.Member)
+	h.Picked = &st.Chosen
 	to := k.goal(h).To
 	k.do(ctx, &act{
 		hold: h, snap: snap, byHand: byHand, atMax: w.AtMax,

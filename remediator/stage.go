@@ -68,14 +68,18 @@ func (k *keeper) tendDraining(ctx context.Context, h *journal.Hold, snap edge.Sn
 		_ = k.put(h, journal.Entry{}) // logged; tried again
 		return
 	}
+	sessions := st.Sessions
+	for _, m := range h.Along { // what follows it goes to maint with it
+		sessions += snap.States[m].Sessions
+	}
 	waited := time.Since(h.StageAt)
 	limit := time.Duration(p.DrainWait)
-	if st.Sessions > 0 && waited < limit || time.Now().Before(h.RetryAt) {
+	if sessions > 0 && waited < limit || time.Now().Before(h.RetryAt) {
 		return
 	}
 	why := fmt.Sprintf("its sessions ended after %s", waited.Round(time.Second))
-	if st.Sessions > 0 {
-		why = fmt.Sprintf("%d sessions are left after drain_wait of %s", st.Sessions, p.DrainWait)
+	if sessions > 0 {
+		why = fmt.Sprintf("%d sessions are left after drain_wait of %s", sessions, p.DrainWait)
 	}
 	k.goOn(ctx, h, snap, p, journal.Goal{To: edge.Maint}, "", why)
 }

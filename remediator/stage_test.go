@@ -63,6 +63,25 @@ func TestSessionsThatDoNotEndGetSoLongAndNoLonger(t *testing.T) {
 	})
 }
 
+// What follows goes to maint with it, so its sessions are waited for, too.
+func TestI13SessionsOfWhatFollowsMayEndBeforeMaint(t *testing.T) {
+	inWorldWith(t, func(w *world) {
+		twoPools(w)
+		w.device.touch(other("t1"), func(s *edge.State) { s.Sessions = 5 })
+	}, func(c *Config) {
+		drainFirst(c)
+		bothPools(c)
+	}, func(w *world) {
+		w.again(func(o *Options) { o.Checks = []Check{anywhere{w.probe}} }, nil)
+		w.fail(s1)
+		w.wait(time.Minute)
+		w.want(s1, "FDRAIN")
+		w.device.touch(other("t1"), func(s *edge.State) { s.Sessions = 0 })
+		w.wait(5 * time.Second)
+		w.want(s1, "FMAINT")
+	})
+}
+
 func TestAMemberThatIsWellAgainWhileItDrainsComesBackFromThere(t *testing.T) {
 	inWorldWith(t, func(w *world) {
 		w.device.touch(s1, func(s *edge.State) { s.Sessions = 5 })

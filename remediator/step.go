@@ -395,6 +395,13 @@ func (k *keeper) unmoved(h *journal.Hold, st edge.State) bool {
 	return st.Marks == before.Marks && st.Admin == before.Admin && (k.goal(h).Share == 0 || st.Share == before.Share)
 }
 
+// drainedAnew says that a member which stands as we left it isn't as we left it: it was
+// in rotation since its way back was begun. The way back had worked, and somebody has
+// taken it out again (SAFETY.md I7). A device that doesn't count tells nothing of that.
+func (k *keeper) drainedAnew(h *journal.Hold, snap edge.Snapshot, st edge.State) bool {
+	return h.Undo && h.Picked != nil && h.Left.Admin != edge.Ready && snap.Process == h.Process && k.unmoved(h, st) && st.Chosen > *h.Picked
+}
+
 // half says whether the member stands as an order leaves it that was cut off
 // between its state and its weight. That is our own doing, and is tried again.
 func (k *keeper) half(h *journal.Hold, st edge.State) bool {

@@ -43,6 +43,7 @@ type Hold struct {
 	Relapses  int       `json:"relapses,omitempty"` // times that it failed again while it came back
 
 	Effect *Effect `json:"effect,omitempty"` // what the step out is measured by
+	Picked *uint64 `json:"picked,omitempty"` // times that load balancing had picked the member when it was to be given back
 
 	Handed string `json:"handed,omitempty"` // of a hold: who claimed its member; it is given up as soon as no command of it is in hand
 
@@ -142,6 +143,10 @@ func (h Hold) clone() Hold {
 	if h.Effect != nil {
 		e := *h.Effect
 		h.Effect = &e
+	}
+	if h.Picked != nil {
+		n := *h.Picked
+		h.Picked = &n
 	}
 	if h.Answer != nil {
 		a := *h.Answer

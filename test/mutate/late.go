@@ -23,6 +23,8 @@ var lateEdits = []edit{
 	{ids: "I15", what: "the hold time of traffic's relapses has no end", dir: guarding, texts: one("w.Policy.Damping.Max > 0 && need > w.Policy.Damping.Max", "w.Policy.Damping.Max < 0 && need > w.Policy.Damping.Max")},
 	{ids: "I16", what: "a lease needs no time for the step", dir: engine, texts: one("const leaseNeed = sendTimeout + leaseMargin", "const leaseNeed = leaseMargin")},
 	{ids: "I7", what: "a restarted device's other address is none", dir: engine, texts: neverCase("st.Address != h.Left.Address")},
+	{ids: "I7", what: "who takes out anew what we gave back wasn't there", dir: engine, texts: neverCase("k.drainedAnew(h, snap, st)")},
+	{ids: "I13", what: "sessions of what follows aren't waited for", dir: engine, texts: one("		sessions += snap.States[m].Sessions\n", "		_ = m\n")},
 	{ids: "I14", what: "a way back is decided on results that are heard later", dir: engine, texts: one("	k.catchUp()\n	if byHand {", "	if byHand {")},
 	{ids: "I14", what: "the device's own check always passes", dir: engine, texts: one("Answer: st.Check, At: at", "Answer: edge.Yes, At: at")},
 	{ids: "I17", what: "a member is judged on the look before the questions", dir: engine, texts: one("q.snap, err = k.look(ctx); err != nil || ctx.Err() != nil {", "q.snap, err = seen, nil; err != nil || ctx.Err() != nil {")},

@@ -65,7 +65,7 @@ var limitEdits = []edit{
 
 // wayEdits are made in what goes on from step to step, on the way out and back.
 var wayEdits = []edit{
-	{ids: "I13", what: "drain_wait has no end", dir: engine, texts: one("st.Sessions > 0 && waited < limit ||", "st.Sessions > 0 && waited < 1000*limit ||")},
+	{ids: "I13", what: "drain_wait has no end", dir: engine, texts: one("sessions > 0 && waited < limit ||", "sessions > 0 && waited < 1000*limit ||")},
 	{ids: "I15, I20", what: "what fails again on its way back stays in", dir: engine, texts: neverCase(`why != ""`)},
 	{ids: "I20", what: "the device's own check isn't heard on the way back", dir: engine, texts: neverCase("st.Check == edge.No")},
 	{ids: "I20", what: "a claim on the way back isn't heard", dir: engine, texts: neverCase("t != nil && p.Confirm == \"traffic\" && e.Answer != edge.Yes")},
