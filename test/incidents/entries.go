@@ -40,7 +40,7 @@ func says(e journal.Entry) string {
 	case e.Event == "image":
 		return ""
 	case e.To == journal.ReleasePending && e.From != e.To:
-		return "its own probes are good: hold_down begins"
+		return "its own evidence is good: hold_down begins"
 	case e.From == journal.ReleasePending && e.To == journal.Holding:
 		return "it stays out: " + e.Detail
 	case e.Event == "effect":

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,8 +16,9 @@ import (
 	"github.com/sluice-project/sluice/test/rig/netns"
 )
 
-// every is the pace of the clients: 20 requests a second through each device.
-const every = 50 * time.Millisecond
+// pace is that of the clients, where an incident has none of its own: 20 requests a
+// second through each device.
+const pace = 50 * time.Millisecond
 
 // before is how long clients are served before time 0.
 const before = 5 * time.Second
@@ -27,7 +29,8 @@ type incident struct {
 	title   string
 	about   string
 	options rig.Options
-	away    bool // the exporter is in another network, which is cut
+	away    bool          // the exporter is in another network, which is cut
+	pace    time.Duration // of the clients
 	script  []act
 	expects []record.Expectation
 }
@@ -91,6 +94,7 @@ func (i incident) run(ctx context.Context, sluice string, inside bool) (run *rec
 		defer close(ended)
 		s.follow(watching)
 	}()
+	every := cmp.Or(i.pace, pace)
 	clients := map[string]*rig.Traffic{"HAProxy": rig.StartTraffic(ctx, s.HAProxy.Front, every)}
 	if s.WAF != nil {
 		clients["PTAF"] = rig.StartTraffic(ctx, s.WAF.Front, every)
@@ -106,7 +110,7 @@ func (i incident) run(ctx context.Context, sluice string, inside bool) (run *rec
 	if err != nil {
 		return nil, err
 	}
-	if run, err = s.end(visits); err != nil {
+	if run, err = s.end(ctx, visits); err != nil {
 		return nil, err
 	}
 	run.Judge(append(slices.Clone(i.expects), always...))
@@ -182,6 +186,9 @@ func cut(cut bool, ways ...int) act {
 				for _, m := range s.Members {
 					s.Detour.Cut(m.Address, cut)
 				}
+				if s.Gateway != nil {
+					s.Detour.Cut(s.Gateway.Address, cut)
+				}
 			}
 		}
 		return nil
@@ -223,6 +230,17 @@ func await(within time.Duration, what string, check func(context.Context, *scene
 func becomes(within time.Duration, member string, admin int) act {
 	return await(within, member+" to be out or back", func(ctx context.Context, s *scene) error {
 		return s.HAProxy.Want(member, admin)(ctx)
+	})
+}
+
+// weighs waits until HAProxy gives the member that weight.
+func weighs(within time.Duration, member string, weight int) act {
+	return await(within, fmt.Sprintf("%s to have weight %d", member, weight), func(ctx context.Context, s *scene) error {
+		now, err := s.HAProxy.Server(ctx, rig.Pool, member)
+		if err == nil && now.Weight != weight {
+			err = fmt.Errorf("it is %d", now.Weight)
+		}
+		return err
 	})
 }
 

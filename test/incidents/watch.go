@@ -343,14 +343,10 @@ func (w *watch) bury(all map[string]*life, seen map[string]bool, now time.Time) 
 
 func (w *watch) alertmanager(ctx context.Context) error {
 	var all []struct {
-		rig.Alert
 		Fingerprint string
+		Labels      map[string]string
 		Annotations map[string]string
-		Status      struct {
-			State       string
-			InhibitedBy []string
-			SilencedBy  []string
-		}
+		Status      struct{ InhibitedBy []string }
 	}
 	if err := rig.GetJSON(ctx, w.rig.Alertmanager.URL+"/api/v2/alerts", &all); err != nil {
 		return err
@@ -415,7 +411,7 @@ func (w *watch) journal(ctx context.Context) error {
 }
 
 // end stops the clock: what isn't over is kept as it is. It returns the record.
-func (w *watch) end(visits map[string][]rig.Visit) (*record.Run, error) {
+func (w *watch) end(ctx context.Context, visits map[string][]rig.Visit) (*record.Run, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.run.Ended, _ = w.at(time.Now())
@@ -428,6 +424,9 @@ func (w *watch) end(visits map[string][]rig.Visit) (*record.Run, error) {
 	}
 	for _, m := range w.muted {
 		w.run.Mutes = append(w.run.Mutes, *m)
+	}
+	if err := w.exactly(ctx); err != nil {
+		return nil, err
 	}
 	for _, through := range slices.Sorted(maps.Keys(visits)) {
 		var all []record.Visit
@@ -448,6 +447,47 @@ func (w *watch) end(visits map[string][]rig.Visit) (*record.Run, error) {
 	w.run.Sort()
 	return w.run, nil
 }
+
+// exactly puts the times of evaluations, which Prometheus keeps in ALERTS, in the
+// place of those at which it was asked, a little later.
+func (w *watch) exactly(ctx context.Context) error {
+	ago := model.Duration(time.Since(w.zero).Truncate(time.Second) + time.Second)
+	answer, _, _, err := w.rig.Prometheus.API.Query(ctx, fmt.Sprintf("ALERTS[%s]", ago), time.Now())
+	if err != nil {
+		return err
+	}
+	matrix, ok := answer.(model.Matrix)
+	if !ok {
+		return fmt.Errorf("ALERTS[%s] gives a %s", ago, answer.Type())
+	}
+	for _, stream := range matrix {
+		labels := texts(model.LabelSet(stream.Metric))
+		state := labels["alertstate"]
+		delete(labels, "alertstate")
+		delete(labels, model.MetricNameLabel)
+		for i := range w.run.Alerts {
+			a := &w.run.Alerts[i]
+			if a.Own || w.alert(labels).String() != a.String() {
+				continue
+			}
+			began := &a.Pending
+			if state == string(promv1.AlertStateFiring) {
+				began = &a.Firing
+			}
+			for _, sample := range stream.Values {
+				at, ok := w.at(sample.Timestamp.Time())
+				if ok && at < *began && at > *began-late {
+					*began = at
+					break
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// late is how much later than an evaluation its outcome may be seen here.
+const late = 2.5
 
 // messages reads what people got, and the first webhook of each claim.
 func (w *watch) messages() error {

@@ -47,6 +47,7 @@ type Options struct {
 	Balance string // HAProxy's way to share among the members of Pool; roundrobin
 	Check   string // HAProxy's own check of the members of Pool, such as "check inter 1s"; none
 	Away    *Away  // the exporter runs in another network; nil: with all other parts
+	Gateway bool   // one server more, behind no pool, that self_check asks
 	Detour  bool   // put a Detour before the exporter, and before who scrapes it
 
 	Interval     time.Duration // of the probe; 1s. Three bad results are a verdict
@@ -97,6 +98,7 @@ type Rig struct {
 
 	Members      []*Member
 	Standby      *Member // nil unless asked for
+	Gateway      *Member // nil unless asked for
 	HAProxy      *HAProxy
 	WAF          *WAF    // nil unless asked for
 	WAFPro       *WAFPro // nil unless asked for
@@ -143,6 +145,11 @@ func (r *Rig) start(ctx context.Context, o Options) error {
 	}
 	if o.Standby {
 		if r.Standby, err = NewMember("standby"); err != nil {
+			return err
+		}
+	}
+	if o.Gateway {
+		if r.Gateway, err = newMemberOn(o.Away.members(), "gateway"); err != nil {
 			return err
 		}
 	}
@@ -300,11 +307,10 @@ func (r *Rig) Stop() error {
 	if r.WAFPro != nil {
 		errs = append(errs, r.WAFPro.close())
 	}
-	if r.Standby != nil {
-		errs = append(errs, r.Standby.Close())
-	}
-	for _, m := range r.Members {
-		errs = append(errs, m.Close())
+	for _, m := range append([]*Member{r.Standby, r.Gateway}, r.Members...) {
+		if m != nil {
+			errs = append(errs, m.Close())
+		}
 	}
 	return errors.Join(append(errs, os.RemoveAll(r.Dir))...)
 }

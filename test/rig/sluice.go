@@ -115,6 +115,12 @@ probes:
     fall: 3
     rise: 2
     members: {device: '{{.Devices}}', pool: '{{.Pools}}'}
+{{- with .Gateway}}
+
+self_check:
+  module: health
+  targets: ['http://{{.Address}}{{$.HealthPath}}']
+{{- end}}
 
 remediation:
   mode: {{.Mode}}
@@ -168,7 +174,7 @@ func (r *Rig) writeConfig(socket string, o Options) error {
 		"Alertmanager": r.Alertmanager.URL, "Prometheus": r.Prometheus.URL,
 		"Interval": duration(o.Interval), "FastRetry": duration(o.FastRetry), "ProbeTimeout": duration(o.ProbeTimeout),
 		"Mode": o.Mode, "Poll": duration(o.Poll), "To": o.To, "MinServing": o.MinServing, "MaxHeld": o.MaxHeld, "HoldDown": duration(o.HoldDown),
-		"Query": o.Query, "Claims": o.Claims, "Policies": policies, "Keys": o.Keys, "Section": o.Section,
+		"Query": o.Query, "Claims": o.Claims, "Policies": policies, "Keys": o.Keys, "Section": o.Section, "Gateway": r.Gateway,
 	}
 	if err := writeValues(r.Config, values); err != nil || r.Detour == nil {
 		return err

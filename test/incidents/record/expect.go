@@ -169,6 +169,20 @@ func Steps(want ...string) Expectation {
 	}}
 }
 
+// Taken is Steps for steps whose order doesn't matter.
+func Taken(want ...string) Expectation {
+	return Expectation{"the steps that are taken: " + strings.Join(want, ", "), func(r *Run) error {
+		var got []string
+		for _, s := range r.Done() {
+			got = append(got, s.String())
+		}
+		if !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))) {
+			return fmt.Errorf("taken: %s", orNone(got))
+		}
+		return nil
+	}}
+}
+
 func orNone(all []string) string {
 	if len(all) == 0 {
 		return "none"
@@ -209,6 +223,22 @@ func BackWithin(d float64) Expectation {
 			}
 			if back := r.back(); back != Never && back-r.Mended > d {
 				return fmt.Errorf("the last came back %s s after it", seconds(back-r.Mended))
+			}
+			return nil
+		},
+	}
+}
+
+// KeptOut expects that nobody comes back by themselves for so many seconds after the
+// end of the fault, though all are well.
+func KeptOut(d float64) Expectation {
+	return Expectation{
+		fmt.Sprintf("whoever is out stays out for %g s after the fault has ended", d),
+		func(r *Run) error {
+			for _, o := range r.Out {
+				if o.In() && o.At >= r.Mended && o.At < r.Mended+d {
+					return fmt.Errorf("%s is back after %s s", o.Member, seconds(o.At-r.Mended))
+				}
 			}
 			return nil
 		},
