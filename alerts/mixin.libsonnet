@@ -81,6 +81,7 @@
       RemediatorFrozen: '1h',
       RemediatorScopeFrozenTooLong: '4h',
       RemediatorClaimedTooLong: '24h',
+      RemediatorRefusing: '3m',
       RemediatorClaimSourceBlind: '5m',
       RemediatorBlind: '4m',
       RemediatorApprovalWaiting: '2m',
@@ -468,13 +469,14 @@
           },
           {
             alert: 'RemediatorRefusing',
-            expr: 'sum by (job, instance, guard) (\n  increase(sluice_remediation_refusals_total{\n    guard!~"freeze|silence|foreign|maintenance|hours|approval",\n    reason!~"no_claim|claimed|not_well|rising|hold_down|standby"\n  }[5m])\n) > 0\nor\nsum by (job, instance, guard) (\n  sluice_remediation_refusals_total{\n    guard!~"freeze|silence|foreign|maintenance|hours|approval",\n    reason!~"no_claim|claimed|not_well|rising|hold_down|standby"\n  }\n  unless\n  sluice_remediation_refusals_total offset 5m\n) > 0\n',
+            expr: 'sum by (job, instance, guard) (\n  increase(sluice_remediation_refusals_total{\n    guard!~"freeze|silence|foreign|maintenance|hours|approval",\n    reason!~"no_claim|claimed|not_well|rising|hold_down|standby"\n  }[2m])\n) > 0\nor\nsum by (job, instance, guard) (\n  sluice_remediation_refusals_total{\n    guard!~"freeze|silence|foreign|maintenance|hours|approval",\n    reason!~"no_claim|claimed|not_well|rising|hold_down|standby"\n  }\n  unless\n  sluice_remediation_refusals_total offset 2m\n) > 0\n',
+            'for': $._config['for'].RemediatorRefusing,
             labels: {
               severity: 'warning',
             },
             annotations: {
               summary: '{{ $labels.instance }} refuses a step: guard {{ $labels.guard }}',
-              description: 'An alert asked for a step within the last 5 minutes and this guard refused it. The failing member is still in rotation, and a person should look.',
+              description: 'An alert asks for a step, and this guard has refused it for 3 minutes. The failing member is still in rotation, and a person should look.',
               runbook_url: '%(runbooks)sRemediatorRefusing%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
@@ -839,7 +841,7 @@
           },
           {
             alert: 'HAProxyBackendErrorRateHigh',
-            expr: '(\n  device_pool:haproxy_backend_http_responses_5xx:rate5m\n  / (device_pool:haproxy_backend_http_responses:rate5m > %(errorFloor)s)\n) > %(errorShare)s\n' % $._config,
+            expr: '(\n  device_pool:haproxy_backend_http_responses_5xx:rate5m\n  / (device_pool:haproxy_backend_http_responses:rate5m > %(errorFloor)s)\n) > %(errorShare)s\nand\nmax by (device, pool) (\n  label_replace(sum without (code) (rate(haproxy_backend_http_responses_total{code="5xx"}[2m])), "pool", "$1", "proxy", "(.*)")\n)\n> %(errorShare)s * max by (device, pool) (\n  label_replace(sum without (code) (rate(haproxy_backend_http_responses_total[2m])), "pool", "$1", "proxy", "(.*)")\n)\n' % $._config,
             'for': $._config['for'].HAProxyBackendErrorRateHigh,
             labels: {
               severity: 'critical',

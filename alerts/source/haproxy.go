@@ -14,10 +14,8 @@ MemberFailing does, in sluice.rules.yml, which these rules need beside them.`
 // that read one device tell of the same requests.
 func haproxyRates() Group {
 	rate := func(object, code string, as func(string) string, by string) string {
-		return "max by (" + by + ") (\n  " +
-			as("sum without (code) (rate(haproxy_"+object+"_http_responses_total"+code+"[5m]))") + "\n)"
+		return responses(object, code, "5m", as, by)
 	}
-	const errors = `{code="5xx"}`
 	return Group{Name: "sluice-haproxy-rates", Rules: []Rule{
 		{Record: "device_pool_member:haproxy_server_http_responses:rate5m", Expr: rate("server", "", asServer, "device, pool, member")},
 		{Record: "device_pool_member:haproxy_server_http_responses_5xx:rate5m", Expr: rate("server", errors, asServer, "device, pool, member")},
@@ -30,6 +28,14 @@ func haproxyRates() Group {
 		},
 		{Record: "device_pool_member:haproxy_rest_http_responses_5xx:rate5m", Expr: rest("device_pool_member:haproxy_server_http_responses_5xx:rate5m")},
 	}}
+}
+
+// errors selects the answers that are no good.
+const errors = `{code="5xx"}`
+
+func responses(object, code, window string, as func(string) string, by string) string {
+	return "max by (" + by + ") (\n  " +
+		as("sum without (code) (rate(haproxy_"+object+"_http_responses_total"+code+"["+window+"]))") + "\n)"
 }
 
 func rest(metric string) string {
@@ -141,13 +147,18 @@ unless on (device, pool) (
 			Description: "HAProxy's check took it down {{ $value | humanize }} times within %(flapWindow)s; more than %(serverFlaps)s is flapping.",
 		},
 		{
+			Why: `The last two minutes too: errors that are over stand in the rate of five minutes
+for as long again, and nobody is to be called when it is well.`,
 			Alert: "HAProxyBackendErrorRateHigh",
 			About: Pool,
 			Expr: `
 (
   device_pool:haproxy_backend_http_responses_5xx:rate5m
   / (device_pool:haproxy_backend_http_responses:rate5m > %(errorFloor)s)
-) > %(errorShare)s`,
+) > %(errorShare)s
+and
+` + responses("backend", errors, "2m", asBackendOf, "device, pool") + `
+> %(errorShare)s * ` + responses("backend", "", "2m", asBackendOf, "device, pool"),
 			For:         "5m",
 			Severity:    Critical,
 			Summary:     "{{ $value | humanizePercentage }} of the answers of {{ $labels.pool }} on {{ $labels.device }} are 5xx",

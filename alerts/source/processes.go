@@ -78,7 +78,9 @@ long: the series counts them, and doesn't name them.`,
 foreign, maintenance, hours, approval; the reasons for which a release
 waits as it should; and a standby, in whose place another replica steps.
 All others are in, those that come later too. A counter's first value is
-no increase for Prometheus; "unless ... offset" catches it.`,
+no increase for Prometheus; "unless ... offset" catches it. Longer than the
+window it is asked for, because one no that a yes follows is nothing to tell:
+each round that refuses is counted.`,
 			Alert: "RemediatorRefusing",
 			About: Process,
 			Expr: `
@@ -86,7 +88,7 @@ sum by (job, instance, guard) (
   increase(sluice_remediation_refusals_total{
     guard!~"freeze|silence|foreign|maintenance|hours|approval",
     reason!~"no_claim|claimed|not_well|rising|hold_down|standby"
-  }[5m])
+  }[2m])
 ) > 0
 or
 sum by (job, instance, guard) (
@@ -95,11 +97,12 @@ sum by (job, instance, guard) (
     reason!~"no_claim|claimed|not_well|rising|hold_down|standby"
   }
   unless
-  sluice_remediation_refusals_total offset 5m
+  sluice_remediation_refusals_total offset 2m
 ) > 0`,
+			For:         "3m",
 			Severity:    Warning,
 			Summary:     "{{ $labels.instance }} refuses a step: guard {{ $labels.guard }}",
-			Description: "An alert asked for a step within the last 5 minutes and this guard refused it. The failing member is still in rotation, and a person should look.",
+			Description: "An alert asks for a step, and this guard has refused it for 3 minutes. The failing member is still in rotation, and a person should look.",
 		},
 		{
 			Alert: "RemediatorStepIndeterminate",
