@@ -20,7 +20,7 @@ import (
 // second through each device.
 const pace = 50 * time.Millisecond
 
-// before is how long clients are served before time 0.
+// before is how long clients are served before time 0, at least.
 const before = 5 * time.Second
 
 // An incident is what is done to a rig, and what is expected of it.
@@ -81,12 +81,6 @@ func (i incident) run(ctx context.Context, sluice string, inside bool) (run *rec
 		return nil, err
 	}
 
-	// The Watchdog goes all the way first, as in a loop that has been there for long.
-	heard, done := context.WithTimeout(ctx, time.Minute)
-	defer done()
-	if _, err := s.Webhooks.Next(heard, time.Time{}, `"alertname":"Watchdog"`); err != nil {
-		return nil, err
-	}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan struct{})
@@ -99,7 +93,9 @@ func (i incident) run(ctx context.Context, sluice string, inside bool) (run *rec
 	if s.WAF != nil {
 		clients["PTAF"] = rig.StartTraffic(ctx, s.WAF.Front, every)
 	}
-	err = s.play(ctx, append([]act{pass(before)}, i.script...))
+	if err = s.warm(ctx, i.options.Shipped); err == nil {
+		err = s.play(ctx, i.script)
+	}
 	visits := map[string][]rig.Visit{}
 	for through, c := range clients {
 		c.Stop()
@@ -116,6 +112,31 @@ func (i incident) run(ctx context.Context, sluice string, inside bool) (run *rec
 	run.Judge(append(slices.Clone(i.expects), always...))
 	return run, nil
 }
+
+// warm waits until the loop is as one that has been there for long: clients have
+// been served, the Watchdog has gone all the way, and the remediator believes its
+// Alertmanager, which takes three minutes and is worth them where time matters.
+func (s *scene) warm(ctx context.Context, whole bool) error {
+	heard, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if _, err := s.Webhooks.Next(heard, time.Time{}, `"alertname":"Watchdog"`); err != nil || !whole {
+		return errors.Join(err, pass(before)(ctx, s))
+	}
+	if err := rig.Await(ctx, 5*time.Minute, "the remediator to believe its Alertmanager", func(ctx context.Context) error {
+		blind, series, err := rig.Value(ctx, s.Remediator.URL, "sluice_remediation_claim_source_blind", nil)
+		if err == nil && (series == 0 || blind != 0) {
+			err = fmt.Errorf("blind: %v in %d series", blind, series)
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	// Two evaluations later no alert of the start is pending any more.
+	return pass(2*evaluation)(ctx, s)
+}
+
+// evaluation is the interval of most rules, as they are shipped.
+const evaluation = 15 * time.Second
 
 // An act is one thing that a script does or waits for.
 type act func(context.Context, *scene) error

@@ -74,8 +74,18 @@ func newWatch(r *rig.Rig, run *record.Run) *watch {
 var passing = regexp.MustCompile(`(read|write) tcp \S+->`)
 
 func (w *watch) text(s string) string {
-	return passing.ReplaceAllString(strings.TrimSpace(w.clean.Replace(s)), "$1 tcp ")
+	s = passing.ReplaceAllString(strings.TrimSpace(w.clean.Replace(s)), "$1 tcp ")
+	return clock.ReplaceAllStringFunc(s, func(at string) string {
+		t, err := time.Parse("2006-01-02 15:04:05 MST", at)
+		if err != nil || w.zero.IsZero() {
+			return at
+		}
+		return fmt.Sprintf("second %.0f", t.Sub(w.zero).Seconds())
+	})
 }
+
+// clock is a time of the day in a text: it is told by the record's own clock.
+var clock = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC`)
 
 // begin is time 0.
 func (w *watch) begin() {

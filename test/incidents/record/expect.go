@@ -50,7 +50,9 @@ func about(of string) string {
 
 func (r *Run) find(name, of string) (Alert, bool) {
 	all := r.Fired()
-	i := slices.IndexFunc(all, func(a Alert) bool { return a.Name == name && (of == "" || a.Of == of) })
+	i := slices.IndexFunc(all, func(a Alert) bool {
+		return a.Name == name && (of == "" || a.Of == of || strings.HasPrefix(a.Of, of+", "))
+	})
 	if i < 0 {
 		return Alert{}, false
 	}

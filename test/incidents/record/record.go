@@ -142,7 +142,7 @@ func Subject(labels map[string]string) string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
 		switch name {
-		case "alertname", "severity", "remediation", "job", "device", "pool", "member", "target", "kind", "probe":
+		case "alertname", "severity", "remediation", "job", "device", "pool", "member", "target", "kind", "probe", "announced_by", "policy":
 		case "instance":
 			if labels["device"] == "" {
 				parts = append(parts, labels[name])
