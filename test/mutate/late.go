@@ -8,7 +8,7 @@ var lateEdits = []edit{
 	{ids: "I1, I17", what: "a good result serves for ever", dir: guarding, texts: one("e.Answer == edge.Yes && w.Now.Sub(e.At) <= w.Policy.MaxAge:", "e.Answer == edge.Yes:")},
 	{ids: "I1, I6", what: "what our checks don't know serves", dir: guarding, texts: one("		return edge.Yes\n	}\n	return edge.No\n", "		return edge.Yes\n	}\n	return e.Answer\n")},
 	{ids: "I1", what: "what is tried with little traffic carries load", dir: guarding, texts: one("!st.Serving || w.Held[st.Member].Trial || w.well", "!st.Serving || w.well")},
-	{ids: "I1", what: "what is about to go carries load", dir: guarding, texts: one("contains(going, st.Member) || !st.Serving ||", "!st.Serving ||")},
+	{ids: "I1", what: "what is about to go carries load", dir: guarding, texts: one("contains(going, st.Member) || !st.Serving ||", "contains(going[1:], st.Member) || !st.Serving ||")},
 	{ids: "I3", what: "one more than max_held", dir: guarding, texts: one("case n >= p.MaxHeld:", "case n > p.MaxHeld:")},
 	{ids: "I3", what: "one step more than max_steps", dir: guarding, texts: one("spent >= p.MaxSteps", "spent > p.MaxSteps")},
 	{ids: "I3", what: "one step more than the budget", dir: guarding, texts: one("w.Spent.Steps >= b.Steps", "w.Spent.Steps > b.Steps")},
