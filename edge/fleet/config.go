@@ -76,7 +76,13 @@ func (c Configs) Validate() edge.Mistakes {
 			m.Add(kinds[1].name, "device %q is %s already: one device has one kind", d.Name, kinds[0].name)
 		}
 		for _, k := range kinds {
-			m.Under(k.name, k.section.validate())
+			wrong := k.section.validate()
+			if len(wrong) == 0 { // what else the client itself doesn't take
+				if _, err := k.build(d, Options{}); err != nil {
+					wrong.Add("", "%v", err)
+				}
+			}
+			m.Under(k.name, wrong)
 		}
 		all.Under(fmt.Sprintf("[%d]", i), m)
 	}

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -68,14 +69,30 @@ func (h *HTTP) pin() ([]byte, error) {
 func validateURL(text, example string) error {
 	u, err := url.Parse(text)
 	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 		return fmt.Errorf("%q: write the whole address, such as %s", cut(text), example)
+	case !validPort(u.Port()):
+		return fmt.Errorf("%q: its port is none", cut(text))
 	case u.User != nil:
 		return errors.New("holds a user: leave it out, credentials stand beside it")
 	case u.RawQuery != "" || u.Fragment != "":
 		return errors.New("holds a query or fragment: leave it out")
 	}
 	return nil
+}
+
+// validPort takes the port of a URL, which may be left out.
+func validPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return s == "" || err == nil && n > 0
+}
+
+// plain says where a certificate is pinned that nobody will show.
+func (h *HTTP) plain(url string) (m edge.Mistakes) {
+	if h.PinSHA256 != "" && strings.HasPrefix(strings.ToLower(url), "http:") {
+		m.Add("pin_sha256", "nothing is verified at %s: write https://", cut(url))
+	}
+	return m
 }
 
 func cut(s string) string {

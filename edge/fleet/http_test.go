@@ -286,6 +286,14 @@ func TestMistakesInPTAFSectionsHaveTheirPlace(t *testing.T) {
 		`{url: "https://a/x", pin_sha256: "abc"}`:                                                                        {"[0].ptaf.pin_sha256"},
 		`{url: "https://a/x", pin_sha256: "` + strings.Repeat("ab", 32) + `", tls_config: {insecure_skip_verify: true}}`: {"[0].ptaf.tls_config.insecure_skip_verify"},
 		`{url: "https://a/x", basic_auth: {username: a, password: b, password_file: c}}`:                                 {"[0].ptaf"},
+		`{url: "https://:8443/x"}`:                                                                                       {"[0].ptaf.url"},
+		`{url: "https://a:0/x"}`:                                                                                         {"[0].ptaf.url"},
+		`{url: "https://a:65536/x"}`:                                                                                     {"[0].ptaf.url"},
+		`{url: "https://[2001:db8::1]:8443/x"}`:                                                                          nil,
+		`{urls: ["https://a/x", "https://b/x", "https://a/x/"]}`:                                                         {"[0].ptaf.urls[2]"},
+		`{urls: ["https://a/x", "https://b/x"], gateways: [one, ""]}`:                                                    {"[0].ptaf.gateways[1]"},
+		`{url: "http://a/x", pin_sha256: "` + strings.Repeat("ab", 32) + `"}`:                                            {"[0].ptaf.pin_sha256"},
+		`{urls: ["https://a/x", "HTTP://b/x"], pin_sha256: "` + strings.Repeat("ab", 32) + `"}`:                          {"[0].ptaf.pin_sha256"},
 	} {
 		var p fleet.PTAF
 		if err := yaml.Unmarshal([]byte(text), &p); err != nil {
@@ -295,13 +303,15 @@ func TestMistakesInPTAFSectionsHaveTheirPlace(t *testing.T) {
 	}
 	for text, paths := range map[string][]string{
 		`{}`: {"[0].ptafpro.url", "[0].ptafpro.login"},
-		`{url: "https://a/x", login: {username: u}}`:                                               {"[0].ptafpro.login"},
-		`{url: "https://a/x", login: {password: p}}`:                                               {"[0].ptafpro.login.username"},
-		`{url: "https://a/x", login: {username: u, password: p}}`:                                  nil,
-		`{url: "https://a/x", authorization: {credentials: t}}`:                                    nil,
-		`{url: "https://a/x", login: {username: u, password: p}, authorization: {credentials: t}}`: {"[0].ptafpro.authorization"},
-		`{url: "https://a/x", login: {username: u, password: p}, profiles: [""]}`:                  {"[0].ptafpro.profiles[0]"},
-		`{url: "https://a/x", login: {username: u, password: p}, basic_auth: {username: u}}`:       {"[0].ptafpro.basic_auth"},
+		`{url: "https://a/x", login: {username: u}}`:                                                             {"[0].ptafpro.login"},
+		`{url: "https://a/x", login: {password: p}}`:                                                             {"[0].ptafpro.login.username"},
+		`{url: "https://a/x", login: {username: u, password: p}}`:                                                nil,
+		`{url: "https://a/x", authorization: {credentials: t}}`:                                                  nil,
+		`{url: "https://a/x", login: {username: u, password: p}, authorization: {credentials: t}}`:               {"[0].ptafpro.authorization"},
+		`{url: "https://a/x", login: {username: u, password: p}, profiles: [""]}`:                                {"[0].ptafpro.profiles[0]"},
+		`{url: "https://a/x", login: {username: u, password: p}, basic_auth: {username: u}}`:                     {"[0].ptafpro.basic_auth"},
+		`{url: "https://a/x", login: {username: u, password: p}, instance: "https://a;b"}`:                       {"[0].ptafpro"}, // the client's own word
+		`{url: "http://a/x", login: {username: u, password: p}, pin_sha256: "` + strings.Repeat("ab", 32) + `"}`: {"[0].ptafpro.pin_sha256"},
 	} {
 		var p fleet.PTAFPro
 		if err := yaml.Unmarshal([]byte(text), &p); err != nil {
@@ -322,6 +332,9 @@ func wantPaths(t *testing.T, what string, c fleet.Configs, want []string) {
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("%s (-want +got):\n%s", what, d)
+	}
+	if _, err := fleet.New(c, fleet.Options{}); (err == nil) != (want == nil) {
+		t.Errorf("%s: New says %v", what, err)
 	}
 }
 

@@ -3,6 +3,8 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	promconfig "github.com/prometheus/common/config"
@@ -47,8 +49,24 @@ func (p *PTAF) validate() (m edge.Mistakes) {
 		}
 	}
 	for i, u := range p.URLs {
-		if err := validateURL(u, example); err != nil {
+		err := validateURL(u, example)
+		same := func(other string) bool { return strings.TrimRight(other, "/") == strings.TrimRight(u, "/") }
+		switch {
+		case err != nil:
 			m.Add(fmt.Sprintf("urls[%d]", i), "%v", err)
+		case slices.ContainsFunc(p.URLs[:i], same):
+			m.Add(fmt.Sprintf("urls[%d]", i), "%s is there twice: write the address of each node once", cut(u))
+		}
+	}
+	for _, u := range p.nodes() {
+		if wrong := p.plain(u); len(wrong) > 0 {
+			m.Under("", wrong)
+			break
+		}
+	}
+	for i, name := range p.Gateways {
+		if name == "" {
+			m.Add(fmt.Sprintf("gateways[%d]", i), "is empty: write the node's name in the API; leave gateways out to find nodes by address")
 		}
 	}
 	if len(p.Gateways) > 0 && len(p.Gateways) != len(p.nodes()) {

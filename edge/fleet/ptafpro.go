@@ -57,6 +57,7 @@ func (p *PTAFPro) validate() (m edge.Mistakes) {
 	if err := validateURL(p.URL, example); err != nil {
 		m.Add("url", "%v", err)
 	}
+	m.Under("", p.plain(p.URL))
 	for i, name := range p.Profiles {
 		if name == "" {
 			m.Add(fmt.Sprintf("profiles[%d]", i), "is empty: write a name or an id; leave profiles out for all")
