@@ -41,7 +41,7 @@ func (r *Remediator) announce(ctx context.Context, set *settings) {
 			p, err := set.rule(policy, m)
 			return err == nil && acts(p.Mode)
 		},
-		Logger: r.logger, Metrics: r.metrics.announce,
+		Memory: &r.announced, Logger: r.logger, Metrics: r.metrics.announce,
 	}
 	if e := set.cfg.Coordinator.Etcd; e != nil {
 		o.Failover = time.Duration(e.TTL)

@@ -271,3 +271,37 @@ func TestRefusalsThatTakeTurnsAreOneMessage(t *testing.T) {
 		}
 	})
 }
+
+// A change of the configuration is no end of what was announced before it, and what
+// it brings to an end is told as that.
+func TestAReloadEndsNothingButWhatItMends(t *testing.T) {
+	inTown(t, func(c *Config) { c.Policies[0].MinServing = "3" }, func(w *world) {
+		w.fail(s1)
+		w.wait(2 * time.Minute)
+		w.people.want(t, "SluiceRefused s1 min_serving/too_few_left")
+		apply := func(minServing string) {
+			t.Helper()
+			cfg := *w.cfg
+			cfg.Policies = slices.Clone(cfg.Policies)
+			cfg.Policies[0].MinServing, cfg.Policies[0].ApprovalTTL = minServing, 0 // which is filled in
+			if m := cfg.Validate([]string{"edge1"}, []string{"shop"}); len(m) > 0 {
+				t.Fatal(m)
+			}
+			if err := w.r.Apply(Options{Config: &cfg, Devices: map[string]Device{"edge1": w.device}, Checks: []Check{w.probe}}); err != nil {
+				t.Fatal(err)
+			}
+			w.r.mu.Lock()
+			w.r.set.offline(w.alerts)
+			w.r.set.posters = []announce.Poster{w.people}
+			w.r.mu.Unlock()
+		}
+		apply("100%")
+		w.wait(2 * time.Minute)
+		w.people.want(t)
+		apply("2")
+		w.wait(40 * time.Second) // our probes count as configured anew: the brake settles
+		w.want(s1, "FDRAIN")
+		slices.Sort(w.people.heard)
+		w.people.want(t, "SluiceStep s1", "over: SluiceRefused s1 min_serving/too_few_left")
+	})
+}

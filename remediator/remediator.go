@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/announce"
 	"github.com/sluice-project/sluice/remediator/claims"
 	"github.com/sluice-project/sluice/remediator/control"
 	"github.com/sluice-project/sluice/remediator/coordinate"
@@ -123,7 +124,8 @@ type Remediator struct {
 	drills    drilling
 	aims      map[string]map[edge.Member]bool // device -> members on which claims are seen; none while that isn't known
 
-	base string // of links
+	base      string // of links
+	announced announce.Memory
 
 	events *events.Hub
 }

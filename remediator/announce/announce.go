@@ -73,6 +73,9 @@ type Options struct {
 	Acts func(policy string, m edge.Member) bool
 	// Ended says that no claim on the member is seen, for sure.
 	Ended func(m edge.Member) bool
+	// Memory is of the announcers of this process before: what they began, this one
+	// ends. Nil: there were none.
+	Memory *Memory
 	// Failover is what another replica may take to go on; zero where there is none.
 	Failover time.Duration
 
@@ -92,12 +95,22 @@ type Announcer struct {
 // New makes an announcer. Its Run does all the work.
 func New(o Options) *Announcer {
 	a := &Announcer{o: o, book: newBook(o)}
+	if o.Memory == nil {
+		o.Memory = new(Memory)
+	}
+	remembered := o.Memory.told
+	o.Memory.told = map[string]map[string]*told{}
 	repeat := time.Duration(o.Config.Repeat)
 	for _, to := range o.To {
+		knows := remembered[to.Name()]
+		if knows == nil {
+			knows = map[string]*told{}
+		}
+		o.Memory.told[to.Name()] = knows
 		a.senders = append(a.senders, &sender{
 			to: to, repeat: repeat, life: max(lives*repeat, leastLife) + o.Failover,
 			logger: log.With(o.Logger, "alertmanager", to.Name()), metrics: o.Metrics,
-			changed: make(chan struct{}, 1), told: map[string]*told{},
+			changed: make(chan struct{}, 1), told: knows,
 		})
 	}
 	return a

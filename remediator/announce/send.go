@@ -40,6 +40,10 @@ type told struct {
 	ended time.Time // when it was over; zero while it fires
 }
 
+// A Memory is what each Alertmanager was told by this process, over reloads and terms
+// of leading. One announcer at a time has it, from [New] until its Run returns.
+type Memory struct{ told map[string]map[string]*told } // by name, and by key of the alert
+
 // A sender tells one Alertmanager.
 type sender struct {
 	to      Poster

@@ -67,8 +67,17 @@ func ok(t testing.TB, err error) {
 type claimed struct {
 	mu      sync.Mutex
 	members []string
+	told    []announcement
 	started time.Time
 	url     string
+}
+
+// An announcement is an alert that a replica posted.
+type announcement struct {
+	At       time.Time         `json:"-"`
+	Labels   map[string]string `json:"labels"`
+	StartsAt time.Time         `json:"startsAt"`
+	EndsAt   time.Time         `json:"endsAt"`
 }
 
 func newClaimed(t testing.TB) *claimed {
@@ -94,6 +103,18 @@ func (c *claimed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var answer any
+	if r.Method == http.MethodPost {
+		var all []announcement
+		if err := json.NewDecoder(r.Body).Decode(&all); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		for _, a := range all {
+			a.At = time.Now()
+			c.told = append(c.told, a)
+		}
+		return
+	}
 	switch r.URL.Path {
 	case "/api/v2/status":
 		answer = map[string]any{

@@ -106,10 +106,13 @@ func (a *Alertmanager) Restart(ctx context.Context) error {
 // An Alert is what Alertmanager's API v2 says of one alert. Source: api/v2,
 // gettableAlert.
 type Alert struct {
-	Labels    map[string]string `json:"labels"`
-	StartsAt  time.Time         `json:"startsAt"`
-	UpdatedAt time.Time         `json:"updatedAt"` // when it was last told of
-	Status    struct {
+	Labels       map[string]string `json:"labels"`
+	Annotations  map[string]string `json:"annotations"`
+	GeneratorURL string            `json:"generatorURL"`
+	StartsAt     time.Time         `json:"startsAt"`
+	EndsAt       time.Time         `json:"endsAt"`
+	UpdatedAt    time.Time         `json:"updatedAt"` // when it was last told of
+	Status       struct {
 		State string `json:"state"`
 	} `json:"status"`
 }

@@ -182,6 +182,7 @@ func (r *Rig) start(ctx context.Context, o Options) error {
 	if r.Remediator, err = newSluice("remediator", binary, r.Dir, r.Config, o.LogLevel); err != nil {
 		return err
 	}
+	r.Remediator.args = append(r.Remediator.args, "--web.external-url="+r.Remediator.URL)
 	if r.Webhooks, err = newTap(r.Remediator.URL); err != nil {
 		return err
 	}
