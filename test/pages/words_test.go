@@ -12,10 +12,7 @@ import (
 
 // retired are words that stood beside another for the same thing, or in place of
 // the one that docs/operations.ru.md lists under "Словарь".
-var retired = []struct {
-	was *regexp.Regexp
-	now string
-}{
+var retired = []word{
 	{endings("член", "", "а", "у", "ом", "е", "ы", "ов", "ам", "ами", "ах"), "сервер, сервер пула"},
 	{endings("участник", "", "а", "у", "ом", "е", "и", "ов", "ам", "ами", "ах"), "сервер, сервер пула"},
 	{endings("экспортёр", "", "а", "у", "ом", "е", "ы", "ов", "ам", "ами", "ах"), "экспортер"},
@@ -31,6 +28,12 @@ var retired = []struct {
 	{regexp.MustCompile(`(?i)(?:^|[^а-яё])обо(?:йти|йд)\S*\s+(?:эту\s+)?защит`), "пропустить защиту"},
 	{regexp.MustCompile(`(?i)перезагрузк\S*\s+(?:haproxy|конфигурации|устройства)`), "reload, перечитывание конфигурации"},
 	{regexp.MustCompile(`(?i)журнал\S*\s+ремедиатора`), "лог ремедиатора, журнал Sluice"},
+}
+
+// A word that was given up, and the one that is said now.
+type word struct {
+	was *regexp.Regexp
+	now string
 }
 
 // endings finds a stem with one of its endings, as a word of its own.
@@ -92,13 +95,7 @@ func TestRetiredWordsAreKnownInAllTheirForms(t *testing.T) {
 		"доступ к сокету, недоставка, доскажу": false,
 		"арендатор":                            false,
 	} {
-		got := slices.ContainsFunc(retired, func(r struct {
-			was *regexp.Regexp
-			now string
-		},
-		) bool {
-			return r.was.MatchString(text)
-		})
+		got := slices.ContainsFunc(retired, func(w word) bool { return w.was.MatchString(text) })
 		if got != want {
 			t.Errorf("%q: retired %v, want %v", text, got, want)
 		}
