@@ -166,12 +166,8 @@ func (k *keeper) endLapses(claimed []claims.Claim) {
 // episode names the remediation that steps on these claims belong to: the same
 // for all members and devices while a claim lasts.
 func (r *Remediator) episode(keys []string) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, key := range keys {
-		if id := r.episodes[key]; id != "" {
-			return id
-		}
+	if id := r.begunBy(keys); id != "" {
+		return id
 	}
 	id := ""
 	if holds, err := r.journal.Holds(); err == nil { // of a time before this process
@@ -183,6 +179,13 @@ func (r *Remediator) episode(keys []string) string {
 			}
 		}
 	}
+	r.mu.Lock() // not while the journal is asked: all else waits for it
+	defer r.mu.Unlock()
+	for _, key := range keys {
+		if known := r.episodes[key]; known != "" { // another device's keeper was quicker
+			return known
+		}
+	}
 	if id == "" {
 		var b [6]byte
 		rand.Read(b[:]) // never fails since Go 1.24
@@ -192,4 +195,16 @@ func (r *Remediator) episode(keys []string) string {
 		r.episodes[key] = id
 	}
 	return id
+}
+
+// begunBy is the remediation that this process knows for one of the claims.
+func (r *Remediator) begunBy(keys []string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, key := range keys {
+		if id := r.episodes[key]; id != "" {
+			return id
+		}
+	}
+	return ""
 }

@@ -29,7 +29,7 @@ const reasonFurther = "further"
 type ledger struct {
 	// deciding is held from the last look at the ledger until the step is booked:
 	// two keepers never spend the same budget.
-	deciding sync.Mutex
+	deciding gate
 
 	mu     sync.Mutex
 	outs   map[edge.Member][]time.Time // when each member was taken out by us
@@ -40,9 +40,17 @@ type ledger struct {
 	idle   map[edge.Pool]int
 }
 
+// A gate lets one through at a time. It isn't a mutex because the journal is asked
+// behind it, which on etcd takes its time: tests in virtual time can see that wait.
+type gate chan struct{}
+
+func (g gate) enter() { g <- struct{}{} }
+func (g gate) leave() { <-g }
+
 func newLedger() *ledger {
 	return &ledger{
-		outs: map[edge.Member][]time.Time{}, booked: map[edge.Member]bool{},
+		deciding: make(gate, 1),
+		outs:     map[edge.Member][]time.Time{}, booked: map[edge.Member]bool{},
 		onsets: map[edge.Member]guard.Onset{}, idle: map[edge.Pool]int{},
 	}
 }

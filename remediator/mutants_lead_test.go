@@ -129,8 +129,12 @@ func TestI3OneDecidesAtATime(t *testing.T) {
 		o.asked = func() {
 			mu.Lock()
 			defer mu.Unlock()
-			if alone = !w.r.ledger.deciding.TryLock(); !alone {
-				w.r.ledger.deciding.Unlock()
+			select {
+			case w.r.ledger.deciding <- struct{}{}:
+				alone = false
+				w.r.ledger.deciding.leave()
+			default:
+				alone = true
 			}
 		}
 		o.mu.Unlock()

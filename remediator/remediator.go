@@ -203,32 +203,44 @@ func (r *Remediator) Apply(o Options) error {
 	if err != nil {
 		return err
 	}
+	was, err := r.mayBecome(o)
+	if err != nil {
+		return err
+	}
+	r.promoted(was, o)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.journal != nil && o.Config != nil && o.Config.Journal != r.path {
-		return fmt.Errorf("remediation.journal: %s is in use: restart to move the journal", r.journal.Path())
-	}
-	if r.set.cfg != nil && o.Config != nil && !r.set.cfg.Coordinator.Same(&o.Config.Coordinator) {
-		return errors.New("remediation.coordinator: isn't changed while running: restart for that")
-	}
-	if r.audit != nil && r.set.cfg != nil && o.Config != nil && !reflect.DeepEqual(r.set.cfg.Audit, o.Config.Audit) {
-		return errors.New("remediation.audit: isn't changed while running: restart for that")
-	}
-	if (r.set.cfg == nil) != (o.Config == nil) || r.set.cfg != nil && r.set.cfg.manual != o.Config.manual {
-		return errors.New("remediation: the section came or went: restart for that")
-	}
 	if o.EvidenceHash != r.set.evidence {
 		r.ledger.changed(time.Now())
 	}
-	r.promoted(r.set, o)
 	r.set = set
 	r.metrics.expect(set.cfg)
 	poke(r.apply)
 	return nil
 }
 
+// mayBecome says why settings can't be replaced while running; else by what they
+// replace.
+func (r *Remediator) mayBecome(o Options) (was *settings, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.journal != nil && o.Config != nil && o.Config.Journal != r.path {
+		return nil, fmt.Errorf("remediation.journal: %s is in use: restart to move the journal", r.journal.Path())
+	}
+	if r.set.cfg != nil && o.Config != nil && !r.set.cfg.Coordinator.Same(&o.Config.Coordinator) {
+		return nil, errors.New("remediation.coordinator: isn't changed while running: restart for that")
+	}
+	if r.audit != nil && r.set.cfg != nil && o.Config != nil && !reflect.DeepEqual(r.set.cfg.Audit, o.Config.Audit) {
+		return nil, errors.New("remediation.audit: isn't changed while running: restart for that")
+	}
+	if (r.set.cfg == nil) != (o.Config == nil) || r.set.cfg != nil && r.set.cfg.manual != o.Config.manual {
+		return nil, errors.New("remediation: the section came or went: restart for that")
+	}
+	return r.set, nil
+}
+
 // promoted records that a policy acts more freely than before, or less: what was
-// tried carefully is trusted by somebody's decision. The caller holds r.mu.
+// tried carefully is trusted by somebody's decision.
 func (r *Remediator) promoted(before *settings, o Options) {
 	was, is, hash := before.cfg, o.Config, o.ConfigHash
 	if r.journal == nil || was == nil || is == nil {

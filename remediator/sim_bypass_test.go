@@ -164,20 +164,18 @@ func (c simStep) regular() (out []edge.State) {
 // of the pool was found bad when it was asked last (I6); it ends when enough of them
 // serve and were well for hold_down, or at its time limit, and before that isn't begun
 // again (I13); what goes back in one order goes back before the others (I5).
-func (s *simRun) around(l simLink) func(simStep) {
-	return func(c simStep) {
-		switch {
-		case !c.hold.Bypass:
-			s.bypassFirst(l, c)
-		case c.hold.Undo:
-			s.roundNoMore(c)
-		default:
-			s.wayIn(l, c)
-		}
+func (s *simRun) around(c simStep) {
+	switch {
+	case !c.hold.Bypass:
+		s.bypassFirst(c)
+	case c.hold.Undo:
+		s.roundNoMore(c)
+	default:
+		s.wayIn(c)
 	}
 }
 
-func (s *simRun) wayIn(l simLink, c simStep) {
+func (s *simRun) wayIn(c simStep) {
 	m := c.member()
 	if !someRule(c.policy, func(p *Policy) bool {
 		return p.bypass && (c.change.Mark == "" && slices.Contains(p.Bypass.Standby, m.Name) ||
@@ -201,7 +199,7 @@ func (s *simRun) wayIn(l simLink, c simStep) {
 		s.violate("I6", "%v: the device gives no answer", c)
 	}
 	last := func(event string) time.Time {
-		es, err := l.life.r.journal.Entries(journal.Query{Member: m, Event: event, Limit: 1})
+		es, err := s.proc.r.journal.Entries(journal.Query{Member: m, Event: event, Limit: 1})
 		if err != nil {
 			s.violate("I13", "entries can't be read: %v", err)
 		}
@@ -303,11 +301,11 @@ func (s *simRun) wellAt(c simStep, m edge.Member, at time.Time) bool {
 
 // bypassFirst: in one order a bypass that ends stands before the members that go back,
 // and no member goes back while the bypass of its pool has long been due.
-func (s *simRun) bypassFirst(l simLink, c simStep) {
+func (s *simRun) bypassFirst(c simStep) {
 	if !c.hold.Undo || c.byHand() {
 		return
 	}
-	holds, err := l.life.r.journal.Holds()
+	holds, err := s.proc.r.journal.Holds()
 	if err != nil {
 		s.violate("I11", "the holds can't be read: %v", err)
 		return

@@ -53,11 +53,12 @@ func (c *simCheck) Rise() int                 { return c.rise }
 // simAsker is a check as one life of the remediator has it.
 type simAsker struct {
 	*simCheck
-	life int
+	p *simProcess
 }
 
 // Ask is [Check]'s.
 func (c simAsker) Ask(ctx context.Context, st edge.State) guard.Evidence {
+	c.p.stall()
 	asked := time.Now()
 	dice := c.s.roll("ask "+c.name, st.Member)
 	wait := time.Duration(1+dice.IntN(40_000)) * time.Microsecond
@@ -72,7 +73,7 @@ func (c simAsker) Ask(ctx context.Context, st edge.State) guard.Evidence {
 		e.Reason, e.Detail = "canceled", "no answer in time"
 		c.s.mu.Lock()
 		defer c.s.mu.Unlock()
-		c.s.ledger.heard(c.name, st.Member, simAnswer{asked, time.Now(), edge.Unknown, c.life})
+		c.s.ledger.heard(c.name, st.Member, simAnswer{asked, time.Now(), edge.Unknown, c.p.life})
 		return e
 	}
 	c.s.mu.Lock()
@@ -90,6 +91,6 @@ func (c simAsker) Ask(ctx context.Context, st edge.State) guard.Evidence {
 		}
 	}
 	c.s.log(c.name, "%s: %s, asked %s ago", st.Member, e.Detail, e.Duration.Round(time.Millisecond))
-	c.s.ledger.heard(c.name, st.Member, simAnswer{asked, time.Now(), e.Answer, c.life})
+	c.s.ledger.heard(c.name, st.Member, simAnswer{asked, time.Now(), e.Answer, c.p.life})
 	return e
 }

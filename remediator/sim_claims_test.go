@@ -216,11 +216,14 @@ func (a *simAlerts) due(now time.Time) (out []simMessage) {
 // (SAFETY.md I24): what an alert beside it says makes no difference.
 func (s *simRun) post(m simMessage) {
 	p := s.proc
+	if s.site != nil {
+		p = s.site.anybody(s)
+	}
 	if p == nil || p.dead.Load() {
 		return // it is repeated
 	}
 	s.stats.Messages++
-	w := httptest.NewRecorder()
+	w, posted := httptest.NewRecorder(), time.Now()
 	done := make(chan struct{})
 	answered := false
 	go func() {
@@ -231,7 +234,7 @@ func (s *simRun) post(m simMessage) {
 	}()
 	<-done
 	if answered {
-		s.judgeMessage(p, m, w.Code)
+		s.judgeMessage(m, posted, w.Code)
 	}
 }
 
@@ -243,6 +246,7 @@ type simReader struct {
 
 // Read is [claims.Reader]'s.
 func (r simReader) Read(ctx context.Context) claims.View {
+	r.life.stall()
 	dice := r.s.roll("claims", edge.Member{})
 	err := simPause(ctx, time.Duration(1+dice.IntN(30_000))*time.Microsecond)
 	r.life.mustLive()

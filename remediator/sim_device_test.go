@@ -282,6 +282,7 @@ func (l simLink) Whole() (time.Duration, bool) { return l.d.every, l.d.whole }
 func (l simLink) Look(ctx context.Context) (edge.Snapshot, error) {
 	d, s := l.d, l.d.s
 	began := time.Now()
+	l.life.stall()
 	dice := s.roll("look", edge.Member{Device: d.name})
 	err := simPause(ctx, time.Duration(1+dice.IntN(20_000))*time.Microsecond)
 	l.life.mustLive()
@@ -339,7 +340,6 @@ var simFaults = map[int]string{
 // Set is [Device]'s.
 func (l simLink) Set(ctx context.Context, o edge.Order) (edge.Receipt, error) {
 	d, s := l.d, l.d.s
-	sent := time.Now()
 	wait := time.Duration(1+d.dice.IntN(30_000)) * time.Microsecond
 	fault := obeys
 	if d.dice.IntN(5) == 0 {
@@ -348,6 +348,15 @@ func (l simLink) Set(ctx context.Context, o edge.Order) (edge.Receipt, error) {
 	meddled := d.dice.IntN(40) == 0
 	err := simPause(ctx, wait)
 	l.life.mustLive()
+	if err := l.before(o); err != nil {
+		return edge.Receipt{}, err
+	}
+	sent := time.Now()
+	if err := o.Last(); err != nil {
+		return edge.Receipt{}, err
+	}
+	l.life.mustLive()
+	s.i16(l.life, o)
 	s.mu.Lock()
 	if s.calm {
 		fault, meddled = obeys, false
@@ -369,6 +378,30 @@ func (l simLink) Set(ctx context.Context, o edge.Order) (edge.Receipt, error) {
 	return r, errors.Join(err, answered)
 }
 
+// before is what the client of a device that is written whole does first: it looks once
+// more, and has the object kept.
+func (l simLink) before(o edge.Order) error {
+	if !l.d.whole {
+		return nil
+	}
+	if l.changed(o) {
+		return edge.ErrChanged
+	}
+	pool := o.Changes[0].Member.Pool
+	err := o.Save(edge.Image{Device: l.d.name, Pool: pool, Object: "1", Bytes: []byte(o.Version)})
+	l.life.mustLive()
+	return err
+}
+
+func (l simLink) changed(o edge.Order) (is bool) {
+	l.d.s.locked(func() {
+		if is = o.Version != strconv.Itoa(l.d.versions[o.Changes[0].Member.Pool]); is {
+			l.d.s.log(l.d.name, "the pool has changed since: nothing is done")
+		}
+	})
+	return is
+}
+
 // order carries out what the fault leaves of an order. The caller holds the lock.
 func (l simLink) order(o edge.Order, fault int, sent time.Time) (edge.Receipt, error) {
 	d, s := l.d, l.d.s
@@ -383,12 +416,6 @@ func (l simLink) order(o edge.Order, fault int, sent time.Time) (edge.Receipt, e
 			s.log(d.name, "the pool has changed since: nothing is done")
 			return edge.Receipt{}, edge.ErrChanged
 		}
-		if err := o.Save(edge.Image{Device: d.name, Pool: pool, Object: "1", Bytes: []byte(o.Version)}); err != nil {
-			return edge.Receipt{}, err
-		}
-	}
-	if err := o.Last(); err != nil {
-		return edge.Receipt{}, err
 	}
 	s.judgeOrder(l, o, sent)
 	if fault == refuses {
@@ -400,7 +427,7 @@ func (l simLink) order(o edge.Order, fault int, sent time.Time) (edge.Receipt, e
 	changes := o.Changes
 	if fault == half {
 		if c := changes[0]; len(changes) == 1 && c.Share > 0 && d.dice.IntN(2) == 0 {
-			d.weigh(l.life, c) // the weight alone, and not the state
+			d.weigh(c) // the weight alone, and not the state
 		}
 		if c := changes[0]; len(changes) == 1 && c.Share > 0 && d.dice.IntN(2) == 0 {
 			c.Share = 0

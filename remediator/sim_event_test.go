@@ -40,6 +40,7 @@ var simEvents = []simEvent{
 	{1, alive((*simRun).dropWindow)},
 	{2, alive((*simRun).apply)},
 	{2, alive((*simRun).restart)},
+	{6, (*simRun).replicaFails},
 }
 
 // event lets one thing happen.
@@ -68,6 +69,10 @@ func alive(happen func(*simRun)) func(*simRun) {
 }
 
 func (s *simRun) restart() {
+	if s.site != nil {
+		s.site.restart(s)
+		return
+	}
 	s.stop()
 	time.Sleep(time.Duration(s.rng.IntN(10_000)) * time.Millisecond)
 	s.stats.Restarts++

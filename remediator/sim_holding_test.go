@@ -146,7 +146,7 @@ func (s *simRun) i13(h journal.Hold) {
 		return
 	}
 	const slack = 45 * time.Second // a round with late answers may take so long
-	looked, ok := s.ledger.marked(h.Member.Device, time.Now().Add(-slack), s.proc.life)
+	looked, ok := s.ledger.marked(h.Member.Device, time.Now().Add(-slack), s.acting())
 	if !ok || time.Since(looked.at) > 2*slack {
 		return
 	}

@@ -40,7 +40,7 @@ func (s *simRun) judgeOrder(l simLink, o edge.Order, sent time.Time) {
 	}
 	for _, change := range o.Changes {
 		c := simStep{life: l.life.life, d: l.d, change: change, order: o, sent: sent, by: sent}
-		h, err := l.life.r.journal.Hold(change.Member)
+		h, err := s.proc.r.journal.Hold(change.Member)
 		if err != nil {
 			s.violate("I11", "%s is told to be %s, and no hold is in the journal: %v", change.Member, change.To, err)
 			continue
@@ -55,7 +55,7 @@ func (s *simRun) judgeOrder(l simLink, o edge.Order, sent time.Time) {
 		c.seen, c.looked = s.ledger.seen(l.d.name, c.by, c.life)
 		s.log("judged", "%v", c)
 		for _, judge := range []func(simStep){
-			s.i1, s.i2, s.i3, s.i6, s.i7, s.i8, s.i10, s.i11(l), s.i14, s.i17, s.i19, s.inTheWay, s.modes, s.around(l), s.further,
+			s.i1, s.i2, s.i3, s.i6, s.i7, s.i8, s.i10, s.i11, s.i14, s.i17, s.i19, s.inTheWay, s.modes, s.around, s.further,
 		} {
 			judge(c)
 		}
@@ -285,23 +285,21 @@ func (s *simRun) i10(c simStep) {
 }
 
 // I11: the intent is durable, as a hold in the right phase and as an entry.
-func (s *simRun) i11(l simLink) func(simStep) {
-	return func(c simStep) {
-		h := c.hold
-		to := h.To
-		if h.Goal != nil {
-			to = h.Goal.To
-		}
-		if out := (h.Phase == journal.Intent || h.Phase == journal.Applying) && !h.Undo && to == c.change.To; !out && (h.Phase != journal.Reverting || !h.Undo) {
-			s.violate("I11", "%v: the journal says %s to %s (undo: %v)", c, h.Phase, h.To, h.Undo)
-		}
-		es, err := l.life.r.journal.Entries(journal.Query{Hold: h.ID, Event: "intent", Limit: 1})
-		if err != nil || len(es) == 0 || es[0].Admin != c.change.To.String() {
-			s.violate("I11", "%v: no entry says that it is intended: %v", c, err)
-		}
-		if h.Preimage.Member != h.Member || h.Deadline.IsZero() {
-			s.violate("I11", "%v: preimage or deadline is missing", c)
-		}
+func (s *simRun) i11(c simStep) {
+	h := c.hold
+	to := h.To
+	if h.Goal != nil {
+		to = h.Goal.To
+	}
+	if out := (h.Phase == journal.Intent || h.Phase == journal.Applying) && !h.Undo && to == c.change.To; !out && (h.Phase != journal.Reverting || !h.Undo) {
+		s.violate("I11", "%v: the journal says %s to %s (undo: %v)", c, h.Phase, h.To, h.Undo)
+	}
+	es, err := s.proc.r.journal.Entries(journal.Query{Hold: h.ID, Event: "intent", Limit: 1})
+	if err != nil || len(es) == 0 || es[0].Admin != c.change.To.String() {
+		s.violate("I11", "%v: no entry says that it is intended: %v", c, err)
+	}
+	if h.Preimage.Member != h.Member || h.Deadline.IsZero() {
+		s.violate("I11", "%v: preimage or deadline is missing", c)
 	}
 }
 
@@ -352,7 +350,7 @@ func (s *simRun) modes(c simStep) {
 func (s *simRun) applied(l simLink, change edge.Change) {
 	d := l.d
 	x := d.find(change.Member)
-	h, err := l.life.r.journal.Hold(change.Member)
+	h, err := s.proc.r.journal.Hold(change.Member)
 	if x == nil || err != nil {
 		return // said already
 	}
@@ -367,7 +365,7 @@ func (s *simRun) applied(l simLink, change edge.Change) {
 		d.put(change.Member, change.To, whose)
 	}
 	moves := x.st.Admin != was.Admin || x.st.Marks != was.Marks
-	d.weigh(l.life, change)
+	d.weigh(change)
 	if moves && by != byPerson {
 		s.i9(simStep{life: l.life.life, d: d, change: change, hold: h})
 	}
@@ -389,17 +387,17 @@ func (s *simRun) applied(l simLink, change edge.Change) {
 }
 
 // judgeMessage: what a good alert says is kept, whatever stands beside it (I24).
-func (s *simRun) judgeMessage(p *simProcess, m simMessage, code int) {
+func (s *simRun) judgeMessage(m simMessage, posted time.Time, code int) {
 	if code != 200 {
 		s.blame("I24", "a message is answered with %d", code)
 		return
 	}
-	hints, err := p.r.journal.Hints()
+	hints, err := s.proc.r.journal.Hints()
 	if err != nil {
 		s.blame("I24", "hints can't be read: %v", err)
 	}
 	for key, firing := range m.keys {
-		if h := hints[key]; h.Key != key || firing && h.FiringAt.Before(time.Now()) || !firing && h.ResolvedAt.Before(time.Now()) {
+		if h := hints[key]; h.Key != key || firing && h.FiringAt.Before(posted) || !firing && h.ResolvedAt.Before(posted) {
 			s.blame("I24", "what an alert said was not kept: %s, firing: %v, kept: %+v", key, firing, h)
 		}
 	}

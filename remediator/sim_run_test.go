@@ -33,6 +33,9 @@ type simProcess struct {
 	cancel  context.CancelFunc
 	done    chan struct{}
 
+	seat   *simSeat // of several replicas; nil: the only process
+	paused atomic.Int64
+
 	dead  atomic.Bool
 	armed atomic.Pointer[simCrash]
 }
@@ -56,13 +59,32 @@ func (p *simProcess) passes(s *simRun, point string) {
 	if p.dead.Load() {
 		runtime.Goexit()
 	}
+	if point != "give_back.sending" { // after the last moment before a command nothing can be stopped
+		p.stall()
+	}
 }
 
 // start begins a life of the remediator on the same journal and the same world.
 func (s *simRun) start() {
+	if s.site != nil {
+		s.site.open(s)
+		return
+	}
+	p := s.process()
+	s.build(p, s.options(p))
+	s.mu.Lock()
+	s.proc = p
+	s.mu.Unlock()
+	s.begin(p)
+}
+
+func (s *simRun) process() *simProcess {
 	s.lives++
-	p := &simProcess{life: s.lives, began: time.Now(), done: make(chan struct{}), reg: prometheus.NewRegistry()}
-	o := s.options(p)
+	return &simProcess{life: s.lives, began: time.Now(), done: make(chan struct{}), reg: prometheus.NewRegistry()}
+}
+
+// build makes the remediator of a process.
+func (s *simRun) build(p *simProcess, o Options) {
 	o.Registerer, o.Failpoint = p.reg, func(point string) { p.passes(s, point) }
 	if s.tell != nil {
 		o.Logger = log.NewLogfmtLogger(simLog{s})
@@ -91,15 +113,16 @@ func (s *simRun) start() {
 		c.left.Store(1 + s.rng.Int64N(2))
 		p.armed.Store(c)
 	}
+}
+
+// begin lets a process work.
+func (s *simRun) begin(p *simProcess) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
-	s.mu.Lock()
-	s.proc = p
-	s.mu.Unlock()
 	s.log("driver", "life %d of the remediator begins", p.life)
 	go func() {
 		defer close(p.done)
-		if err := r.Run(ctx); err != nil {
+		if err := p.r.Run(ctx); err != nil {
 			panic(err) // it never returns one
 		}
 	}()
@@ -114,29 +137,43 @@ func (s *simRun) options(p *simProcess) Options {
 		o.Devices[d.name] = simLink{d, p}
 	}
 	for _, c := range s.checks {
-		o.Checks = append(o.Checks, simAsker{c, p.life})
+		o.Checks = append(o.Checks, simAsker{c, p})
 	}
 	return o
 }
 
 // stop ends the process: in order, or what a crash has left of it.
 func (s *simRun) stop() {
-	p := s.proc
+	if s.site != nil {
+		s.site.close(s)
+		return
+	}
+	s.end(s.proc)
+	s.proc = nil
+}
+
+// end lets a process come to its end.
+func (s *simRun) end(p *simProcess) {
 	p.cancel()
 	<-p.done
+	families, err := p.reg.Gather()
+	if err != nil {
+		s.blame("I26", "metrics: %v", err)
+	}
+	defer s.log("driver", "life %d of the remediator is over", p.life)
+	defer func() {
+		if err := p.r.Close(); err != nil {
+			s.blame("I11", "the journal doesn't close: %v", err)
+		}
+	}()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	holds, err := p.r.journal.Holds()
+	holds, err := s.proc.r.journal.Holds()
 	if err != nil {
 		s.violate("I11", "the holds can't be read: %v", err)
 	}
 	s.ledger.died(holds)
-	s.judgeMetrics(p)
-	if err := p.r.Close(); err != nil {
-		s.violate("I11", "the journal doesn't close: %v", err)
-	}
-	s.proc = nil
-	s.log("driver", "life %d of the remediator is over", p.life)
+	s.judgeMetrics(p, families)
 }
 
 // apply replaces the configuration while the remediator runs.
@@ -144,26 +181,33 @@ func (s *simRun) apply() {
 	s.mu.Lock()
 	s.configs = append(s.configs, simConfig{s.config(), time.Now()})
 	s.mu.Unlock()
-	o := s.options(s.proc)
 	s.log("driver", "a new configuration")
+	for _, p := range s.processes() {
+		s.reload(p)
+	}
+}
+
+// reload gives one process the configuration of now.
+func (s *simRun) reload(p *simProcess) {
+	o := s.options(p)
 	if !s.apis {
-		if err := s.proc.r.Apply(o); err != nil {
+		if err := p.r.Apply(o); err != nil {
 			s.blame("I25", "a good configuration is refused: %v", err)
 		}
 		return
 	}
 	simBuild.Lock()
-	set, err := s.proc.r.build(o) // [Remediator.Apply] would make a reader that uses the network
+	set, err := p.r.build(o) // [Remediator.Apply] would make a reader that uses the network
 	simBuild.Unlock()
 	if err != nil {
 		s.blame("I25", "a good configuration is refused: %v", err)
 		return
 	}
-	set.offline(simReader{s, s.proc})
-	s.proc.r.mu.Lock()
-	s.proc.r.set = set
-	s.proc.r.mu.Unlock()
-	poke(s.proc.r.apply)
+	set.offline(simReader{s, p})
+	p.r.mu.Lock()
+	p.r.set = set
+	p.r.mu.Unlock()
+	poke(p.r.apply)
 }
 
 // run is the whole of a world's history.
@@ -191,7 +235,9 @@ func (s *simRun) run() {
 		s.judgeHealed()
 	})
 	s.stop()
-	s.judgeJournal()
+	if s.site == nil {
+		s.judgeJournal()
+	}
 }
 
 // settled says that nothing of ours is out, and nothing asked for.
@@ -214,7 +260,9 @@ func (s *simRun) pass(d time.Duration) {
 	for until := time.Now().Add(d); time.Now().Before(until); {
 		time.Sleep(min(time.Until(until), 2713*time.Millisecond))
 		synctest.Wait()
-		if s.proc != nil && s.proc.dead.Load() {
+		if s.site != nil {
+			s.site.revive(s)
+		} else if s.proc != nil && s.proc.dead.Load() {
 			s.stop()
 			time.Sleep(time.Duration(s.rng.IntN(20_000)) * time.Millisecond)
 			s.stats.Restarts++
@@ -241,7 +289,12 @@ func (s *simRun) rest() {
 	for _, p := range s.am.peers {
 		p.down = time.Time{}
 	}
-	s.proc.armed.Store(nil)
+	for _, p := range s.processes() {
+		p.armed.Store(nil)
+	}
+	if s.site != nil {
+		s.site.heal()
+	}
 	s.log("driver", "the world stands still")
 	s.mu.Unlock()
 }

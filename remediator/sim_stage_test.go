@@ -23,9 +23,9 @@ func (s *simRun) bySteps(p *Policy, d *simDevice) {
 }
 
 // weigh gives a member the weight that a change names, and notes whose it is.
-func (d *simDevice) weigh(life *simProcess, change edge.Change) {
+func (d *simDevice) weigh(change edge.Change) {
 	x := d.members[change.Member]
-	h, err := life.r.journal.Hold(change.Member)
+	h, err := d.s.proc.r.journal.Hold(change.Member)
 	if x == nil || err != nil || change.Share == 0 {
 		return
 	}

@@ -33,6 +33,7 @@ type simRun struct {
 	devices []*simDevice
 	checks  []*simCheck
 	am      *simAlerts
+	site    *simSite // of several replicas; nil: one process
 
 	mu      sync.Mutex // of all that follows, and of what devices and checks remember
 	begun   time.Time
@@ -103,6 +104,9 @@ func newSimRun(seed uint64, dir string, tell func(string)) *simRun {
 		s.checks = append(s.checks, newSimCheck(s, fmt.Sprintf("probe%d", i+1), i == 0))
 	}
 	s.am = newSimAlerts(s)
+	if replicated(seed) {
+		s.site = newSimSite(s)
+	}
 	s.configs = []simConfig{{s.config(), s.begun}}
 	return s
 }

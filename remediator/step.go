@@ -236,8 +236,8 @@ func (k *keeper) judge(ctx context.Context, t *target, asked map[edge.Pool]*ques
 		}
 	}
 	// Until it is booked, nobody else spends what this step counts on.
-	k.r.ledger.deciding.Lock()
-	defer k.r.ledger.deciding.Unlock()
+	k.r.ledger.deciding.enter()
+	defer k.r.ledger.deciding.leave()
 	w, err := k.world(q.snap, t.policy, t, t.member, q.own)
 	if err != nil {
 		return w, d, false

@@ -66,27 +66,34 @@ type decodedHold struct {
 	hold Hold
 }
 
-// in returns the holds of one transaction, which nobody may change in place.
+// in returns the holds of one transaction, which nobody may change in place. Nobody
+// waits for another's answer from etcd.
 func (d *decoded) in(tx txn) (out []Hold, err error) {
+	var keys []string
+	var raws [][]byte // good while the transaction lasts
+	err = tx.scan(bucketHolds, nil, func(k, v []byte) error {
+		keys, raws = append(keys, string(k)), append(raws, v)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := make(map[string]decodedHold, len(d.holds))
-	err = tx.scan(bucketHolds, nil, func(k, v []byte) error {
-		one := d.holds[string(k)]
-		if one.raw == nil || !bytes.Equal(one.raw, v) {
-			one = decodedHold{raw: bytes.Clone(v)}
-			if err := get(v, &one.hold); err != nil {
-				return err
+	for i, k := range keys {
+		one := d.holds[k]
+		if one.raw == nil || !bytes.Equal(one.raw, raws[i]) {
+			one = decodedHold{raw: bytes.Clone(raws[i])}
+			if err := get(raws[i], &one.hold); err != nil {
+				return out, err
 			}
 		}
-		now[string(k)] = one
+		now[k] = one
 		out = append(out, one.hold.clone())
-		return nil
-	})
-	if err == nil {
-		d.holds = now
 	}
-	return out, err
+	d.holds = now
+	return out, nil
 }
 
 // Open opens the journal for one process, and makes it (0600) and its directory

@@ -20,7 +20,7 @@ var ledgerEdits = []edit{
 	{ids: "I3", what: "what is decided and not recorded yet spends no budget", dir: engine, texts: one("	for m := range l.booked {\n		w.Spent.Steps++\n		w.Spent.Pool[m.In()]++\n	}\n", "")},
 	{ids: "I3", what: "what is decided isn't booked", dir: engine, texts: one("		k.r.ledger.book(t.member, q.snap.Along[t.member])\n", "")},
 	{ids: "I3", what: "what a step moves along isn't booked", dir: engine, texts: one("book(t.member, q.snap.Along[t.member])", "book(t.member, nil)")},
-	{ids: "I3", what: "two devices decide at once", dir: engine, texts: one("	k.r.ledger.deciding.Lock()\n	defer k.r.ledger.deciding.Unlock()\n", "")},
+	{ids: "I3", what: "two devices decide at once", dir: engine, texts: one("	k.r.ledger.deciding.enter()\n	defer k.r.ledger.deciding.leave()\n", "")},
 	{ids: "I3", what: "holds on other devices spend no budget", dir: engine, texts: one("	w.Spent.Held = len(held)\n", "	w.Spent.Held = len(l.booked)\n")},
 	{ids: "I3", what: "what a hold moves along isn't held", dir: engine, texts: one("			for _, other := range h.Along {\n				held[other] = true\n			}\n", "")},
 	{ids: "I3", what: "steps on other devices spend no budget", dir: engine, texts: one("		w.Spent.Steps += n\n		w.Spent.Pool[m.In()]", "		if m.Device == w.Snapshot.Device {\n			w.Spent.Steps += n\n		}\n		w.Spent.Pool[m.In()]")},

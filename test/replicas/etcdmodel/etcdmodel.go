@@ -1,6 +1,6 @@
 // Package etcdmodel is an etcd in memory, as far as Sluice uses one, on the clock of
 // the test: for simulations in virtual time. It speaks below the client of etcd, so
-// that all of that client and of what stands on it is the real thing. A test here asks
+// that nearly all of that client and of what stands on it is the real thing. A test here asks
 // it and a real etcd the same.
 package etcdmodel
 
@@ -24,8 +24,9 @@ type Etcd struct {
 	keys    []string // all that ever were, in order
 	history map[string][]version
 	leases  map[int64]*lease
-	streams map[*stream]bool
-	given   int64 // the last number of a lease
+	watches map[*watch]bool
+	changed []string // by the write that is made
+	given   int64    // the last number of a lease
 	stopped bool
 }
 
@@ -43,7 +44,7 @@ type lease struct {
 
 // New makes an empty one. Stop it at the end: leases have clocks.
 func New() *Etcd {
-	return &Etcd{rev: 1, history: map[string][]version{}, leases: map[int64]*lease{}, streams: map[*stream]bool{}}
+	return &Etcd{rev: 1, history: map[string][]version{}, leases: map[int64]*lease{}, watches: map[*watch]bool{}}
 }
 
 // A Link is a client's way to it. Both may wait, and return an error for a way that
@@ -59,7 +60,8 @@ func (e *Etcd) Client(link Link) *clientv3.Client {
 	r := remote{e: e, link: link}
 	c.KV = clientv3.NewKVFromKVClient(kv{remote: r}, c)
 	c.Lease = clientv3.NewLeaseFromLeaseClient(leaser{remote: r}, c, time.Second)
-	c.Watcher = clientv3.NewWatchFromWatchClient(watcher{r}, c)
+	ctx, cancel := context.WithCancel(context.Background())
+	c.Watcher = &watcher{r, ctx, cancel}
 	return c
 }
 
@@ -176,14 +178,19 @@ func (e *Etcd) set(key string, value []byte, leaseID, rev int64, deleted bool) (
 		e.keys = slices.Insert(e.keys, i, key)
 	}
 	e.history[key] = append(e.history[key], version{kv, deleted})
+	e.changed = append(e.changed, key)
 	return true
 }
 
 // write makes all changes at one revision, and tells of them.
 func (e *Etcd) write(changes func(rev int64) (changed bool)) {
+	e.changed = e.changed[:0]
 	if changes(e.rev + 1) {
 		e.rev++
-		e.tell()
+		slices.Sort(e.changed)
+		for w := range e.watches {
+			w.tell(e, e.changed)
+		}
 	}
 }
 

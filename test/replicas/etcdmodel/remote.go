@@ -2,12 +2,12 @@ package etcdmodel
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
 )
 
@@ -114,116 +114,118 @@ func (k *keeping) Recv() (*pb.LeaseKeepAliveResponse, error) {
 	})
 }
 
-type watcher struct{ remote }
-
-func (w watcher) Watch(ctx context.Context, _ ...grpc.CallOption) (pb.Watch_WatchClient, error) {
-	s := &stream{remote: w.remote, ctx: ctx, more: make(chan struct{}, 1)}
-	w.e.mu.Lock()
-	w.e.streams[s] = true
-	w.e.mu.Unlock()
-	return s, nil
-}
-
-// A stream carries the watches of one client.
-type stream struct {
-	grpc.ClientStream
+// A watcher stands in the place of the client's own, whose contexts wait for a channel
+// that belongs to no test and so stops virtual time.
+// Source: etcd client 3.6, watch.go: valCtxCh.
+type watcher struct {
 	remote
-	ctx  context.Context
-	more chan struct{}
-
-	// Under the etcd's lock.
-	given   int64
-	watches []*watch
-	waiting []*pb.WatchResponse
+	ctx   context.Context
+	close context.CancelFunc
 }
 
-type watch struct {
-	id       int64
-	key, end []byte
-	next     int64 // revision of which it hasn't told
-}
-
-func (s *stream) CloseSend() error { return nil }
-
-func (s *stream) Send(in *pb.WatchRequest) error {
-	if err := s.link.Reach(s.ctx, "watch"); err != nil {
-		return err
-	}
-	s.e.mu.Lock()
-	defer s.e.mu.Unlock()
-	if c := in.GetCancelRequest(); c != nil {
-		s.watches = slices.DeleteFunc(s.watches, func(w *watch) bool { return w.id == c.WatchId })
-		s.say(&pb.WatchResponse{Header: s.e.header(), WatchId: c.WatchId, Canceled: true})
-	}
-	if c := in.GetCreateRequest(); c != nil {
-		w := &watch{id: s.given, key: c.Key, end: c.RangeEnd, next: c.StartRevision}
-		if w.next == 0 {
-			w.next = s.e.rev + 1
-		}
-		s.given++
-		s.watches = append(s.watches, w)
-		s.say(&pb.WatchResponse{Header: s.e.header(), WatchId: w.id, Created: true})
-		s.e.tell()
-	}
+// Close is [clientv3.Watcher]'s.
+func (w *watcher) Close() error {
+	w.close()
 	return nil
 }
 
-func (s *stream) say(r *pb.WatchResponse) {
-	s.waiting = append(s.waiting, r)
+// RequestProgress is [clientv3.Watcher]'s; nobody asks for it.
+func (w *watcher) RequestProgress(context.Context) error { return nil }
+
+// A watch is what one channel tells of.
+type watch struct {
+	key, end []byte
+	more     chan struct{}
+
+	// Under the etcd's lock.
+	next    int64 // revision of which it hasn't told
+	waiting []clientv3.WatchResponse
+}
+
+// Watch is [clientv3.Watcher]'s. It says that it was made, asked for or not.
+func (w *watcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
+	op := clientv3.OpGet(key, opts...)
+	one := &watch{key: op.KeyBytes(), end: op.RangeBytes(), next: op.Rev(), more: make(chan struct{}, 1)}
+	out := make(chan clientv3.WatchResponse)
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(w.ctx, cancel)
+	go func() {
+		defer close(out)
+		defer cancel()
+		defer stop()
+		w.follow(ctx, one, out)
+	}()
+	return out
+}
+
+// follow passes on what a watch tells until ctx ends or the link breaks.
+func (w *watcher) follow(ctx context.Context, one *watch, out chan<- clientv3.WatchResponse) {
+	if w.link.Reach(ctx, "watch") != nil {
+		return
+	}
+	w.e.mu.Lock()
+	if one.next == 0 {
+		one.next = w.e.rev + 1
+	}
+	w.e.watches[one] = true
+	one.say(clientv3.WatchResponse{Header: *w.e.header(), Created: true})
+	one.tell(w.e, w.e.in(one.key, one.end))
+	w.e.mu.Unlock()
+	defer func() {
+		w.e.mu.Lock()
+		delete(w.e.watches, one)
+		w.e.mu.Unlock()
+	}()
+	for {
+		select {
+		case <-one.more:
+		case <-ctx.Done():
+			return
+		}
+		w.e.mu.Lock()
+		waiting := one.waiting
+		one.waiting = nil
+		w.e.mu.Unlock()
+		for _, r := range waiting {
+			if w.link.Return(ctx, "watch") != nil {
+				return
+			}
+			select {
+			case out <- r:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+func (w *watch) say(r clientv3.WatchResponse) {
+	w.waiting = append(w.waiting, r)
 	select {
-	case s.more <- struct{}{}:
+	case w.more <- struct{}{}:
 	default: // it will look
 	}
 }
 
-// tell puts what is new to each watch on its way.
-func (e *Etcd) tell() {
-	for s := range e.streams {
-		if s.ctx.Err() != nil {
-			delete(e.streams, s)
+// tell puts what is new of some keys, in their order, on its way.
+func (w *watch) tell(e *Etcd, keys []string) {
+	var events []*clientv3.Event
+	for _, key := range keys {
+		if key < string(w.key) || len(w.end) == 0 && key != string(w.key) || len(w.end) > 0 && key >= string(w.end) {
 			continue
 		}
-		for _, w := range s.watches {
-			var events []*mvccpb.Event
-			for _, key := range e.in(w.key, w.end) {
-				all := e.history[key]
-				for i := len(all) - 1; i >= 0 && all[i].ModRevision >= w.next; i-- {
-					ev := &mvccpb.Event{Kv: all[i].KeyValue}
-					if all[i].gone {
-						ev.Type = mvccpb.DELETE
-					}
-					events = append(events, ev)
-				}
+		all := e.history[key]
+		for i := len(all) - 1; i >= 0 && all[i].ModRevision >= w.next; i-- {
+			ev := &clientv3.Event{Kv: all[i].KeyValue}
+			if all[i].gone {
+				ev.Type = mvccpb.DELETE
 			}
-			w.next = e.rev + 1
-			if len(events) > 0 {
-				slices.SortStableFunc(events, func(a, b *mvccpb.Event) int { return int(a.Kv.ModRevision - b.Kv.ModRevision) })
-				s.say(&pb.WatchResponse{Header: e.header(), WatchId: w.id, Events: events})
-			}
+			events = append(events, ev)
 		}
 	}
-}
-
-// errOver is of a stream whose context has ended.
-var errOver = errors.New("the stream is over")
-
-func (s *stream) Recv() (*pb.WatchResponse, error) {
-	for {
-		s.e.mu.Lock()
-		if len(s.waiting) > 0 {
-			r := s.waiting[0]
-			s.waiting = s.waiting[1:]
-			s.e.mu.Unlock()
-			if err := s.link.Return(s.ctx, "watch"); err != nil {
-				return nil, err
-			}
-			return r, nil
-		}
-		s.e.mu.Unlock()
-		select {
-		case <-s.more:
-		case <-s.ctx.Done():
-			return nil, errors.Join(errOver, s.ctx.Err())
-		}
+	w.next = e.rev + 1
+	if len(events) > 0 {
+		slices.SortStableFunc(events, func(a, b *clientv3.Event) int { return int(a.Kv.ModRevision - b.Kv.ModRevision) })
+		w.say(clientv3.WatchResponse{Header: *e.header(), Events: events})
 	}
 }
