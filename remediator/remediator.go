@@ -203,11 +203,15 @@ func (r *Remediator) Apply(o Options) error {
 	if err != nil {
 		return err
 	}
-	was, err := r.mayBecome(o)
+	promoted, err := r.mayBecome(o)
 	if err != nil {
 		return err
 	}
-	r.promoted(was, o)
+	if len(promoted) > 0 { // not under the lock: the journal may take its time to answer
+		if err := r.journal.AppendUnfenced(promoted...); err != nil {
+			level.Error(r.logger).Log("msg", "not recorded", "event", "mode", "err", err)
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if o.EvidenceHash != r.set.evidence {
@@ -219,9 +223,9 @@ func (r *Remediator) Apply(o Options) error {
 	return nil
 }
 
-// mayBecome says why settings can't be replaced while running; else by what they
-// replace.
-func (r *Remediator) mayBecome(o Options) (was *settings, err error) {
+// mayBecome says why settings can't be replaced while running, and what is to be
+// recorded when they are.
+func (r *Remediator) mayBecome(o Options) (promoted []journal.Entry, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.journal != nil && o.Config != nil && o.Config.Journal != r.path {
@@ -236,17 +240,16 @@ func (r *Remediator) mayBecome(o Options) (was *settings, err error) {
 	if (r.set.cfg == nil) != (o.Config == nil) || r.set.cfg != nil && r.set.cfg.manual != o.Config.manual {
 		return nil, errors.New("remediation: the section came or went: restart for that")
 	}
-	return r.set, nil
+	return r.promoted(r.set, o), nil
 }
 
-// promoted records that a policy acts more freely than before, or less: what was
-// tried carefully is trusted by somebody's decision.
-func (r *Remediator) promoted(before *settings, o Options) {
+// promoted tells that a policy acts more freely than before, or less: what was
+// tried carefully is trusted by somebody's decision. The caller holds r.mu.
+func (r *Remediator) promoted(before *settings, o Options) (es []journal.Entry) {
 	was, is, hash := before.cfg, o.Config, o.ConfigHash
 	if r.journal == nil || was == nil || is == nil {
-		return
+		return nil
 	}
-	var es []journal.Entry
 	var came []novelty
 	for name := range o.Devices {
 		if before.devices[name] == nil {
@@ -275,12 +278,7 @@ func (r *Remediator) promoted(before *settings, o Options) {
 		e.Config = hash
 		es = append(es, e)
 	}
-	if len(es) == 0 {
-		return
-	}
-	if err := r.journal.AppendUnfenced(es...); err != nil {
-		level.Error(r.logger).Log("msg", "not recorded", "event", "mode", "err", err)
-	}
+	return es
 }
 
 // key tells policies of one name apart, by whom they select.
