@@ -150,3 +150,49 @@ func TestI7WhatALookShowedBeforeTheCommandStopsIt(t *testing.T) {
 		}
 	})
 }
+
+// Under the old name stands another machine: that it failed is not known, and that we held
+// its name is no reason to take it out.
+func TestI7AnotherAddressAfterARestartIsNoHoldOfOurs(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.fail(s1)
+		w.wait(5 * time.Second)
+		w.want(s1, "FDRAIN")
+		w.device.restart()
+		w.device.touch(s1, func(s *edge.State) { s.Address = "192.0.2.99:80" })
+		w.wait(time.Minute)
+		w.wantWrites(1)
+		if h := w.hold(s1); h == nil || h.Phase != journal.Superseded {
+			t.Errorf("got %+v; want it superseded", h)
+		}
+	})
+}
+
+// While the device is read once more before the way back, the member may be found bad
+// again: that is heard before anything is decided.
+func TestI14WhatIsFoundBadWhileTheDeviceIsReadIsHeard(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.fail(s1)
+		w.wait(5 * time.Second)
+		w.want(s1, "FDRAIN")
+		found := false
+		var each func()
+		each = func() { // the caller holds the device's lock
+			w.device.looking = each
+			h, err := w.r.journal.Hold(s1)
+			if err != nil || h.GoodSince.IsZero() || time.Since(h.GoodSince) < 10*time.Second || found {
+				return
+			}
+			found = true // the round that gives back has looked, and looks once more
+			w.probe.set(s1, edge.No)
+		}
+		w.device.change(func() { w.device.hang, w.device.looking = 1500*time.Millisecond, each })
+		w.recover(s1)
+		w.wait(2 * time.Minute)
+		if !found {
+			t.Fatal("it was never about to be given back")
+		}
+		w.wantWrites(1)
+		w.want(s1, "FDRAIN")
+	})
+}

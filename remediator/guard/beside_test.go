@@ -1,9 +1,13 @@
 package guard
 
 import (
+	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-project/sluice/edge"
 )
@@ -68,5 +72,31 @@ func TestI15TheHoldTimeGrowsUpToDampingsMax(t *testing.T) {
 		if got := HoldFor(w); got != c.want {
 			t.Errorf("%d times out, hold_down %s, max %s: got %s; want %s", c.outs, c.down, c.max, got, c.want)
 		}
+	}
+}
+
+// A record of a large pool isn't as large as all that its members answered (I23).
+func TestI23AWorldIsKeptWithoutWhatMembersAnswered(t *testing.T) {
+	w := good()
+	for m, e := range w.Own {
+		e.Body, e.Stages = strings.Repeat("x", 1<<10), []Stage{{Name: "connect", Duration: time.Millisecond}}
+		w.Own[m] = e
+	}
+	text, err := json.Marshal(w.Around(s1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "xxxx") || strings.Contains(string(text), "connect") {
+		t.Errorf("got %s", text)
+	}
+	var kept World
+	if err := json.Unmarshal(text, &kept); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(Decide(out, w), Decide(out, kept)); d != "" {
+		t.Errorf("it is decided otherwise (-then +now):\n%s", d)
+	}
+	if w.Own[s2].Body == "" {
+		t.Error("the world that was decided on lost it, too")
 	}
 }

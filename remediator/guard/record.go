@@ -11,7 +11,8 @@ import (
 
 // A World is kept with each step and refusal, so that people see later what was
 // known, and replay can decide again. What concerns neither the step's pool nor
-// those that it moves along is left out: see [World.Around].
+// those that it moves along is left out, and so is what no guard looks at: the answers
+// that members gave. See [World.Around].
 
 // Around returns the part of the world that a step on m is judged by.
 func (w World) Around(m edge.Member) World {
@@ -25,6 +26,10 @@ func (w World) Around(m edge.Member) World {
 	w.Snapshot.Along = without(w.Snapshot.Along, func(other edge.Member) bool { return other != m })
 	w.Snapshot.Versions, w.Snapshot.Row, w.Snapshot.Told = nil, nil, nil
 	w.Held, w.Own = without(w.Held, far), without(w.Own, far)
+	for m, e := range w.Own { // the step's own evidence is kept beside the world, whole
+		e.Body, e.Stages = "", nil
+		w.Own[m] = e
+	}
 	return w
 }
 

@@ -37,6 +37,7 @@ var lateEdits = []edit{
 	{ids: "modes", what: "the members of a new device aren't new", dir: engine, texts: one(", novelty{member: edge.Member{Device: m.Device}})", ")")},
 	{ids: "modes", what: "what was there at the start is new", dir: engine, texts: one("before != nil && !before[m]", "!before[m]")},
 	{ids: "I22", what: "credentials that a member quotes are kept as evidence", dir: "exporter/probe", texts: one("		at.shows(r.Header)\n", "		_ = at\n")},
+	{ids: "I23", what: "a record holds what all members of the pool answered", dir: guarding, texts: one("		e.Body, e.Stages = \"\", nil\n", "")},
 	{ids: "I23", what: "another audit stream is passed over", dir: engine, texts: one("!reflect.DeepEqual(r.set.cfg.Audit, o.Config.Audit)", "false")},
 	{ids: "I23", what: "automation that comes by a reload has no audit stream", dir: engine, texts: one(" || r.set.cfg != nil && r.set.cfg.manual != o.Config.manual", "")},
 }
