@@ -154,6 +154,15 @@ func TestAmtool(t *testing.T) {
 		"an alert without a claim reaches people alone": {
 			[]string{"alertname=PoolNoMemberServing", "device=edge1", "pool=shop"}, "people",
 		},
+		"a waiting approval reaches people": {
+			[]string{"alertname=SluiceApprovalWaits", "announced_by=sluice", "severity=warning", "device=edge1", "pool=shop", "member=s1"}, "people",
+		},
+		"a refusal reaches people": {
+			[]string{"alertname=SluiceRefused", "announced_by=sluice", "severity=warning", "device=edge1", "pool=shop", "member=s1", "guard=budget"}, "people",
+		},
+		"a step goes where nobody is woken": {
+			[]string{"alertname=SluiceStep", "announced_by=sluice", "severity=info", "device=edge1", "pool=shop", "member=s1"}, "quiet",
+		},
 		"an empty remediation label is no claim": {
 			[]string{"alertname=HostDown", "remediation="}, "people",
 		},

@@ -8,6 +8,7 @@ import (
 	match "github.com/prometheus/alertmanager/pkg/labels"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/announce"
 )
 
 // An inhibition is one of the example's, with matchers as Alertmanager reads them.
@@ -107,6 +108,9 @@ func TestNoClaimIsMuted(t *testing.T) {
 func TestInhibitionsFindTheirAlerts(t *testing.T) {
 	t.Parallel()
 	all := seen(t)
+	for _, name := range announce.Names { // no rule makes them
+		all[name] = []seenAlert{{labels: labelled{"alertname": name, "device": "edge1", "pool": "shop", "member": "s1"}}}
+	}
 	for _, in := range inhibitions(t) {
 		for side, ms := range map[string]match.Matchers{"source": in.source, "target": in.target} {
 			found := 0
@@ -178,6 +182,12 @@ func TestInhibitions(t *testing.T) {
 		},
 		"nor the claim on the pool": {
 			"alertname=PoolAllFailing device=waf1 pool=shop", "alertname=PoolBypass remediation=bypass device=waf1 pool=shop", false,
+		},
+		"a waiting approval mutes the rule that says the same": {
+			"alertname=SluiceApprovalWaits device=edge1 pool=shop", "alertname=RemediatorApprovalWaiting device=edge1 pool=shop", true,
+		},
+		"and no claim": {
+			"alertname=SluiceApprovalWaits device=edge1 pool=shop", "alertname=MemberFailing remediation=drain device=edge1 pool=shop member=s1", false,
 		},
 		"a storm mutes the refusals of the brake": {
 			"alertname=RemediatorStormBrake job=r instance=a", "alertname=RemediatorRefusing job=r instance=a guard=brake", true,
