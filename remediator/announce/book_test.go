@@ -25,7 +25,6 @@ var start = time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
 type target struct {
 	member edge.Member
 	record *journal.Hold
-	id     int
 
 	words    []said // refusals since it was claimed, oldest first
 	attempts []string

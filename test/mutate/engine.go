@@ -3,7 +3,7 @@ package main
 const engine = "remediator"
 
 // edits are all, by where they are made.
-var edits = concat(engineEdits, ledgerEdits, limitEdits, wayEdits, wordEdits, journalEdits, replicaEdits, intakeEdits, deviceEdits, programEdits, peopleEdits, drillEdits, barrierEdits, loginEdits, accessEdits, lateEdits)
+var edits = concat(engineEdits, ledgerEdits, limitEdits, wayEdits, wordEdits, journalEdits, replicaEdits, intakeEdits, deviceEdits, programEdits, peopleEdits, drillEdits, barrierEdits, loginEdits, accessEdits, lateEdits, announceEdits)
 
 func concat(all ...[]edit) (out []edit) {
 	for _, some := range all {
