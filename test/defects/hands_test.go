@@ -2,6 +2,7 @@ package defects
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -151,6 +152,54 @@ func TestDefect07EachInstantOfAnEdit(t *testing.T) {
 		p.becomes(t, p.members[0], p.members[3])
 		w.recorded(onShop(p.members[0]), "drain applied")
 		p.wrote(t, 1)
+	}
+}
+
+// A freeze that a person was told is in force stops the write, after whichever of
+// our looks it came, the last one before the write included.
+func TestDefect07AFreezeAtEachInstantStopsTheWrite(t *testing.T) {
+	t.Parallel()
+	last := 1 // how many looks there are from the claim to the write
+	for n := 0; n <= last; n++ {
+		p := newPool(t, newMembers(t, 4)...)
+		looks := &counted{next: p.Sim, nth: n}
+		w := usual(t, "http://"+serve.Handler(t, looks, nil)+ptaftest.Base).start(t)
+		looks.edit = w.freeze
+		p.members[0].be(sick)
+		await(t, "the first look", func() bool { return looks.begin() })
+		w.claim(true, onShop(p.members[0]))
+		if n == 0 { // nobody freezes
+			w.recorded(onShop(p.members[0]), "drain applied")
+			if last = looks.before(); last < 3 {
+				t.Fatalf("only %d looks before the write", last)
+			}
+			continue
+		}
+		await(t, "a refusal or a write", func() bool {
+			return looks.before() > 0 || slices.Contains(w.results(onShop(p.members[0])), "freeze/frozen")
+		})
+		// A round that was under way saves a look or two: then the n-th comes too late.
+		if wrote := looks.before(); wrote > 0 && wrote < n {
+			continue
+		}
+		p.becomes(t)
+		p.wrote(t, 0)
+		for _, result := range w.results(onShop(p.members[0])) {
+			if result != "freeze/frozen" {
+				t.Errorf("frozen after look %d: %s", n, result)
+			}
+		}
+	}
+}
+
+// freeze is a person's; it holds when it returns.
+func (w *site) freeze() {
+	answer := httptest.NewRecorder()
+	body := strings.NewReader(`{"reason": "a release"}`)
+	r := httptest.NewRequest(http.MethodPost, "/api/v1/freeze", body)
+	r.Header.Set("Content-Type", "application/json")
+	if w.r.Handler().ServeHTTP(answer, r); answer.Code != http.StatusOK {
+		w.t.Errorf("freeze: %d %s", answer.Code, answer.Body)
 	}
 }
 
