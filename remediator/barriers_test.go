@@ -387,7 +387,8 @@ func TestWhatIsFrozenIsShown(t *testing.T) { // I26
 	})
 }
 
-// gathered are the series of some gauges: name, values of the labels, value.
+// gathered are the series of some gauges: name, values of the labels, value. Of a
+// histogram the value is how many it has seen, and their sum in seconds.
 func gathered(t *testing.T, reg *prometheus.Registry, names ...string) (out []string) {
 	t.Helper()
 	families, err := reg.Gather()
@@ -400,8 +401,12 @@ func gathered(t *testing.T, reg *prometheus.Registry, names ...string) (out []st
 			for _, l := range m.GetLabel() {
 				labels = append(labels, l.GetValue())
 			}
+			value := fmt.Sprint(m.GetGauge().GetValue())
+			if h := m.GetHistogram(); h != nil {
+				value = fmt.Sprintf("%d in %gs", h.GetSampleCount(), h.GetSampleSum())
+			}
 			if slices.Contains(names, f.GetName()) {
-				out = append(out, fmt.Sprintf("%s{%s} %v", f.GetName(), strings.Join(labels, ","), m.GetGauge().GetValue()))
+				out = append(out, fmt.Sprintf("%s{%s} %s", f.GetName(), strings.Join(labels, ","), value))
 			}
 		}
 	}
