@@ -13,6 +13,7 @@ FIGURES   ?=
 KILLS     ?= 20
 SIM_RUNS  ?= 10000
 SIM_FIRST ?= 1
+SIM_EVERY ?= 1
 SIM_SEED  ?=
 
 # The version is the newest tag, or what the next one will be when there is none.
@@ -110,7 +111,7 @@ incidents: deps build ## docs/incidents.md: things broken on purpose on the real
 
 .PHONY: sim
 sim: ## random worlds in virtual time: every invariant after every event (SIM_RUNS=10000; SIM_SEED=n shows one)
-	SIM_RUNS=$(SIM_RUNS) SIM_FIRST=$(SIM_FIRST) SIM_SEED=$(SIM_SEED) $(GO) test ./remediator -run '^TestSimulation$$' -count 1 -v -timeout 6h
+	SIM_RUNS=$(SIM_RUNS) SIM_FIRST=$(SIM_FIRST) SIM_EVERY=$(SIM_EVERY) SIM_SEED=$(SIM_SEED) $(GO) test ./remediator -run '^TestSimulation$$' -count 1 -v -timeout 6h
 
 .PHONY: demo
 demo: deps build ## watch it work: a member dies, is drained, comes back (DEMO_ARGS=--once for scripts)

@@ -527,3 +527,43 @@ func TestOverTLS(t *testing.T) {
 		t.Errorf("a certificate that isn't there: %v", err)
 	}
 }
+
+// An etcd that asks for certificates knows us by ours, and nobody without one.
+func TestOverTLSWithOurCertificate(t *testing.T) {
+	mine, mineKey := etcdtest.Certificate(t)
+	other, otherKey := etcdtest.Certificate(t)
+	server := etcdtest.StartTLS(t, "--client-cert-auth", "--trusted-ca-file="+mine)
+	open := func(cert, key string) (Coordinator, error) {
+		c := Config{Etcd: &EtcdConfig{Endpoints: []string{server.Endpoint}, TTL: model.Duration(short), TLS: &promconfig.TLSConfig{CAFile: server.CertFile, CertFile: cert, KeyFile: key}}}
+		if m := c.Validate(); len(m) > 0 {
+			t.Fatal(m)
+		}
+		return Open(c)
+	}
+	for name, files := range map[string][2]string{"none": {}, "another": {other, otherKey}} {
+		t.Run(name, func(t *testing.T) {
+			c, err := open(files[0], files[1])
+			ok(t, err)
+			if _, err := c.OpenJournal("", 0); !errors.Is(err, journal.ErrUnavailable) {
+				t.Errorf("got %v", err)
+			}
+			ok(t, c.Close())
+		})
+	}
+	c, err := open(mine, mineKey)
+	ok(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	var done sync.WaitGroup
+	done.Go(func() { _ = c.Run(ctx) }) // it never fails
+	until(t, "it leads", func() bool { _, leads := c.Leading(); return leads })
+	j, err := c.OpenJournal("", 0)
+	ok(t, err)
+	term, _ := c.Leading()
+	ok(t, j.Under(term).Append(journal.Entry{Event: "e"}))
+	cancel()
+	done.Wait()
+	ok(t, errors.Join(j.Close(), c.Close()))
+	if _, err := open(mine, t.TempDir()+"/none"); err == nil || !strings.Contains(err.Error(), "none") {
+		t.Errorf("a key that isn't there: %v", err)
+	}
+}

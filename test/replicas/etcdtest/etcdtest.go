@@ -102,8 +102,8 @@ func StartIn(tb testing.TB, command []string, addresses ...string) *Server {
 	return s
 }
 
-// StartTLS starts one that speaks TLS only, with a certificate of its own.
-func StartTLS(tb testing.TB) *Server {
+// Certificate writes a new certificate, which is its own authority, and its key.
+func Certificate(tb testing.TB) (certFile, keyFile string) {
 	tb.Helper()
 	cert, certPEM, err := serve.SelfSigned("127.0.0.1")
 	if err != nil {
@@ -114,11 +114,19 @@ func StartTLS(tb testing.TB) *Server {
 		tb.Fatal(err)
 	}
 	dir := tb.TempDir()
-	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
 	if err := errors.Join(os.WriteFile(certFile, certPEM, 0o600), os.WriteFile(keyFile, keyPEM, 0o600)); err != nil {
 		tb.Fatal(err)
 	}
+	return certFile, keyFile
+}
+
+// StartTLS starts one that speaks TLS only, with a certificate of its own, and with
+// further flags of etcd.
+func StartTLS(tb testing.TB, flags ...string) *Server {
+	tb.Helper()
+	certFile, keyFile := Certificate(tb)
 	all, err := newCluster(tb, 1)
 	if err != nil {
 		tb.Fatal(err)
@@ -130,7 +138,7 @@ func StartTLS(tb testing.TB) *Server {
 			s.args[i] = strings.Replace(arg, "http:", "https:", 1)
 		}
 	}
-	s.args = append(s.args, "--cert-file="+certFile, "--key-file="+keyFile)
+	s.args = append(append(s.args, "--cert-file="+certFile, "--key-file="+keyFile), flags...)
 	s.Endpoint = strings.Replace(s.Endpoint, "http:", "https:", 1)
 	if err := s.spawn(); err != nil {
 		tb.Fatal(err)
