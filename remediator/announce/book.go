@@ -194,8 +194,11 @@ func (b *book) refused(c *journal.Hold, now time.Time) (o about, due time.Time) 
 	if due = r.due(after); r.said == (word{}) {
 		return o, due
 	}
+	// It begins when it may be told. One that has lasted for longer than group_wait is
+	// sent without waiting for the rest of its group, and the rest comes a
+	// group_interval later. Source: Alertmanager, dispatch/dispatch.go, aggrGroup.insert.
 	o = about{
-		name: Refused, member: c.Member, policy: r.said.policy, bypass: c.Bypass, starts: r.began,
+		name: Refused, member: c.Member, policy: r.said.policy, bypass: c.Bypass, starts: r.began.Add(after),
 		more:    map[string]string{labelGuard: r.said.guard, labelReason: r.said.reason, labelTo: goal(c)},
 		summary: "Sluice refuses to " + wanted(c) + ": guard " + r.said.guard,
 		lines: []string{

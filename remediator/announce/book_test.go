@@ -314,7 +314,7 @@ func TestARefusalThatNoEntryTellsOf(t *testing.T) {
 	if diff := cmp.Diff([]string{"SluiceRefused s1 budget"}, names(got)); diff != "" || !next.IsZero() {
 		t.Errorf("next %s (-want +got):\n%s", next, diff)
 	}
-	if !got[0].Starts.Equal(start) || got[0].Labels["reason"] != "max_held" {
+	if !got[0].Starts.Equal(start.Add(time.Minute)) || got[0].Labels["reason"] != "max_held" {
 		t.Errorf("got %+v", got[0])
 	}
 }
