@@ -95,21 +95,22 @@ func (s settings) all(ctx context.Context, list []incident) error {
 	if err != nil {
 		return err
 	}
-	runs := make([]*record.Run, len(list))
-	g, ctx := errgroup.WithContext(ctx)
+	runs, errs := make([]*record.Run, len(list)), make([]error, len(list))
+	var g errgroup.Group // one that can't be played ends no other
 	g.SetLimit(s.parallel)
 	for n, i := range list {
 		g.Go(func() error {
 			run, err := s.play(ctx, i)
 			if err != nil {
-				return fmt.Errorf("%s: %w", i.name, err)
+				errs[n] = fmt.Errorf("%s: %w", i.name, err)
+				return nil
 			}
 			runs[n] = run
 			say(run)
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
+	if err := errors.Join(g.Wait(), errors.Join(errs...)); err != nil {
 		return err
 	}
 	return s.tell(parts, runs)

@@ -71,7 +71,7 @@ func (i incident) run(ctx context.Context, sluice string, inside bool) (run *rec
 		return nil, err
 	}
 	defer func() {
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			err = fmt.Errorf("%w\n%s", err, s.Logs(15))
 		}
 		err = errors.Join(err, s.Stop())
@@ -117,7 +117,9 @@ func (i incident) run(ctx context.Context, sluice string, inside bool) (run *rec
 // been served, the Watchdog has gone all the way, and the remediator believes its
 // Alertmanager, which takes three minutes and is worth them where time matters.
 func (s *scene) warm(ctx context.Context, whole bool) error {
-	heard, cancel := context.WithTimeout(ctx, time.Minute)
+	// Prometheus throws away what fires before it knows its Alertmanager, and says it
+	// again a minute later.
+	heard, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	if _, err := s.Webhooks.Next(heard, time.Time{}, `"alertname":"Watchdog"`); err != nil || !whole {
 		return errors.Join(err, pass(before)(ctx, s))
