@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gdamore/tcell/v2"
@@ -397,42 +398,47 @@ func (f fake) Order(_ context.Context, m edge.Member, to edge.Admin, reason stri
 
 // I10: who leaves while a step is under way waits for what becomes of it.
 func TestLeavingWaitsForAStep(t *testing.T) {
-	screen := tcell.NewSimulationScreen("UTF-8")
-	if err := screen.Init(); err != nil {
-		t.Fatal(err)
-	}
-	defer screen.Fini()
-	screen.SetSize(100, 30)
-	f := fake{make(chan looked, 1), make(chan order), make(chan struct{})}
-	f.looks <- looked{data: some(start, 1)}
-	m := newModel("http://127.0.0.1:11011", true, false, true)
-	done := make(chan error, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	ready := make(chan struct{})
-	go func() { done <- loop(ctx, watched{screen, ready}, m, f, time.Hour) }()
-	<-ready
-	for _, r := range "Dx" {
-		screen.InjectKey(tcell.KeyRune, r, tcell.ModNone)
-	}
-	screen.InjectKey(tcell.KeyEnter, 0, tcell.ModNone)
-	screen.InjectKey(tcell.KeyRune, 'y', tcell.ModNone)
-	o := <-f.orders
-	if o.to != edge.Drain || o.reason != "x" {
-		t.Errorf("ordered: %+v", o)
-	}
-	cancel()
-	select {
-	case err := <-done:
-		t.Errorf("it left before the step's outcome was known: %v", err)
-	case f.free <- struct{}{}:
-	}
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-	if !strings.Contains(m.notice, "applied") {
-		t.Errorf("it was told %q", m.notice)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		screen := tcell.NewSimulationScreen("UTF-8")
+		if err := screen.Init(); err != nil {
+			t.Fatal(err)
+		}
+		defer screen.Fini()
+		screen.SetSize(100, 30)
+		f := fake{make(chan looked, 1), make(chan order), make(chan struct{})}
+		f.looks <- looked{data: some(start, 1)}
+		m := newModel("http://127.0.0.1:11011", true, false, true)
+		done := make(chan error, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ready := make(chan struct{})
+		go func() { done <- loop(ctx, watched{screen, ready}, m, f, time.Hour) }()
+		<-ready
+		for _, r := range "Dx" {
+			screen.InjectKey(tcell.KeyRune, r, tcell.ModNone)
+		}
+		screen.InjectKey(tcell.KeyEnter, 0, tcell.ModNone)
+		screen.InjectKey(tcell.KeyRune, 'y', tcell.ModNone)
+		o := <-f.orders
+		if o.to != edge.Drain || o.reason != "x" {
+			t.Errorf("ordered: %+v", o)
+		}
+		cancel()
+		defer close(f.free)
+		synctest.Wait() // whoever doesn't wait for the step has left by now
+		select {
+		case err := <-done:
+			t.Fatalf("it left before the step's outcome was known: %v", err)
+		default:
+		}
+		f.free <- struct{}{}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(m.notice, "applied") {
+			t.Errorf("it was told %q", m.notice)
+		}
+	})
 }
 
 // watched tells once the members are on the screen.

@@ -29,7 +29,7 @@ var loginEdits = []edit{
 	{ids: "I22", what: "a backslash leads to another host", dir: sessionDir, texts: one(` || r == '\\'`, "")},
 	{ids: "I22", what: "a log-out needs no token", dir: sessionDir, texts: one("		if err := s.Check(r, e); err != nil {\n", "		if err := s.Check(r, e); err != nil && false {\n")},
 
-	{ids: "I22", what: "any state", dir: oidcDir, texts: one(`	if subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(fl.State)) != 1 {`, `	if false {`)},
+	{ids: "I22", what: "any state", dir: oidcDir, texts: one(`	if subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(fl.State)) != 1 {`, `	if subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(fl.State)) > 1 {`)},
 	{ids: "I22", what: "any nonce", dir: oidcDir, texts: one("	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(fl.Nonce)) != 1 {", "	if false && subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(fl.Nonce)) != 1 {")},
 	{ids: "I22", what: "a log-in takes as long as it takes", dir: oidcDir, texts: one("	if time.Since(fl.At) > flightTime {\n", "	if false {\n")},
 	{ids: "I22", what: "a log-in of another configuration", dir: oidcDir, texts: one("	if fl.Stamp != p.stamp {\n", "	if false {\n")},
