@@ -31,6 +31,16 @@ func TestI1WhatIsTriedCarriesNoLoad(t *testing.T) {
 	want(t, Decide(out, w), "load/overload")
 }
 
+func TestI1WhatGoesCarriesNoLoad(t *testing.T) {
+	w := good()
+	delete(w.Own, s1) // nothing of ours finds it bad: it serves until it goes
+	w.Policy.Confirm, w.Policy.MaxSessions = "none", 60
+	state(w, s1, func(s *edge.State) { s.Sessions = 120 })
+	want(t, Decide(out, w), "")
+	state(w, s1, func(s *edge.State) { s.Sessions = 121 })
+	want(t, Decide(out, w), "load/overload")
+}
+
 func TestI15SuppressedIsSoUntilReuse(t *testing.T) {
 	three := []time.Time{now, now, now}
 	for _, c := range []struct {
