@@ -117,7 +117,7 @@ func TestOnePoolIsOneSickPool(t *testing.T) {
 		w.fail(s1)
 		w.fail(s2)
 		w.wait(time.Second)
-		if d := cmp.Diff([]string{"held 1", "sick_pools 1", "steps 1"}, told(t, reg, "budget_used")); d != "" {
+		if d := cmp.Diff([]string{"held 0", "sick_pools 1", "steps 0"}, told(t, reg, "budget_used")); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
 		}
 		if d := cmp.Diff([]string{"edge1 shop 2"}, told(t, reg, "brake_sick")); d != "" {
