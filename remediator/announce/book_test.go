@@ -301,6 +301,87 @@ func TestWhatIsAnnouncedFollowsFromTheRules(t *testing.T) { // I26
 	})
 }
 
+// Outcomes on one target, oldest first, and how many steps in a row came to nothing.
+func TestStepsInARow(t *testing.T) { // I10, I20, I26
+	back, effect := journal.Reverted, eventEffect
+	out := func(result string) journal.Entry { return journal.Entry{Event: eventStep, Result: result} }
+	for name, tt := range map[string]struct {
+		entries []journal.Entry
+		want    int
+	}{
+		"none":                              {nil, 0},
+		"failures":                          {[]journal.Entry{out(failed), out(failed)}, 2},
+		"a step that works":                 {[]journal.Entry{out(failed), out(failed), out(applied)}, 0},
+		"begins anew after one":             {[]journal.Entry{out(failed), out(failed), out(applied), out(failed)}, 1},
+		"unknown":                           {[]journal.Entry{out(failed), out(indeterminate)}, 2},
+		"unknown, and then known to fail":   {[]journal.Entry{out(failed), out(indeterminate), out(failed)}, 2},
+		"unknown, and then found done":      {[]journal.Entry{out(failed), out(indeterminate), out(applied)}, 0},
+		"without effect":                    {[]journal.Entry{out(failed), out(failed), out(applied), {Event: effect, Result: ineffective}}, 3},
+		"found done, without effect":        {[]journal.Entry{out(failed), out(indeterminate), out(applied), {Event: effect, Result: ineffective}}, 2},
+		"with effect":                       {[]journal.Entry{out(failed), out(applied), {Event: effect, Result: "effective"}, out(failed)}, 1},
+		"with an effect that nobody knows":  {[]journal.Entry{out(failed), out(applied), {Event: effect, Result: "unknown"}, out(failed)}, 1},
+		"given back":                        {[]journal.Entry{out(applied), out(failed), {Event: eventStep, Result: applied, To: back}}, 0},
+		"given back what was for nothing":   {[]journal.Entry{out(applied), {Event: effect, Result: ineffective}, {Event: eventStep, Result: applied, To: back}}, 1},
+		"for nothing twice":                 {[]journal.Entry{out(applied), {Event: effect, Result: ineffective}, {Event: eventStep, Result: applied, To: back}, out(applied), {Event: effect, Result: ineffective}}, 2},
+		"somebody else's":                   {[]journal.Entry{out(failed), out(superseded)}, 0},
+		"a claim that ended":                {[]journal.Entry{out(failed), {Event: "closed", From: journal.Deferred, To: journal.Closed}}, 0},
+		"a hold that ended":                 {[]journal.Entry{out(failed), {Event: "closed", From: journal.Failed, To: journal.Closed}}, 1},
+		"what wasn't sent":                  {[]journal.Entry{out(failed), out("replanned"), out("dry_run"), {Event: eventRefusal, Result: "refused"}}, 1},
+		"a person's order":                  {[]journal.Entry{{Event: eventStep, Result: failed, Order: "o1", Actor: "ann"}}, 0},
+		"an object that a person puts back": {[]journal.Entry{{Event: eventStep, Result: failed, Actor: "ann", Admin: "restore"}}, 0},
+	} {
+		b := newBook(Options{})
+		for i, e := range tt.entries {
+			e.Member, e.At, e.Policy = &s1, start.Add(time.Duration(i)*time.Minute), fmt.Sprint(i)
+			if e.Actor == "" {
+				e.Hold = "h1"
+			}
+			b.hear(&e)
+		}
+		got := 0
+		if s := b.streaks[s1]; s != nil {
+			got = s.bad
+			if got > 0 && (s.began.IsZero() || s.policy == "") {
+				t.Errorf("%s: it isn't known when it began: %+v", name, s)
+			}
+		}
+		if got != tt.want {
+			t.Errorf("%s: %d, want %d", name, got, tt.want)
+		}
+	}
+}
+
+// What is read from the time before is no row when the claim must have ended between.
+func TestARowOfTheTimeBeforeHasNoGaps(t *testing.T) {
+	for gap, want := range map[time.Duration]int{inARow: 2, inARow + time.Second: 1} {
+		b := newBook(Options{})
+		b.recalling = true
+		for _, at := range []time.Time{start, start.Add(gap)} {
+			b.hear(&journal.Entry{Event: eventStep, Result: failed, Member: &s1, Hold: "h1", At: at})
+		}
+		if got := b.streaks[s1].bad; got != want {
+			t.Errorf("%s apart: %d, want %d", gap, got, want)
+		}
+	}
+}
+
+func TestABypassIsTold(t *testing.T) {
+	h := &journal.Hold{
+		ID: "h1", Member: s1, Policy: "shop-bypass", Bypass: true, Phase: journal.Holding, Since: start, MaxUntil: start.Add(time.Hour),
+		Reason: "all fail", Along: []edge.Member{{Device: "edge1", Pool: "api", Name: "a1"}},
+	}
+	a := standing(h).alert("")
+	want := map[string]string{
+		"summary":     "Sluice has a bypass round pool shop on edge1: s1",
+		"description": "Stands since 2026-11-21 10:00:00 UTC, by policy shop-bypass, until 2026-11-21 11:00:00 UTC at the latest. Why: all fail. Moved along: edge1/api/a1.",
+		"command":     `sluice explain --labels 'remediation="shop-bypass",device="edge1",pool="shop"'`,
+		"runbook_url": runbooks + "SluiceStep.md",
+	}
+	if diff := cmp.Diff(want, a.Annotations); diff != "" || a.Labels["to"] != "bypass" {
+		t.Errorf("to %s (-want +got):\n%s", a.Labels["to"], diff)
+	}
+}
+
 // What a candidate's own record says is enough where its entries are too far back.
 func TestARefusalThatNoEntryTellsOf(t *testing.T) {
 	c := Config{RefusedFor: model.Duration(time.Minute)}
