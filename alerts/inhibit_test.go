@@ -89,6 +89,19 @@ func seen(t *testing.T) map[string][]seenAlert {
 	return out
 }
 
+// known are these, and what the remediator says itself: no rule makes that.
+func known(t *testing.T) map[string][]seenAlert {
+	t.Helper()
+	all := seen(t)
+	for _, name := range announce.Names {
+		all[name] = []seenAlert{{
+			labels:      labelled{"alertname": name, "device": "edge1", "pool": "shop", "member": "s1", "severity": "warning"},
+			annotations: map[string]string{"summary": name + " on edge1"},
+		}}
+	}
+	return all
+}
+
 // TestNoClaimIsMuted: the remediator reads from Alertmanager that a claim is muted
 // and keeps its hands off.
 func TestNoClaimIsMuted(t *testing.T) {
@@ -107,10 +120,7 @@ func TestNoClaimIsMuted(t *testing.T) {
 // too, and one would mute all the others.
 func TestInhibitionsFindTheirAlerts(t *testing.T) {
 	t.Parallel()
-	all := seen(t)
-	for _, name := range announce.Names { // no rule makes them
-		all[name] = []seenAlert{{labels: labelled{"alertname": name, "device": "edge1", "pool": "shop", "member": "s1"}}}
-	}
+	all := known(t)
 	for _, in := range inhibitions(t) {
 		for side, ms := range map[string]match.Matchers{"source": in.source, "target": in.target} {
 			found := 0

@@ -15,6 +15,7 @@ import (
 	"net/textproto"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/sluice-project/sluice/test/loopback"
@@ -23,6 +24,7 @@ import (
 // A letter is what somebody was told, by whatever way.
 type letter struct {
 	way     string // webhook, mail, slack, telegram
+	to      string // of a mail
 	subject string
 	text    string
 }
@@ -84,7 +86,7 @@ func (b *postbox) complain(err error) {
 	b.wrong = append(b.wrong, err)
 }
 
-// find returns the letters of a way that have all the texts, in subject or text.
+// find returns the letters of a way that have all the texts.
 func (b *postbox) find(way string, texts ...string) []letter {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -92,7 +94,7 @@ func (b *postbox) find(way string, texts ...string) []letter {
 	for _, l := range b.letters {
 		has := l.way == way
 		for _, text := range texts {
-			has = has && strings.Contains(l.subject+"\n"+l.text, text)
+			has = has && strings.Contains(l.to+"\n"+l.subject+"\n"+l.text, text)
 		}
 		if has {
 			found = append(found, l)
@@ -120,7 +122,7 @@ func (b *postbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			b.complain(fmt.Errorf("slack: %s: %w", body, err))
 			return
 		}
-		b.put(letter{"slack", message.Attachments[0].Title, message.Attachments[0].Text})
+		b.put(letter{"slack", "", message.Attachments[0].Title, message.Attachments[0].Text})
 		answer = "ok"
 	case strings.HasPrefix(r.URL.Path, "/botnot-a-real-token/sendMessage"):
 		var message map[string]any // numbers are text here in some versions
@@ -128,7 +130,7 @@ func (b *postbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			b.complain(fmt.Errorf("telegram: %s: %w", body, err))
 			return
 		}
-		b.put(letter{"telegram", fmt.Sprint(message["chat_id"]), fmt.Sprint(message["text"])})
+		b.put(letter{"telegram", "", fmt.Sprint(message["chat_id"]), fmt.Sprint(message["text"])})
 		answer = `{"ok": true, "result": {"message_id": 1, "date": 1, "chat": {"id": -1000000000000, "type": "group"}}}`
 	default:
 		b.complain(fmt.Errorf("nobody is at %s", r.URL.Path))
@@ -149,11 +151,17 @@ func (b *postbox) mails(ln net.Listener, wait *sync.WaitGroup) {
 		}
 		wait.Go(func() {
 			defer c.Close() // what matters was answered
-			if err := b.takeMail(c); err != nil {
+			if err := b.takeMail(c); err != nil && !hungUp(err) {
 				b.complain(fmt.Errorf("smtp: %w", err))
 			}
 		})
 	}
+}
+
+// hungUp is a sender that was ended in the midst of a mail: whoever waits for that
+// one tells of it.
+func hungUp(err error) bool {
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // takeMail speaks as much SMTP as a sender without log-in and TLS needs.
@@ -211,7 +219,7 @@ func readMail(r io.Reader) (letter, error) {
 	for parts := multipart.NewReader(m.Body, params["boundary"]); ; {
 		p, err := parts.NextRawPart()
 		if errors.Is(err, io.EOF) {
-			return letter{"mail", subject, text.String()}, nil
+			return letter{"mail", m.Header.Get("To"), subject, text.String()}, nil
 		}
 		if err != nil {
 			return letter{}, err
