@@ -469,7 +469,7 @@
           },
           {
             alert: 'RemediatorRefusing',
-            expr: 'sum by (job, instance, guard) (\n  increase(sluice_remediation_refusals_total{\n    guard!~"freeze|silence|foreign|maintenance|hours|approval",\n    reason!~"no_claim|claimed|not_well|rising|hold_down|standby"\n  }[2m])\n) > 0\nor\nsum by (job, instance, guard) (\n  sluice_remediation_refusals_total{\n    guard!~"freeze|silence|foreign|maintenance|hours|approval",\n    reason!~"no_claim|claimed|not_well|rising|hold_down|standby"\n  }\n  unless\n  sluice_remediation_refusals_total offset 2m\n) > 0\n',
+            expr: 'sum by (job, instance, guard) (\n  increase(sluice_remediation_refusals_total{\n    guard!~"freeze|silence|foreign|maintenance|hours|approval",\n    reason!~"no_claim|claimed|not_well|rising|hold_down|standby"\n  }[1m])\n) > 0\nor\nsum by (job, instance, guard) (\n  sluice_remediation_refusals_total{\n    guard!~"freeze|silence|foreign|maintenance|hours|approval",\n    reason!~"no_claim|claimed|not_well|rising|hold_down|standby"\n  }\n  unless\n  sluice_remediation_refusals_total offset 1m\n) > 0\n',
             'for': $._config['for'].RemediatorRefusing,
             labels: {
               severity: 'warning',

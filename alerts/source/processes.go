@@ -88,7 +88,7 @@ sum by (job, instance, guard) (
   increase(sluice_remediation_refusals_total{
     guard!~"freeze|silence|foreign|maintenance|hours|approval",
     reason!~"no_claim|claimed|not_well|rising|hold_down|standby"
-  }[2m])
+  }[1m])
 ) > 0
 or
 sum by (job, instance, guard) (
@@ -97,7 +97,7 @@ sum by (job, instance, guard) (
     reason!~"no_claim|claimed|not_well|rising|hold_down|standby"
   }
   unless
-  sluice_remediation_refusals_total offset 2m
+  sluice_remediation_refusals_total offset 1m
 ) > 0`,
 			For:         "3m",
 			Severity:    Warning,

@@ -361,14 +361,13 @@ func NoneFail(through string) Expectation {
 	}}
 }
 
-// Muted expects that Alertmanager mutes an alert because of another one, or that
-// it had nothing to mute.
-func Muted(name, by string) Expectation {
+// Muted expects that Alertmanager mutes an alert because of one of the others.
+func Muted(name string, by ...string) Expectation {
 	return Expectation{
-		fmt.Sprintf("%s is muted by %s", name, by),
+		fmt.Sprintf("%s is muted by %s", name, strings.Join(by, " or ")),
 		func(r *Run) error {
 			for _, m := range r.Mutes {
-				if named(name)(m.Alert) && named(by)(m.By) {
+				if named(name)(m.Alert) && slices.ContainsFunc(by, func(by string) bool { return named(by)(m.By) }) {
 					return nil
 				}
 			}
