@@ -196,3 +196,23 @@ func TestI14WhatIsFoundBadWhileTheDeviceIsReadIsHeard(t *testing.T) {
 		w.want(s1, "FDRAIN")
 	})
 }
+
+// Without a second source a release rests on the device's own check, whatever it says.
+func TestI14WithoutASecondSourceTheDevicesCheckGivesBack(t *testing.T) {
+	inWorld(t, func(c *Config) { c.Policies[0].Confirm = "none" }, func(w *world) {
+		w.device.touch(s1, func(s *edge.State) { s.Check = edge.No })
+		w.alerts.fire(s1)
+		w.r.Wake()
+		w.wait(5 * time.Second)
+		w.want(s1, "FDRAIN")
+		w.alerts.resolve(s1)
+		for _, check := range []edge.Answer{edge.No, edge.Unknown} {
+			w.device.touch(s1, func(s *edge.State) { s.Check = check })
+			w.wait(5 * time.Minute)
+			w.want(s1, "FDRAIN")
+		}
+		w.device.touch(s1, func(s *edge.State) { s.Check = edge.Yes })
+		w.wait(time.Minute)
+		w.want(s1, "")
+	})
+}

@@ -27,7 +27,10 @@ var lateEdits = []edit{
 	{ids: "I13", what: "sessions of what follows aren't waited for", dir: engine, texts: one("		sessions += snap.States[m].Sessions\n", "		_ = m\n")},
 	{ids: "I14", what: "a way back is decided on results that are heard later", dir: engine, texts: one("	k.catchUp()\n	if byHand {", "	if byHand {")},
 	{ids: "I14", what: "the device's own check always passes", dir: engine, texts: one("Answer: st.Check, At: at", "Answer: edge.Yes, At: at")},
-	{ids: "I17", what: "a member is judged on the look before the questions", dir: engine, texts: one("q.snap, err = k.look(ctx); err != nil || ctx.Err() != nil {", "q.snap, err = seen, nil; err != nil || ctx.Err() != nil {")},
+	{ids: "I17", what: "a member is judged on the look before the questions", dir: engine, texts: []change{
+		{"before: before, along: before.Along", "before: before, snap: before, along: before.Along"},
+		{"if _, whole := k.dev.Whole(); !whole || q.snap.At.IsZero() {", "if q.snap.At.IsZero() {"},
+	}},
 	{ids: "I20", what: "a step that helped doesn't end the count", dir: engine, texts: one("	case effective:\n		delete(l.idle, p)\n		return 0\n", "	case effective:\n		return 0\n")},
 	{ids: "I20", what: "the effect is judged at once", dir: engine, texts: one("time.Since(h.Since) < effectAfter", "time.Since(h.Since) < 0*effectAfter")},
 	{ids: "I25", what: "what failed is tried again at once", dir: engine, texts: one("if f := k.failures[t.member]; time.Now().Before(f.until) {", "if f := k.failures[t.member]; false {")},
@@ -38,6 +41,6 @@ var lateEdits = []edit{
 	{ids: "modes", what: "what was there at the start is new", dir: engine, texts: one("before != nil && !before[m]", "!before[m]")},
 	{ids: "I22", what: "credentials that a member quotes are kept as evidence", dir: "exporter/probe", texts: one("		at.shows(r.Header)\n", "		_ = at\n")},
 	{ids: "I23", what: "a record holds what all members of the pool answered", dir: guarding, texts: one("		e.Body, e.Stages = \"\", nil\n", "")},
-	{ids: "I23", what: "another audit stream is passed over", dir: engine, texts: one("!reflect.DeepEqual(r.set.cfg.Audit, o.Config.Audit)", "false")},
+	{ids: "I23", what: "another audit stream is passed over", dir: engine, texts: one("!reflect.DeepEqual(r.set.cfg.Audit, o.Config.Audit)", "!reflect.DeepEqual(r.set.cfg.Audit, r.set.cfg.Audit)")},
 	{ids: "I23", what: "automation that comes by a reload has no audit stream", dir: engine, texts: one(" || r.set.cfg != nil && r.set.cfg.manual != o.Config.manual", "")},
 }
