@@ -70,6 +70,8 @@ type Client struct {
 
 	probing sync.Mutex // holds what is known of writing; see write.go
 	known   writable
+
+	about about // see about.go
 }
 
 // New checks the options; it calls nobody.

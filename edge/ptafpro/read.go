@@ -145,6 +145,9 @@ func (c *Client) survey(ctx context.Context, want func(Profile) bool) (s survey,
 	s.applications, err = list(ctx, c, KindApplication, s.refused, ParseApplication, func(a Application) bool { return a.whole })
 	if errors.Is(err, ErrForbidden) || errors.Is(err, ErrNotFound) {
 		s.refused["applications"] = oneLine(err.Error()) // backends can be served without them
+		if errors.Is(err, ErrForbidden) {
+			s.refused["applications"] += " (configuration.applications.list)" // the right's name. Source: facts A2.2
+		}
 		err = nil
 	}
 	slices.SortFunc(s.applications, func(a, b Application) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/edge/fleet"
@@ -42,6 +43,12 @@ var ptafProLines = []line[*ptafProAnswer]{
 	{"traffic_profiles.backends.weight", backendWeight, ofEntries(func(e ptafProEntry) (float64, bool) { return number(e.Weight) })},
 	{"traffic_profiles.backends.max_fails", backendMaxFails, ofEntries(func(e ptafProEntry) (float64, bool) { return number(e.MaxFails) })},
 
+	{"about.data", ptafGauge("version_info", "Version of a part of the PTAF; the value is 1. Absent where the user may not see it."), func(a *ptafProAnswer, w *promtext.Sheet) {
+		for _, part := range slices.Sorted(maps.Keys(a.versions)) {
+			w.Flag(labelsOf(a.name, "part", part), promtext.Labels("version", a.versions[part]), true)
+		}
+	}},
+
 	{"applications.id", ptafGauge("application_info", "The id behind an application's name; the value is 1."), func(a *ptafProAnswer, w *promtext.Sheet) {
 		for i, app := range a.Applications {
 			w.Flag(a.applications[i], promtext.Labels("id", app.ID), true)
@@ -72,6 +79,7 @@ type ptafProAnswer struct {
 	name         string
 	profiles     []ptafProProfile
 	applications []string // labels, as Reading.Applications
+	versions     map[string]string
 }
 
 type ptafProProfile struct {
@@ -88,12 +96,22 @@ type ptafProEntry struct {
 	enabled edge.Answer
 }
 
+// aboutTime is how long a reading waits for versions, which nothing rests on.
+const aboutTime = 2 * time.Second
+
 func readPTAFPro(ctx context.Context, d *fleet.Device) (edge.Snapshot, answer, error) {
 	r, err := d.PTAFPro().Read(ctx)
 	if err != nil {
 		return edge.Snapshot{}, answer{}, err
 	}
-	return r.Snapshot(d.Name()), answerOf(ptafProLines, r.Refused, func(device string) *ptafProAnswer { return newPTAFProAnswer(device, r) }), nil
+	short, cancel := context.WithTimeout(ctx, aboutTime)
+	defer cancel()
+	versions := d.PTAFPro().Versions(short)
+	return r.Snapshot(d.Name()), answerOf(ptafProLines, r.Refused, func(device string) *ptafProAnswer {
+		a := newPTAFProAnswer(device, r)
+		a.versions = versions
+		return a
+	}), nil
 }
 
 func newPTAFProAnswer(device string, r ptafpro.Reading) *ptafProAnswer {

@@ -74,5 +74,6 @@ func TestPTAFProLinesAreFromFieldsOfTheAPI(t *testing.T) {
 		}
 		objects[list] = fields
 	}
+	objects["about"] = map[string]any{"data": map[string]any{}} // facts A2.1
 	wantFields(t, ptafProLines, objects)
 }
