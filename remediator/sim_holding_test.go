@@ -53,7 +53,7 @@ func (s *simRun) panics(c simStep) bool {
 		if !x.Backup && !x.Settled {
 			base++
 		}
-		if x.Serving && x.Member != c.member() {
+		if x.Serving && x.Member != c.member() && !s.onTrial(x.Member) {
 			left++
 		}
 	}

@@ -87,7 +87,7 @@ func (s *simRun) i1(c simStep) {
 				weight += x.Share
 				weighed = weighed && x.Share > 0
 			}
-			if x.Serving && !c.takes(x.Member) && !c.d.members[x.Member].tried() && s.foundWell(c, x.Member) {
+			if x.Serving && !c.takes(x.Member) && !s.onTrial(x.Member) && s.foundWell(c, x.Member) {
 				left++
 				weightLeft += x.Share
 			}

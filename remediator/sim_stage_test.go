@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluice-project/sluice/edge"
+	"github.com/sluice-project/sluice/remediator/journal"
 )
 
 // bySteps draws how a policy's steps are taken apart: a drain before maint, and a way
@@ -37,6 +38,13 @@ func (d *simDevice) weigh(change edge.Change) {
 // tried says that a member is in again by us, with a weight of ours.
 func (x *simMember) tried() bool {
 	return x.lowered && x.hold != "" && x.by == byUs && x.st.Admin == edge.Ready
+}
+
+// onTrial says that a member is in with little weight, or moved along with one that is:
+// it isn't counted on.
+func (s *simRun) onTrial(m edge.Member) bool {
+	holds, err := s.proc.r.journal.Holds()
+	return err == nil && slices.ContainsFunc(holds, func(h journal.Hold) bool { return h.Stage == stageProbation && h.Holds(m) })
 }
 
 // goesOn says that the step is a further one on what is held.
