@@ -73,7 +73,7 @@ func (s *simRun) ripe(c simStep, k *simCheck, down time.Duration, atMax bool, ba
 	for _, a := range s.ledger.answers[k.name][c.member()] {
 		switch {
 		case a.life != c.life, a.told.After(c.by), alone && a.answer != edge.Yes && s.askedBeside(c, k, a):
-		case a.answer != edge.Yes && a.told.Before(bad):
+		case a.answer != edge.Yes && s.heardBy(c, a, bad):
 			good, since = 0, time.Time{}
 		case a.answer == edge.Yes:
 			if good++; good == k.rise {
@@ -90,6 +90,17 @@ func (s *simRun) ripe(c simStep, k *simCheck, down time.Duration, atMax bool, ba
 		return fmt.Sprintf("by %s it is well for %s, want %s", k.name, c.sent.Sub(since), down)
 	}
 	return ""
+}
+
+// heardBy says that all checks had answered by a moment what was asked with this one:
+// the engine hears them together.
+func (s *simRun) heardBy(c simStep, a simAnswer, by time.Time) bool {
+	for _, k := range s.covering(c.member()) {
+		if other, told := s.ledger.at(k.name, c.member(), a.asked, c.life); !told || !other.told.Before(by) {
+			return false
+		}
+	}
+	return true
 }
 
 // askedBeside says whether others of the pool were asked at the same moment.
