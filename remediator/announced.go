@@ -39,7 +39,7 @@ func (r *Remediator) announce(ctx context.Context, set *settings) {
 		Config: set.cfg.Announce, Journal: r.journal, To: set.posters, Base: r.base, Ended: r.ended,
 		Acts: func(policy string, m edge.Member) bool {
 			p, err := set.rule(policy, m)
-			return err == nil && acts(p.Mode)
+			return err == nil && acts(p.Mode) && set.devices[m.Device] != nil
 		},
 		Memory: &r.announced, Logger: r.logger, Metrics: r.metrics.announce,
 	}

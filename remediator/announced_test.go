@@ -305,3 +305,71 @@ func TestAReloadEndsNothingButWhatItMends(t *testing.T) {
 		w.people.want(t, "SluiceStep s1", "over: SluiceRefused s1 min_serving/too_few_left")
 	})
 }
+
+// become replaces the configuration while running.
+func (w *world) become(devices map[string]Device, change func(*Config)) {
+	w.t.Helper()
+	cfg := *w.cfg
+	cfg.Policies = slices.Clone(cfg.Policies)
+	cfg.Policies[0].ApprovalTTL, cfg.Policies[0].Mode = 0, "" // which are filled in
+	change(&cfg)
+	if m := cfg.Validate(slices.Sorted(maps.Keys(devices)), []string{"shop"}); len(m) > 0 {
+		w.t.Fatal(m)
+	}
+	if err := w.r.Apply(Options{Config: &cfg, Devices: devices, Checks: []Check{w.probe}}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.r.mu.Lock()
+	defer w.r.mu.Unlock()
+	w.r.set.offline(w.alerts)
+	w.r.set.posters = []announce.Poster{w.people}
+}
+
+// Nobody judges a device that isn't configured any more, and nobody can say when its
+// alerts would be over.
+func TestWhatIsSaidOfADeviceEndsWithIt(t *testing.T) {
+	for name, change := range map[string]func(*Config, *device){
+		"SluiceRefused s1 min_serving/too_few_left": func(c *Config, _ *device) { c.Policies[0].MinServing = "3" },
+		"SluiceStepFailed s1":                       func(_ *Config, d *device) { d.deaf = true },
+		"SluiceApprovalWaits s1":                    func(c *Config, _ *device) { c.Mode = Approve },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var d *device
+			inWorldWith(t, func(w *world) {
+				w.people = &people{fires: map[string]announce.Message{}}
+				d = w.device
+			}, func(c *Config) { change(c, d) }, func(w *world) {
+				w.fail(s1)
+				w.wait(2 * time.Minute)
+				w.people.want(t, name)
+				w.become(map[string]Device{"edge2": newDevice()}, func(*Config) {})
+				w.wait(time.Minute)
+				w.people.want(t, "over: "+name)
+			})
+		})
+	}
+}
+
+// A reload to a mode that only looks ends what was said of steps that would be tried.
+func TestAModeThatOnlyLooksEndsWhatWasSaid(t *testing.T) {
+	for name, change := range map[string]func(*Config, *device){
+		"SluiceRefused s1 min_serving/too_few_left": func(c *Config, _ *device) { c.Policies[0].MinServing = "3" },
+		"SluiceStepFailed s1":                       func(_ *Config, d *device) { d.deaf = true },
+		"SluiceApprovalWaits s1":                    func(c *Config, _ *device) { c.Mode = Approve },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var d *device
+			inWorldWith(t, func(w *world) {
+				w.people = &people{fires: map[string]announce.Message{}}
+				d = w.device
+			}, func(c *Config) { change(c, d) }, func(w *world) {
+				w.fail(s1)
+				w.wait(2 * time.Minute)
+				w.people.want(t, name)
+				w.become(map[string]Device{"edge1": w.device}, func(c *Config) { c.Mode = Observe })
+				w.wait(time.Minute)
+				w.people.want(t, "over: "+name)
+			})
+		})
+	}
+}

@@ -69,7 +69,8 @@ type Options struct {
 	Base    string // the URL under which people reach us, without a slash at its end; empty: no links
 
 	// Acts says whether anything is ever sent for a policy and a member: in the modes
-	// that only look, no guard stands in anybody's way.
+	// that only look, and on a device that isn't configured any more, no guard stands in
+	// anybody's way.
 	Acts func(policy string, m edge.Member) bool
 	// Ended says that no claim on the member is seen, for sure.
 	Ended func(m edge.Member) bool
@@ -250,14 +251,12 @@ func (a *Announcer) look() (next time.Time, err error) {
 		}
 		more = from > 0
 	}
-	alerts, next := a.book.look(holds, candidates, time.Now())
-	left := max(0, len(alerts)-mostAlerts)
+	alerts, left, next := a.book.look(holds, candidates, time.Now())
 	if full := left > 0; full != a.full {
 		if a.full = full; full {
 			level.Warn(a.o.Logger).Log("msg", "more to announce than is announced at once", "most", mostAlerts, "left_out", left)
 		}
 	}
-	alerts = alerts[:len(alerts)-left]
 	a.o.Metrics.show(alerts, left)
 	want := make(map[string]Alert, len(alerts))
 	for _, one := range alerts {

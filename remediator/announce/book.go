@@ -48,18 +48,28 @@ func (b *book) hear(e *journal.Entry) {
 	r.hear(e, time.Duration(b.cfg.RefusedFor))
 }
 
+// A topic is something to announce that isn't put into words yet: on a bad day there is
+// more of it than is announced.
+type topic struct {
+	name   string
+	member edge.Member
+	policy string
+	words  func() about
+}
+
 // look says what is to fire now, by the records as they stand, those first that must
-// not be left out, and when it is to be asked again although nothing happens.
-func (b *book) look(holds, candidates []journal.Hold, now time.Time) (out []Alert, next time.Time) {
-	open, known := map[edge.Member]bool{}, map[string]bool{}
-	var all []about
+// not be left out, for how much there was no room, and when it is to be asked again
+// although nothing happens.
+func (b *book) look(holds, candidates []journal.Hold, now time.Time) (out []Alert, left int, next time.Time) {
+	open, held, known := map[edge.Member]bool{}, map[edge.Member]bool{}, map[string]bool{}
+	var all []topic
 	for i := range holds {
 		h := &holds[i]
 		if h.Phase != journal.Superseded && h.Phase != journal.Orphaned {
-			open[h.Member] = true
+			open[h.Member], held[h.Member] = true, true
 		}
 		if isOn(b.cfg.Steps) && isOut(h) {
-			all = append(all, standing(h))
+			all = append(all, topic{Step, h.Member, h.Policy, func() about { return standing(h) }})
 		}
 	}
 	for i := range candidates {
@@ -70,13 +80,13 @@ func (b *book) look(holds, candidates []journal.Hold, now time.Time) (out []Aler
 		}
 		switch c.Phase {
 		case journal.AwaitingApproval:
-			if o, waits := b.waiting(c, now); waits && isOn(b.cfg.Approvals) {
-				all = append(all, o)
+			if waits(c, now) && isOn(b.cfg.Approvals) {
+				all = append(all, topic{ApprovalWaits, c.Member, c.Policy, func() about { return b.waiting(c) }})
 			}
 		case journal.Deferred, journal.Quarantined:
-			o, due := b.refused(c, now)
-			if o.name != "" && isOn(b.cfg.Refusals) {
-				all = append(all, o)
+			r, due := b.refused(c, now)
+			if r != nil && isOn(b.cfg.Refusals) {
+				all = append(all, topic{Refused, c.Member, r.said.policy, func() about { return refusing(c, r, time.Duration(b.cfg.RefusedFor)) }})
 			}
 			next = sooner(next, due)
 		}
@@ -89,21 +99,24 @@ func (b *book) look(holds, candidates []journal.Hold, now time.Time) (out []Aler
 	b.forget(open)
 	if isOn(b.cfg.Failures) {
 		for m, s := range b.streaks {
-			if s.bad >= b.cfg.After {
-				all = append(all, failing(m, s))
+			// Who only looks tries no more; what is held is given back in any mode.
+			if s.bad >= b.cfg.After && (held[m] || b.acts(s.policy, m)) {
+				all = append(all, topic{StepFailed, m, s.policy, func() about { return failing(m, s) }})
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, o about) int {
+	slices.SortFunc(all, func(a, o topic) int {
 		return cmp.Or(slices.Index(Names, a.name)-slices.Index(Names, o.name), a.member.Compare(o.member), strings.Compare(a.policy, o.policy))
 	})
-	for _, o := range all {
+	left = max(0, len(all)-mostAlerts)
+	for _, t := range all[:len(all)-left] {
+		o := t.words()
 		if o.starts.IsZero() || o.starts.After(now) {
 			o.starts = now
 		}
 		out = append(out, o.alert(b.base))
 	}
-	return out, next
+	return out, left, next
 }
 
 // sooner is the earlier of two times, of which a zero one is none.
@@ -161,11 +174,13 @@ func wanted(c *journal.Hold) string {
 	return "put " + where(c.Member) + " in " + goal(c)
 }
 
-// waiting is about a step that no person has answered yet.
-func (b *book) waiting(c *journal.Hold, now time.Time) (about, bool) {
-	if c.Answer != nil && now.Before(c.Answer.Until) {
-		return about{}, false // the guards are asked about it at once
-	}
+// waits says whether no person has answered yet: where one has, the guards are asked
+// about the step at once.
+func waits(c *journal.Hold, now time.Time) bool {
+	return c.Answer == nil || !now.Before(c.Answer.Until)
+}
+
+func (b *book) waiting(c *journal.Hold) about {
 	o := about{
 		name: ApprovalWaits, member: c.Member, policy: c.Policy, bypass: c.Bypass, starts: c.Changed, more: map[string]string{labelTo: goal(c)},
 		summary: "Sluice waits for a person's word to " + wanted(c), page: "approvals#t-" + c.ID,
@@ -174,30 +189,33 @@ func (b *book) waiting(c *journal.Hold, now time.Time) (about, bool) {
 	if r := b.refusals[c.ID]; r != nil {
 		o.lines = append(o.lines, sentence("Evidence", r.evidence), sentence("What is left", r.left))
 	}
-	return o, true
+	return o
 }
 
-// refused is about a step that a guard keeps refusing; it has no name while that isn't
-// to be told, and due is when it may be.
-func (b *book) refused(c *journal.Hold, now time.Time) (o about, due time.Time) {
+// refused is what is to be told of a step that a guard keeps refusing; nil while that
+// is nothing, and due is when it may be something.
+func (b *book) refused(c *journal.Hold, now time.Time) (r *refusal, due time.Time) {
 	if c.Refused == "" {
 		delete(b.refusals, c.ID) // nothing is refused, but nothing is wanted either: a person gave it back
-		return o, due
+		return nil, due
 	}
-	r := b.refusals[c.ID]
-	if r == nil {
+	if r = b.refusals[c.ID]; r == nil {
 		r = remembered(c)
 		b.refusals[c.ID] = r
 	}
 	after := time.Duration(b.cfg.RefusedFor)
 	r.advance(now, after)
 	if due = r.due(after); r.said == (word{}) {
-		return o, due
+		return nil, due
 	}
+	return r, due
+}
+
+func refusing(c *journal.Hold, r *refusal, after time.Duration) about {
 	// It begins when it may be told. One that has lasted for longer than group_wait is
 	// sent without waiting for the rest of its group, and the rest comes a
 	// group_interval later. Source: Alertmanager, dispatch/dispatch.go, aggrGroup.insert.
-	o = about{
+	return about{
 		name: Refused, member: c.Member, policy: r.said.policy, bypass: c.Bypass, starts: r.began.Add(after),
 		more:    map[string]string{labelGuard: r.said.guard, labelReason: r.said.reason, labelTo: goal(c)},
 		summary: "Sluice refuses to " + wanted(c) + ": guard " + r.said.guard,
@@ -206,7 +224,6 @@ func (b *book) refused(c *journal.Hold, now time.Time) (o about, due time.Time) 
 			sentence("Guard "+r.now.guard, r.detail), sentence("Evidence", r.evidence), "A person should look.",
 		},
 	}
-	return o, due
 }
 
 func failing(m edge.Member, s *streak) about {

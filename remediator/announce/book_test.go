@@ -201,7 +201,7 @@ func (w *town) follows() (out []string) {
 			case r.Phase == journal.Holding:
 				out = append(out, Step+" "+name)
 			case r.Phase == journal.Deferred:
-				if guard := refusing(g.words, w.now); guard != "" {
+				if guard := guardOf(g.words, w.now); guard != "" {
 					out = append(out, Refused+" "+name+" "+guard)
 				}
 			}
@@ -214,9 +214,9 @@ func (w *town) follows() (out []string) {
 	return out
 }
 
-// refusing goes through the time second by second: a guard is told of when refusals
+// guardOf goes through the time second by second: a guard is told of when refusals
 // have lasted, and another when that one has.
-func refusing(words []said, now time.Time) (told string) {
+func guardOf(words []said, now time.Time) (told string) {
 	var lasted, alone time.Duration
 	current := ""
 	for at, i := start, 0; !at.After(now); at = at.Add(time.Second) {
@@ -283,7 +283,7 @@ func (w *town) look() []Alert {
 			holds = append(holds, *g.record)
 		}
 	}
-	alerts, _ := w.book.look(holds, candidates, w.now)
+	alerts, _, _ := w.book.look(holds, candidates, w.now)
 	return alerts
 }
 
@@ -388,10 +388,10 @@ func TestARefusalThatNoEntryTellsOf(t *testing.T) {
 	c.Validate(true)
 	b := newBook(Options{Config: c, Acts: func(string, edge.Member) bool { return true }, Ended: func(edge.Member) bool { return false }})
 	h := journal.Hold{ID: "h1", Member: s1, Policy: "drain", Phase: journal.Deferred, Refused: "budget/max_held/drain", Changed: start}
-	if got, next := b.look(nil, []journal.Hold{h}, start.Add(59*time.Second)); len(got) != 0 || !next.Equal(start.Add(time.Minute)) {
+	if got, _, next := b.look(nil, []journal.Hold{h}, start.Add(59*time.Second)); len(got) != 0 || !next.Equal(start.Add(time.Minute)) {
 		t.Errorf("too early: %v, next %s", got, next)
 	}
-	got, next := b.look(nil, []journal.Hold{h}, start.Add(time.Minute))
+	got, _, next := b.look(nil, []journal.Hold{h}, start.Add(time.Minute))
 	if diff := cmp.Diff([]string{"SluiceRefused s1 budget"}, names(got)); diff != "" || !next.IsZero() {
 		t.Errorf("next %s (-want +got):\n%s", next, diff)
 	}
@@ -422,7 +422,7 @@ func TestWhatIsSwitchedOffIsNotAnnounced(t *testing.T) {
 		for range 3 {
 			b.hear(&journal.Entry{Event: eventStep, Result: failed, Member: &s1, Hold: "h1", At: start})
 		}
-		got, _ := b.look(holds, candidates, start.Add(time.Hour))
+		got, _, _ := b.look(holds, candidates, start.Add(time.Hour))
 		if diff := cmp.Diff(tt.want, names(got)); diff != "" {
 			t.Errorf("%s off (-want +got):\n%s", name, diff)
 		}
@@ -484,9 +484,9 @@ func TestAnAnswerIsNoLongerWaitedFor(t *testing.T) {
 	h := &journal.Hold{ID: "h7", Member: s1, Phase: journal.AwaitingApproval}
 	for want, answer := range map[bool]*journal.Answer{true: {Until: start}, false: {Until: start.Add(time.Second)}} {
 		h.Answer = answer
-		o, waits := b.waiting(h, start)
-		if waits != want || waits && o.page != "approvals#t-h7" {
-			t.Errorf("%+v: %t, %+v", answer, waits, o)
+		o, is := b.waiting(h), waits(h, start)
+		if is != want || is && o.page != "approvals#t-h7" {
+			t.Errorf("%+v: %t, %+v", answer, is, o)
 		}
 	}
 }

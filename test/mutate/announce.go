@@ -15,7 +15,7 @@ var announceEdits = []edit{
 	{ids: "I26", what: "a step that works ends no row of failures", dir: announcer, texts: one("			s.bad, s.before, s.idle = 0, s.bad, false\n", "			s.before, s.idle = s.bad, false\n")},
 	{ids: "I10, I26", what: "an unknown outcome that turns out a failure counts twice", dir: announcer, texts: one("	case failed:\n		if !s.unknown {\n", "	case failed:\n		if true {\n")},
 	{ids: "I20, I26", what: "a step without effect is a success", dir: announcer, texts: one("	s.bad = s.before\n	s.fail(e)\n", "	s.bad = s.before\n")},
-	{ids: "I26", what: "an answered step goes on waiting", dir: announcer, texts: one("	if c.Answer != nil && now.Before(c.Answer.Until) {\n", "	if c.Answer != nil && now.Before(c.Answer.At) {\n")},
+	{ids: "I26", what: "an answered step goes on waiting", dir: announcer, texts: one("!now.Before(c.Answer.Until)\n", "!now.Before(c.Answer.At)\n")},
 	{ids: "I26", what: "an end is told whose beginning never was", dir: announcer, texts: one("	case err != nil && (!fires || !mayKnow(err)):\n", "	case err != nil && !fires:\n")},
 	{ids: "I26", what: "an end isn't told", dir: announcer, texts: one("			batch = append(batch, Message{t.alert, t.ended})\n", "			t.at = now\n")},
 	{ids: "I26", what: "an alert is said once", dir: announcer, texts: one("!t.ended.IsZero() || now.Sub(t.at) >= s.repeat {", "!t.ended.IsZero() {")},
