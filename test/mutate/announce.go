@@ -24,5 +24,4 @@ var announceEdits = []edit{
 	{ids: "I26", what: "a redirect that loses the body passes for an answer", dir: "remediator/alertmanager", also: []string{"./" + announcer}, texts: one("before != nil && before.Request != nil && before.Request.Method != r.Method {", "before != nil && before.Request == nil {")},
 	{ids: "I26", what: "what was announced before a restart is forgotten", dir: announcer, also: []string{"./remediator"}, texts: one("			back = append(back, slim(e))\n", "			_ = slim(e)\n")},
 	{ids: "I26", what: "a claim that nobody can see has ended", dir: engine, texts: one("	return known && !aims[m]\n", "	return known || !aims[m]\n")},
-	{ids: "I26", what: "a reload forgets what it has to end", dir: engine, texts: one("		Memory: &r.announced, Logger:", "		Logger:")},
 }
