@@ -68,7 +68,7 @@ func TestTheMixinIsMixedIn(t *testing.T) {
 		if r.Alert != "HAProxyBackendErrorRateHigh" {
 			continue
 		}
-		if !strings.HasSuffix(strings.TrimSpace(r.Expr), ") > 0.25") || r.For != "1m" ||
+		if !strings.Contains(r.Expr, ") > 0.25\n") || r.For != "1m" ||
 			!strings.Contains(r.Annotations["description"], "0.25") || !strings.HasPrefix(r.Annotations["dashboard_url"], "https://boards.example.com/d/") {
 			t.Errorf("settings have no effect: %+v", r)
 		}
