@@ -120,7 +120,7 @@ func (k *keeper) tendForgotten(ctx context.Context, h *journal.Hold, snap edge.S
 	case st.Address != h.Left.Address:
 		k.supersede(h, st)
 		return
-	case h.Stage == stageProbation:
+	case h.Stage == stageProbation && st.Share != h.Left.Share: // a state file keeps a weight too
 		k.orphan(h, "the device restarted while the member came back by steps: it is in, with the weight of the configuration")
 		return
 	case st.Marks == h.Left.Marks && st.Admin == h.Left.Admin: // it came through, by a state file

@@ -81,6 +81,30 @@ func TestI17ARestartEndsTheWayBack(t *testing.T) {
 	})
 }
 
+// I8: a state file keeps the weight that the device had, which is ours to take back.
+func TestI8ARestartThatKeepsAWeightOfOursDoesNotEndTheWayBack(t *testing.T) {
+	inWorldWith(t, weighed, bySteps, func(w *world) {
+		w.fail(s1)
+		w.wait(time.Minute)
+		w.recover(s1)
+		w.wait(20 * time.Second)
+		w.wantSent("s1 drain", "s1 ready 10")
+		w.device.restart()
+		w.device.touch(s1, func(s *edge.State) { s.Share = 10 })
+		w.wait(10 * time.Minute)
+		snap, err := w.device.Look(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := snap.States[s1]; st.Share != 100 {
+			t.Errorf("it has weight %d for good, had 100; sent %v", st.Share, w.device.writes())
+		}
+		if h := w.hold(s1); h != nil {
+			t.Errorf("the hold stands: %+v", h)
+		}
+	})
+}
+
 // What a pool in panic needs comes back whole (I5).
 func TestI5APoolInPanicGetsTheWholeMember(t *testing.T) {
 	inWorldWith(t, weighed, func(c *Config) {
