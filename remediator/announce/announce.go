@@ -187,6 +187,7 @@ func (a *Announcer) recall() error {
 	}
 	since := time.Now().Add(-max(time.Hour, time.Duration(a.o.Config.After)*inARow))
 	var back []journal.Entry
+	worded := map[string]bool{} // holds of which the last refusal is known, whose words are told
 	looked := 0
 	for from := newest + 1; from > 0 && looked < mostRecall; {
 		old := false
@@ -199,7 +200,11 @@ func (a *Announcer) recall() error {
 			return err
 		}
 		for _, e := range es {
-			back = append(back, slim(e))
+			if e = slim(e); worded[e.Hold] {
+				e.Decision, e.Evidence = nil, nil
+			}
+			worded[e.Hold] = worded[e.Hold] || refuses(&e)
+			back = append(back, e)
 		}
 		if from = next; old {
 			break

@@ -37,7 +37,7 @@ func (b *book) hear(e *journal.Entry) {
 	case e.To == journal.Closed, e.To == journal.Intent, e.To == journal.AwaitingApproval:
 		delete(b.refusals, e.Hold) // it is over, or the guards have let it through
 	}
-	if e.Event != eventRefusal || !e.To.Candidate() || e.Order != "" {
+	if !refuses(e) {
 		return
 	}
 	r := b.refusals[e.Hold]
@@ -46,6 +46,11 @@ func (b *book) hear(e *journal.Entry) {
 		b.refusals[e.Hold] = r
 	}
 	r.hear(e, time.Duration(b.cfg.RefusedFor))
+}
+
+// refuses says whether an entry is of a guard that refuses what a claim asks for.
+func refuses(e *journal.Entry) bool {
+	return e.Event == eventRefusal && e.To.Candidate() && e.Order == ""
 }
 
 // A topic is something to announce that isn't put into words yet: on a bad day there is

@@ -75,6 +75,25 @@ func TestWhatIsPosted(t *testing.T) {
 	}
 }
 
+// An Alertmanager refuses what ends before it began, as it seems when a clock was set back.
+func TestNothingEndsBeforeItBegins(t *testing.T) {
+	var got []struct{ StartsAt, EndsAt time.Time }
+	p := serving(t, func(_ http.ResponseWriter, r *http.Request) {
+		if err := json.NewDecoder(r.Body).Decode(&got); err != nil {
+			t.Error(err)
+		}
+	})
+	a := about{name: Step, member: s1, starts: start}.alert("")
+	if err := p.Post(t.Context(), []Message{{a, start.Add(-time.Hour)}, {a, start}, {a, start.Add(time.Hour)}}); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []time.Time{start.Add(-time.Hour), start, start} {
+		if !got[i].StartsAt.Equal(want) || got[i].EndsAt.Before(got[i].StartsAt) {
+			t.Errorf("%d: from %s until %s", i, got[i].StartsAt, got[i].EndsAt)
+		}
+	}
+}
+
 func TestAnswersThatAreNone(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer http.HandlerFunc

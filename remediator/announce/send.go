@@ -141,8 +141,9 @@ func (s *sender) due(now time.Time) (batch []Message, next time.Time) {
 	return batch, next
 }
 
-// post tells all, a part at a time, and notes what is known by then.
-func (s *sender) post(ctx context.Context, batch []Message) error {
+// post tells all, a part at a time, and notes what is known by then. A part that is
+// refused for what it holds keeps none of the others back.
+func (s *sender) post(ctx context.Context, batch []Message) (refused error) {
 	for part := range slices.Chunk(batch, postAlerts) {
 		now := time.Now()
 		limited, cancel := context.WithTimeout(ctx, postTimeout)
@@ -152,11 +153,15 @@ func (s *sender) post(ctx context.Context, batch []Message) error {
 		for _, m := range part {
 			s.note(m, now, err)
 		}
-		if err != nil {
+		var code alertmanager.StatusError
+		switch {
+		case errors.As(err, &code) && (code == http.StatusBadRequest || code == http.StatusRequestEntityTooLarge):
+			refused = err
+		case err != nil:
 			return err
 		}
 	}
-	return nil
+	return refused
 }
 
 // note keeps what the Alertmanager may know of an alert from now on.
@@ -221,6 +226,9 @@ func (p poster) Name() string { return p.api.Name }
 func (p poster) Post(ctx context.Context, messages []Message) error {
 	all := make(models.PostableAlerts, 0, len(messages))
 	for _, m := range messages {
+		if m.Ends.Before(m.Starts) {
+			m.Starts = m.Ends // a clock was set back; it would be refused, and we would try again and again
+		}
 		all = append(all, &models.PostableAlert{
 			Alert:       models.Alert{Labels: m.Labels, GeneratorURL: strfmt.URI(m.Link)},
 			Annotations: m.Annotations, StartsAt: strfmt.DateTime(m.Starts), EndsAt: strfmt.DateTime(m.Ends),

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/model"
 	"pgregory.net/rapid"
 
 	"github.com/sluice-project/sluice/edge"
@@ -30,13 +31,17 @@ var errRefused = &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connectio
 
 // An am is an Alertmanager in memory that can misbehave.
 type am struct {
-	mu    sync.Mutex
-	name  string
-	err   error // answered to everything
-	hang  bool  // no answer until the caller gives up
-	knows map[string]time.Time
-	heard []string // beginnings and ends, as it would tell people
-	calls int
+	mu      sync.Mutex
+	name    string
+	err     error  // answered to everything
+	bad     string // a member: a request that names it gets the refusal
+	refusal error
+	most    int  // alerts in one request
+	hang    bool // no answer until the caller gives up
+	knows   map[string]time.Time
+	heard   []string // beginnings and ends, as it would tell people
+	last    Message  // that it was told of
+	calls   int
 }
 
 func newAM(name string) *am { return &am{name: name, knows: map[string]time.Time{}} }
@@ -48,7 +53,11 @@ func (a *am) Name() string { return a.name }
 func (a *am) Post(ctx context.Context, all []Message) error {
 	a.mu.Lock()
 	a.calls++
+	a.most = max(a.most, len(all))
 	err, hang := a.err, a.hang
+	if slices.ContainsFunc(all, func(m Message) bool { return m.Labels[edge.LabelMember] == a.bad }) {
+		err = a.refusal
+	}
 	a.mu.Unlock()
 	if hang {
 		<-ctx.Done()
@@ -76,7 +85,7 @@ func (a *am) take(all []Message, now time.Time) {
 		case !fires && !known:
 			a.heard = append(a.heard, "never begun: "+name)
 		}
-		a.knows[name] = m.Ends
+		a.knows[name], a.last = m.Ends, m
 	}
 }
 
@@ -104,6 +113,7 @@ type desk struct {
 	log     bytes.Buffer
 	ams     []*am
 	memory  Memory
+	config  Config
 	metrics *Metrics
 	stop    func()
 }
@@ -129,7 +139,7 @@ func atDesk(t *testing.T, ams []*am, f func(*desk)) {
 }
 
 func (d *desk) start() {
-	c := Config{}
+	c := d.config
 	c.Validate(true)
 	o := Options{
 		Config: c, Journal: d.journal, Memory: &d.memory, Logger: log.NewLogfmtLogger(&d.log), Metrics: d.metrics,
@@ -366,6 +376,47 @@ func TestThereIsNoRoomForAll(t *testing.T) {
 			t.Errorf("%v left out; logged %s", value(d.metrics.left), &d.log)
 		}
 	})
+}
+
+// What is refused for what it holds keeps back what is in the same request at most.
+func TestOneThatIsRefusedKeepsBackNoneOfTheOthers(t *testing.T) {
+	for _, code := range []alertmanager.StatusError{400, 413} {
+		one := newAM("http://192.0.2.1:9093")
+		one.bad, one.refusal = "s000", code
+		atDesk(t, []*am{one}, func(d *desk) {
+			var names []string
+			for i := range 2*postAlerts + 1 {
+				names = append(names, fmt.Sprintf("s%03d", i))
+			}
+			all := d.holdAll(names...)
+			d.wait(2 * time.Second)
+			if n := len(one.heard); n != postAlerts+1 || one.most != postAlerts {
+				t.Errorf("%d were told, %d at once", n, one.most)
+			}
+			one.heard = nil
+			d.release(all[2*postAlerts])
+			d.wait(lastRetry)
+			one.want(t, "over: SluiceStep "+names[2*postAlerts])
+			if n := one.calls; n > 30 {
+				t.Errorf("it was asked %d times", n)
+			}
+		})
+	}
+}
+
+// However often it is said, a restart or another leader comes before the end.
+func TestHowLongAnAlertLivesUnsaid(t *testing.T) {
+	for _, tt := range []struct{ repeat, failover, life time.Duration }{
+		{time.Second, 0, 5 * time.Minute},
+		{time.Minute, 0, 5 * time.Minute},
+		{time.Minute, 30 * time.Second, 5*time.Minute + 30*time.Second},
+		{time.Hour, 30 * time.Second, 5*time.Hour + 30*time.Second},
+	} {
+		o := Options{Config: Config{Repeat: model.Duration(tt.repeat)}, To: []Poster{newAM("x")}, Failover: tt.failover, Logger: log.NewNopLogger()}
+		if s := New(o).senders[0]; s.life != tt.life || s.repeat != tt.repeat {
+			t.Errorf("said every %s with a failover of %s it lives for %s", s.repeat, tt.failover, s.life)
+		}
+	}
 }
 
 // A journal that can't be read ends nothing.
