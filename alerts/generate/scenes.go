@@ -107,7 +107,7 @@ func windows(f source.File) (map[string]time.Duration, error) {
 type pace struct {
 	name             string
 	scrape, evaluate time.Duration
-	missing          int // scrapes; less than the five minutes that Prometheus looks back
+	missing          int // scrapes; no longer than the shortest rate of a rule, two minutes, bears
 }
 
 var paces = []struct {
@@ -115,7 +115,7 @@ var paces = []struct {
 	pace
 }{
 	{5 * time.Minute, pace{"seconds", 15 * time.Second, 15 * time.Second, 3}},
-	{19 * time.Minute, pace{"minutes", 30 * time.Second, 30 * time.Second, 3}},
+	{19 * time.Minute, pace{"minutes", 30 * time.Second, 30 * time.Second, 2}},
 	{2 * time.Hour, pace{"hours", time.Minute, time.Minute, 2}},
 	{48 * time.Hour, pace{"days", 2 * time.Minute, 12 * time.Minute, 1}},
 }
