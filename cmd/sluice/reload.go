@@ -20,6 +20,8 @@ type keeper struct {
 	logger log.Logger
 	apply  func(*loaded) error // puts a good file in force, or leaves all as it was
 
+	hangup chan os.Signal // asked for before anything runs: an early SIGHUP would end us
+
 	one     sync.Mutex // reloads come one after the other
 	current atomic.Pointer[loaded]
 
@@ -31,6 +33,7 @@ func newKeeper(first *loaded, logger log.Logger, reg prometheus.Registerer, appl
 	k := &keeper{
 		logger: logger,
 		apply:  apply,
+		hangup: make(chan os.Signal, 1),
 		successful: promauto.With(reg).NewGauge(prometheus.GaugeOpts{
 			Name: "sluice_config_last_reload_successful",
 			Help: "Whether the last try to load the configuration succeeded.",
@@ -41,6 +44,7 @@ func newKeeper(first *loaded, logger log.Logger, reg prometheus.Registerer, appl
 		}),
 	}
 	k.accept(first)
+	signal.Notify(k.hangup, syscall.SIGHUP)
 	return k
 }
 
@@ -73,14 +77,12 @@ func (k *keeper) reload() error {
 
 // onHangup reloads at each SIGHUP, until ctx ends.
 func (k *keeper) onHangup(ctx context.Context) error {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+	defer signal.Stop(k.hangup)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-hangup:
+		case <-k.hangup:
 			_ = k.reload() // logged there; there is nobody else to tell
 		}
 	}

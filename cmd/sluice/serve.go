@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"syscall"
 	"time"
 
@@ -25,13 +26,33 @@ type actor struct {
 	run  func(ctx context.Context) error
 }
 
+// untilTold is the part that ends by SIGTERM or Ctrl-C. They are asked for at once,
+// and not by a goroutine later, as [run.SignalHandler] does: a server that answers
+// already must not die of a signal that nobody listens to yet.
+func untilTold() (execute func() error, interrupt func(error)) {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	return func() error {
+			defer signal.Stop(told) // a second signal ends us where we stand
+			select {
+			case sig := <-told:
+				return &run.SignalError{Signal: sig}
+			case <-done:
+				return nil
+			}
+		}, func(error) {
+			close(done)
+		}
+}
+
 // serve runs the website and the other parts until one of them ends or we are
 // told to stop, by SIGTERM or Ctrl-C.
 func serve(web *website, logger log.Logger, actors ...actor) error {
 	var g run.Group
 	stopping := make(chan struct{}) // the first to be interrupted, so that the time counts from there
 	g.Add(func() error { <-stopping; return nil }, func(error) { close(stopping) })
-	g.Add(run.SignalHandler(context.Background(), os.Interrupt, syscall.SIGTERM))
+	g.Add(untilTold())
 	for _, a := range actors {
 		ctx, cancel := context.WithCancel(context.Background())
 		g.Add(func() error {
