@@ -12,11 +12,11 @@ import (
 func (d *desk) fails(n int, every time.Duration) {
 	d.t.Helper()
 	for range n {
-		others := make([]journal.Entry, pageEntries)
-		for i := range others {
-			others[i] = journal.Entry{Event: "mode", At: time.Now()}
+		es := make([]journal.Entry, pageEntries+1)
+		for i := range es {
+			es[i] = journal.Entry{Event: "mode", At: time.Now()}
 		}
-		es := append(others, journal.Entry{Event: eventStep, Result: failed, Member: &s1, Policy: "drain", Hold: "h1", At: time.Now()})
+		es[pageEntries] = journal.Entry{Event: eventStep, Result: failed, Member: &s1, Policy: "drain", Hold: "h1", At: time.Now()}
 		if err := d.journal.Append(es...); err != nil {
 			d.t.Fatal(err)
 		}

@@ -22,6 +22,6 @@ var announceEdits = []edit{
 	{ids: "I26", what: "an Alertmanager that fails is asked without a pause", dir: announcer, texts: one("	s.retry = min(max(2*s.retry, firstRetry), lastRetry)\n", "	s.retry = firstRetry / 100\n")},
 	{ids: "I26", what: "a request has no end", dir: announcer, texts: one("context.WithTimeout(ctx, postTimeout)", "context.WithTimeout(ctx, 100*time.Hour+postTimeout)")},
 	{ids: "I26", what: "a redirect that loses the body passes for an answer", dir: "remediator/alertmanager", also: []string{"./" + announcer}, texts: one("before != nil && before.Request != nil && before.Request.Method != r.Method {", "before != nil && before.Request == nil {")},
-	{ids: "I26", what: "what was announced before a restart is forgotten", dir: announcer, also: []string{"./remediator"}, texts: one("			back = append(back, slim(e))\n", "			_ = slim(e)\n")},
+	{ids: "I26", what: "what was announced before a restart is forgotten", dir: announcer, also: []string{"./remediator"}, texts: one("			back = append(back, e)\n", "			_ = e\n")},
 	{ids: "I26", what: "a claim that nobody can see has ended", dir: engine, texts: one("	return known && !aims[m]\n", "	return known || !aims[m]\n")},
 }
