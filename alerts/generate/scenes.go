@@ -107,14 +107,14 @@ func windows(f source.File) (map[string]time.Duration, error) {
 type pace struct {
 	name             string
 	scrape, evaluate time.Duration
-	missing          int // scrapes; no longer than the shortest rate of a rule, two minutes, bears
+	missing          int // scrapes; no longer than the shortest rates of rules, of a minute and two, bear
 }
 
 var paces = []struct {
 	upTo time.Duration
 	pace
 }{
-	{5 * time.Minute, pace{"seconds", 15 * time.Second, 15 * time.Second, 3}},
+	{5 * time.Minute, pace{"seconds", 15 * time.Second, 15 * time.Second, 2}},
 	{19 * time.Minute, pace{"minutes", 30 * time.Second, 30 * time.Second, 2}},
 	{2 * time.Hour, pace{"hours", time.Minute, time.Minute, 2}},
 	{48 * time.Hour, pace{"days", 2 * time.Minute, 12 * time.Minute, 1}},
