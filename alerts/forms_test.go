@@ -68,7 +68,7 @@ func TestTheMixinIsMixedIn(t *testing.T) {
 		if r.Alert != "HAProxyBackendErrorRateHigh" {
 			continue
 		}
-		if !strings.Contains(r.Expr, ") > 0.25\n") || r.For != "1m" ||
+		if strings.Count(r.Expr, "> 0.25") != 2 || r.For != "1m" ||
 			!strings.Contains(r.Annotations["description"], "0.25") || !strings.HasPrefix(r.Annotations["dashboard_url"], "https://boards.example.com/d/") {
 			t.Errorf("settings have no effect: %+v", r)
 		}
@@ -109,6 +109,25 @@ func TestEverySettingIsUsed(t *testing.T) {
 	for _, s := range source.Settings {
 		if !used[s.Name] {
 			t.Errorf("nothing uses %s", s.Name)
+		}
+	}
+	// And in the mixin each value reaches a rule, and each "for" its alert.
+	groups := render(t, imported+`
+		local other = sluice { _config+:: {
+			[name]: 'other-' + name
+			for name in std.objectFields(sluice._config) if name != 'for'
+		} + { 'for': { [alert]: '77m' for alert in std.objectFields(sluice._config['for']) } } };
+		other.prometheusRules.groups + other.prometheusAlerts.groups`)
+	for _, s := range source.Settings {
+		if !strings.Contains(fmt.Sprint(groups), "other-"+s.Name) {
+			t.Errorf("_config.%s of the mixin has no effect", s.Name)
+		}
+	}
+	for _, g := range readGroups(t) {
+		for i, r := range g.Rules {
+			if got := byName(groups)[g.Name].Rules[i]; r.For != "" && got.For != "77m" || r.For == "" && got.For != "" {
+				t.Errorf("with 77m for all of _config['for'] %s has %q", r.Alert, got.For)
+			}
 		}
 	}
 	if _, err := source.Expand("%(nothing)s"); err == nil {
