@@ -112,6 +112,7 @@
       PTAFUpstreamServerDown: '1m',
       PTAFUpstreamNoServer: '30s',
       PTAFUpstreamLowRedundancy: '5m',
+      PTAFChangedElsewhere: '2m',
       PTAFApplyFailed: '1m',
       PTAFApplySlow: '1m',
       PTAFServerRecovered: '5m',
@@ -828,7 +829,7 @@
           },
           {
             alert: 'HAProxyServerFlapping',
-            expr: 'max by (device, pool, member) (label_replace(label_replace(increase(haproxy_server_check_up_down_total[%(flapWindow)s]), "pool", "$1", "proxy", "(.*)"), "member", "$1", "server", "(.*)")) > %(serverFlaps)s\nunless on (device, pool, member)\nmax by (device, pool, member) (changes(sluice_member_admin_state[%(flapQuiet)s])) > 0\nunless on (device, pool) (\n  sum by (device, pool) (increase(sluice_remediation_steps_total[%(flapQuiet)s])) > 0\n  or\n  sum by (device, pool) (sluice_remediation_steps_total unless sluice_remediation_steps_total offset %(flapQuiet)s) > 0\n)\n' % $._config,
+            expr: 'max by (device, pool, member) (label_replace(label_replace(increase(haproxy_server_check_up_down_total[%(flapWindow)s]), "pool", "$1", "proxy", "(.*)"), "member", "$1", "server", "(.*)")) > %(serverFlaps)s\nunless on (device, pool, member)\nmax by (device, pool, member) (changes(sluice_member_admin_state[%(flapQuiet)s])) > 0\nunless on (device, pool) (\n  sum by (device, pool) (increase(sluice_remediation_steps_total[%(flapQuiet)s])) > 0\n  or\n  sum by (device, pool) (last_over_time(sluice_remediation_steps_total[%(flapQuiet)s]) unless sluice_remediation_steps_total offset %(flapQuiet)s) > 0\n  or\n  sum by (device, pool) (sluice_remediation_steps_total and on (job, instance) changes(process_start_time_seconds[%(flapQuiet)s]) > 0) > 0\n)\n' % $._config,
             labels: {
               severity: 'warning',
             },
@@ -1083,7 +1084,8 @@
           },
           {
             alert: 'PTAFChangedElsewhere',
-            expr: '(\n  max by (device, pool) (label_replace(changes(ptaf_upstream_last_modified_timestamp_seconds[10m]), "pool", "$1", "upstream", "(.*)")) > 0\n  or\n  max by (device, pool) (label_replace(changes(ptaf_backend_down[10m]), "pool", "$1", "upstream", "(.*)")) > 0\n)\nunless on (device) (\n  sum by (device) (increase(sluice_remediation_steps_total[15m])) > 0\n  or\n  sum by (device) (sluice_remediation_steps_total unless sluice_remediation_steps_total offset 15m) > 0\n)\n',
+            expr: '(\n  max by (device, pool) (label_replace(changes(ptaf_upstream_last_modified_timestamp_seconds[10m]), "pool", "$1", "upstream", "(.*)")) > 0\n  or\n  max by (device, pool) (label_replace(changes(ptaf_backend_down[10m]), "pool", "$1", "upstream", "(.*)")) > 0\n)\nunless on (device) (\n  sum by (device) (increase(sluice_remediation_steps_total[15m])) > 0\n  or\n  sum by (device) (last_over_time(sluice_remediation_steps_total[15m]) unless sluice_remediation_steps_total offset 15m) > 0\n  or\n  sum by (device) (sluice_remediation_steps_total and on (job, instance) changes(process_start_time_seconds[15m]) > 0) > 0\n)\n',
+            'for': $._config['for'].PTAFChangedElsewhere,
             labels: {
               severity: 'info',
             },

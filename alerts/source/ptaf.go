@@ -125,7 +125,9 @@ count by (device, pool) (` + ptafBackends + `)
 		},
 		{
 			Why: `Any step of ours on the device is left out, not only of this upstream: on a
-PTAF PRO one step moves a backend in all profiles that it stands in.`,
+PTAF PRO one step moves a backend in all profiles that it stands in. Two
+minutes, because the remediator is scraped at another moment than the exporter:
+what a step changed may be here before the step is.`,
 			Alert: "PTAFChangedElsewhere",
 			About: Pool,
 			Expr: `
@@ -137,6 +139,7 @@ PTAF PRO one step moves a backend in all profiles that it stands in.`,
 unless on (device) (
   ` + ourSteps("device", "15m") + `
 )`,
+			For:         "2m",
 			Severity:    Info,
 			Summary:     "Somebody changed upstream {{ $labels.pool }} on {{ $labels.device }}",
 			Description: "{{ $value }} changes within ten minutes, none of them by Sluice. Sluice keeps its hands off what a person changed.",
@@ -201,9 +204,14 @@ var (
 
 // ourSteps is there where a step was taken within the window, by Sluice or by a
 // person through it. A counter's first value is no increase for Prometheus;
-// "unless ... offset" catches it.
+// "unless ... offset" catches it. A remediator that starts anew takes its series
+// along, until its next step: "last_over_time" remembers the one before, and what
+// is counted since the start is all from within the window.
 func ourSteps(by, window string) string {
-	return `sum by (` + by + `) (increase(sluice_remediation_steps_total[` + window + `])) > 0
+	const steps = "sluice_remediation_steps_total"
+	return `sum by (` + by + `) (increase(` + steps + `[` + window + `])) > 0
   or
-  sum by (` + by + `) (sluice_remediation_steps_total unless sluice_remediation_steps_total offset ` + window + `) > 0`
+  sum by (` + by + `) (last_over_time(` + steps + `[` + window + `]) unless ` + steps + ` offset ` + window + `) > 0
+  or
+  sum by (` + by + `) (` + steps + ` and on (job, instance) changes(process_start_time_seconds[` + window + `]) > 0) > 0`
 }
