@@ -53,6 +53,15 @@ func TestARowOfFailuresOverARestart(t *testing.T) {
 	}
 }
 
+// However much comes at once, all of it is read.
+func TestARowOfFailuresBetweenManyEntries(t *testing.T) {
+	one := newAM("http://192.0.2.1:9093")
+	atDesk(t, []*am{one}, func(d *desk) {
+		d.fails(3, time.Second)
+		one.want(t, "SluiceStepFailed s1")
+	})
+}
+
 // The words of a refusal are those of its last entry, also after a restart.
 func TestTheWordsOfARefusalOverARestart(t *testing.T) {
 	one := newAM("http://192.0.2.1:9093")
