@@ -80,6 +80,61 @@ func TestI7WhoTakesOutAnewWhatWeGaveBackIsSomebodyElse(t *testing.T) {
 	}
 }
 
+// A member that is in rotation while it comes back is picked, also while its last step
+// fails: that is nobody's doing.
+func TestI7WhatIsPickedOnItsWayBackIsOurs(t *testing.T) {
+	inWorldWith(t, weighed, bySteps, func(w *world) {
+		w.device.touch(s1, func(s *edge.State) { s.Chosen = 100 })
+		w.fail(s1)
+		w.wait(time.Minute)
+		w.recover(s1)
+		w.wait(80 * time.Second)
+		w.wantSent("s1 drain", "s1 ready 10", "s1 ready 50")
+		w.again(func(o *Options) {
+			o.Failpoint = func(here string) {
+				if here == "give_back.sent" {
+					w.device.change(func() {
+						st := w.device.states[s1]
+						st.Chosen += 7
+						w.device.states[s1] = st
+					})
+				}
+			}
+		}, nil)
+		w.device.change(func() { w.device.deaf = true })
+		w.wait(2 * time.Minute)
+		w.device.change(func() { w.device.deaf = false })
+		w.wait(6 * time.Minute)
+		if h := w.hold(s1); h != nil {
+			t.Errorf("a hold is left: %+v", h)
+		}
+		if got := w.device.states[s1]; got.Share != 100 || got.Admin != edge.Ready {
+			t.Errorf("it is left with weight %d", got.Share)
+		}
+	})
+}
+
+// What a node that isn't the active one shows is no word on what we left on the active one.
+func TestI7WhatAPassiveNodeShowsIsNoChange(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		w.fail(s1)
+		w.wait(5 * time.Second)
+		snap, err := w.device.Look(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		snap.ReadOnly = "passive"
+		st := snap.States[s1]
+		st.Admin, st.Marks = edge.Ready, ""
+		snap.States[s1] = st
+		newKeeper(w.r, w.r.set, "edge1", w.device).notice(snap, time.Now())
+		w.recover(s1)
+		w.wait(time.Minute)
+		w.wantWrites(2)
+		w.want(s1, "")
+	})
+}
+
 // What a look shows of a command of ours that is on its way is no change of somebody else.
 func TestI7OurOwnCommandIsNoChangeOfSomebodyElse(t *testing.T) {
 	for _, at := range []string{"take_out.sent", "take_out.read_back", "give_back.decided", "give_back.sent", "give_back.read_back"} {

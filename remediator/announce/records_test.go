@@ -68,3 +68,17 @@ func TestNothingBeginsInTheFuture(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// Who spoke needn't be told what comes of it.
+func TestWhatPeopleDoIsNoRefusal(t *testing.T) {
+	for guard, told := range map[string]bool{
+		"freeze": false, "silence": false, "foreign": false, "maintenance": false, "hours": false, "approval": false, "leader": false,
+		"min_serving": true, "budget": true, "evidence": true, "brake": true, "damping": true, "inventory": true,
+	} {
+		b := newTestBook()
+		h := journal.Hold{ID: "h1", Member: s1, Policy: "drain", Phase: journal.Deferred, Refused: guard + "/x/drain", Changed: start}
+		if got, _, next := b.look(nil, []journal.Hold{h}, start.Add(time.Hour)); (len(got) == 1) != told || !next.IsZero() {
+			t.Errorf("%s: %v is told, and next %s", guard, names(got), next)
+		}
+	}
+}
