@@ -251,6 +251,10 @@ func TestWhatIsAnnouncedAsksForNothing(t *testing.T) {
 		if _, claim := m.Claim(with); claim || m.Wants(with) {
 			t.Errorf("%v asks for a step", with)
 		}
+		with[edge.LabelAnnouncedBy] = "ann"
+		if _, claim := m.Claim(with); !claim || !m.Wants(with) {
+			t.Errorf("%v asks for nothing", with)
+		}
 	}
 }
 

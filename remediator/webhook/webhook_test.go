@@ -126,6 +126,14 @@ func TestAlertsAreJudgedOneByOne(t *testing.T) { // I24, I21
 			"one that ended", `{"status":"resolved","labels":{"remediation":"drain","member":"s1"},"endsAt":"2026-01-02T15:04:05Z"}`,
 			Alert{Result: Wanted, Labels: drain, EndsAt: start},
 		},
+		{
+			"one of our own, whatever else it says", `{"status":"firing","labels":{"remediation":"drain","announced_by":"sluice"}}`,
+			Alert{Result: Ignored, Firing: true, Labels: map[string]string{"remediation": "drain", "announced_by": "sluice"}},
+		},
+		{
+			"one that somebody else announced", `{"status":"firing","labels":{"remediation":"drain","announced_by":"ann"}}`,
+			Alert{Result: Wanted, Firing: true, Labels: map[string]string{"remediation": "drain", "announced_by": "ann"}},
+		},
 		{"one that asks for nothing", `{"status":"firing","labels":{"a":"b"}}`, Alert{Result: Ignored, Firing: true, Labels: map[string]string{"a": "b"}}},
 		{
 			"text that would be a command is text", `{"status":"firing","labels":{"remediation":"drain","member":"s1; shutdown\n\u0000<<"}}`,
@@ -285,6 +293,7 @@ func TestWantsDecidesWhatIsIgnored(t *testing.T) {
 func FuzzWebhook(f *testing.F) { // I21, I24
 	f.Add(envelope(firing))
 	f.Add(envelope(firing, `{"status":"resolved","labels":{"remediation":"drain"}}`, `null`))
+	f.Add(envelope(`{"status":"firing","labels":{"remediation":"drain","announced_by":"sluice"}}`))
 	f.Add(`{"version":"4","alerts":[],"alerts":[]}`)
 	f.Add(`{"version":"4","truncatedAlerts":1e99,"alerts":[{}]}`)
 	f.Add("\xff\x00[[[[")
@@ -304,7 +313,7 @@ func FuzzWebhook(f *testing.F) { // I21, I24
 				switch {
 				case a.Result == Invalid && a.Problem != "" && !a.Firing && a.Labels == nil:
 				case a.Result == Wanted && a.Labels["remediation"] != "":
-				case a.Result == Ignored && a.Labels["remediation"] == "" && len(a.Labels) > 0:
+				case a.Result == Ignored && (a.Labels["remediation"] == "" || a.Labels["announced_by"] == "sluice") && len(a.Labels) > 0:
 				default:
 					t.Fatalf("alert %d is neither: %+v", i, a)
 				}
