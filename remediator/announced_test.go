@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/sluice-project/sluice/edge"
 	"github.com/sluice-project/sluice/remediator/announce"
@@ -326,7 +327,39 @@ func (w *world) become(devices map[string]Device, change func(*Config)) {
 	w.r.mu.Lock()
 	defer w.r.mu.Unlock()
 	w.r.set.offline(w.alerts)
-	w.r.set.posters = []announce.Poster{w.people}
+	if !cfg.Announce.Off() {
+		w.r.set.posters = []announce.Poster{w.people}
+	}
+}
+
+// Who switches it off is told no more, and what was begun ends by itself; switched on
+// again before that, it goes on.
+func TestAnnouncementsAreSwitchedOffAndOn(t *testing.T) {
+	inTown(t, nil, func(w *world) {
+		w.fail(s1)
+		w.wait(2 * time.Second)
+		w.people.want(t, "SluiceStep s1")
+		same := map[string]Device{"edge1": w.device}
+		off := func(c *Config) {
+			if err := yaml.Unmarshal([]byte("off"), &c.Announce); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.become(same, off)
+		w.wait(3 * time.Minute)
+		w.become(same, func(*Config) {})
+		w.wait(time.Minute)
+		w.people.want(t)
+		w.become(same, off)
+		w.wait(10 * time.Minute)
+		w.people.want(t)
+		if m := w.people.fires["SluiceStep s1"]; m.Ends.After(time.Now()) {
+			t.Errorf("it goes on until %s", m.Ends)
+		}
+		w.become(same, func(*Config) {})
+		w.wait(time.Minute)
+		w.people.want(t, "SluiceStep s1")
+	})
 }
 
 // Nobody judges a device that isn't configured any more, and nobody can say when its
