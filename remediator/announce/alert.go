@@ -75,11 +75,12 @@ type about struct {
 }
 
 // Bounds on text that devices, alerts and people wrote: of one line, of a whole
-// description, and of a label's value. They count runes.
+// description, and of a label's value, in runes; and of a link, in bytes.
 const (
 	mostLine  = 300
 	mostText  = 1200
 	mostLabel = 256
+	mostLink  = 2000
 )
 
 // alert puts it into words. base is the URL under which people reach us.
@@ -111,6 +112,9 @@ func (o about) alert(base string) Alert {
 		page := o.page
 		if page == "" {
 			page = "member?" + url.Values{"device": {o.member.Device}, "pool": {o.member.Pool}, "member": {o.member.Name}}.Encode()
+		}
+		if len(page) > mostLink {
+			page = "" // cut it would lead to another member
 		}
 		a.Link = base + "/console/" + page
 		a.Annotations["console_url"] = a.Link

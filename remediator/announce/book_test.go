@@ -523,6 +523,10 @@ func TestHostileText(t *testing.T) {
 			t.Errorf("%s: %s, want %s", n, a.Annotations[n], v)
 		}
 	}
+	long := about{name: Step, member: edge.Member{Device: "edge1", Pool: "shop", Name: strings.Repeat("x", 2000)}}.alert("https://sluice.example.com")
+	if long.Link != "https://sluice.example.com/console/" || long.Annotations["command"] != "" {
+		t.Errorf("of a name without end: link %.100s, command %.100s", long.Link, long.Annotations["command"])
+	}
 	if a.Link != want["console_url"] {
 		t.Errorf("link %s", a.Link)
 	}
