@@ -134,6 +134,26 @@ func TestI17WhatHappensWhileTheDeviceIsLookedAtStopsTheWrite(t *testing.T) {
 	})
 }
 
+// The questions take their time: what the device says after them counts.
+func TestI17AStepIsJudgedByWhatTheDeviceSaysAfterTheQuestions(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		drained := false
+		w.probe.asked = func(m edge.Member) {
+			if m == s1 && !drained {
+				drained = true
+				w.device.change(func() { w.device.put(s2, edge.Drain) })
+			}
+		}
+		w.fail(s1)
+		w.wait(time.Minute)
+		w.want(s1, "")
+		w.wantWrites(0)
+		if got := w.results(s1); len(got) == 0 || !strings.HasPrefix(got[0], "min_serving/") {
+			t.Errorf("the journal says %v", got)
+		}
+	})
+}
+
 // The same of a further step on what is held already.
 func TestI17AFurtherStepIsStoppedWhileItIsRecorded(t *testing.T) {
 	inWorld(t, func(c *Config) {

@@ -401,7 +401,8 @@ type probe struct {
 	device *device
 	mu     sync.Mutex
 	bad    map[edge.Member]edge.Answer
-	all    bool // it covers other pools too
+	all    bool              // it covers other pools too
+	asked  func(edge.Member) // while it is asked
 }
 
 func (p *probe) set(m edge.Member, a edge.Answer) {
@@ -418,6 +419,9 @@ func (p *probe) Rise() int                 { return 2 }
 func (p *probe) Ask(_ context.Context, s edge.State) guard.Evidence {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.asked != nil {
+		p.asked(s.Member)
+	}
 	a, ok := p.bad[s.Member]
 	if !ok {
 		a = edge.Yes
