@@ -73,7 +73,7 @@ func (k *keeper) judgeEffect(h *journal.Hold, snap edge.Snapshot, st edge.State)
 		return
 	}
 	k.r.metrics.effects.WithLabelValues(h.Member.Device, h.Member.Pool, e.Result).Inc()
-	if n := k.r.ledger.effect(h.Member.In(), e.Result); n > 0 {
+	if n := k.r.ledger.effect(h.Member.In(), e.Result); e.Result == ineffective {
 		level.Error(k.r.logger).Log("msg", "step had no effect", "member", h.Member, "in_a_row", n, "detail", detail)
 	}
 }
