@@ -265,21 +265,26 @@ func TestI1AStepThatMovesTwoPoolsIsJudgedInEach(t *testing.T) {
 
 // What was asked for another member of the pool says nothing of the other pool.
 func TestI1AStepThatMovesTwoPoolsIsJudgedByWhatIsAskedInBoth(t *testing.T) {
-	inWorldWith(t, func(w *world) {
-		w.device = newDevice(s1, s2, s3, other("t2"), other("t3"), other("t4"))
-		w.device.along = map[edge.Member][]edge.Member{s2: {other("t2")}}
-		w.probe.device, w.probe.all = w.device, true
-	}, bothPools, func(w *world) {
-		for _, m := range []edge.Member{s2, other("t2"), other("t3"), other("t4")} {
-			w.probe.set(m, edge.No) // the device doesn't know
-		}
-		w.alerts.fire(s1) // which is well, and judged first
-		w.alerts.fire(s2)
-		w.r.Wake()
-		w.wait(time.Minute)
-		w.wantWrites(0)
-		wantResults(t, w.results(s2), "min_serving/too_few_left")
-	})
+	third := edge.Member{Device: "edge1", Pool: "third", Name: "u1"}
+	for name, first := range map[string][]edge.Member{"the first moves none": nil, "the first moves a third": {third}} {
+		t.Run(name, func(t *testing.T) {
+			inWorldWith(t, func(w *world) {
+				w.device = newDevice(s1, s2, s3, other("t2"), other("t3"), other("t4"), third)
+				w.device.along = map[edge.Member][]edge.Member{s1: first, s2: {other("t2")}}
+				w.probe.device, w.probe.all = w.device, true
+			}, func(c *Config) { c.Policies[0].Members.Pool = "shop|app|third" }, func(w *world) {
+				for _, m := range []edge.Member{s2, other("t2"), other("t3"), other("t4")} {
+					w.probe.set(m, edge.No) // the device doesn't know
+				}
+				w.alerts.fire(s1) // which is well, and judged first
+				w.alerts.fire(s2)
+				w.r.Wake()
+				w.wait(time.Minute)
+				w.wantWrites(0)
+				wantResults(t, w.results(s2), "min_serving/too_few_left")
+			})
+		})
+	}
 }
 
 func TestI9OneHoldNamesAllPoolsThatAStepMoves(t *testing.T) {
