@@ -295,10 +295,6 @@ func TestAReloadEndsNothingButWhatItMends(t *testing.T) {
 			if err := w.r.Apply(Options{Config: &cfg, Devices: map[string]Device{"edge1": w.device}, Checks: []Check{w.probe}}); err != nil {
 				t.Fatal(err)
 			}
-			w.r.mu.Lock()
-			w.r.set.offline(w.alerts)
-			w.r.set.posters = []announce.Poster{w.people}
-			w.r.mu.Unlock()
 		}
 		apply("100%")
 		w.wait(2 * time.Minute)
@@ -323,12 +319,6 @@ func (w *world) become(devices map[string]Device, change func(*Config)) {
 	}
 	if err := w.r.Apply(Options{Config: &cfg, Devices: devices, Checks: []Check{w.probe}}); err != nil {
 		w.t.Fatal(err)
-	}
-	w.r.mu.Lock()
-	defer w.r.mu.Unlock()
-	w.r.set.offline(w.alerts)
-	if !cfg.Announce.Off() {
-		w.r.set.posters = []announce.Poster{w.people}
 	}
 }
 

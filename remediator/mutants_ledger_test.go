@@ -154,9 +154,6 @@ func TestI4NothingNewRightAfterOurOwnProbesChanged(t *testing.T) {
 		if err := w.r.Apply(o); err != nil {
 			t.Fatal(err)
 		}
-		w.r.mu.Lock()
-		w.r.set.offline(w.alerts)
-		w.r.mu.Unlock()
 		w.fail(s1)
 		w.wait(25 * time.Second)
 		w.want(s1, "")

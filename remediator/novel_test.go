@@ -33,9 +33,6 @@ func (w *world) reload(next *Config, devices map[string]Device) {
 	if err := w.r.Apply(Options{Config: next, Devices: devices, Checks: []Check{w.probe}}); err != nil {
 		w.t.Fatal(err)
 	}
-	w.r.mu.Lock()
-	w.r.set.reader = w.alerts
-	w.r.mu.Unlock()
 	w.cfg = next
 	w.wait(time.Second)
 }

@@ -126,6 +126,7 @@ type Remediator struct {
 
 	base      string // of links
 	announced announce.Memory
+	built     func(*settings) // of new settings, before anything uses them; tests keep virtual time from the network by it
 
 	events *events.Hub
 }

@@ -247,7 +247,6 @@ func TestAReloadBringsItsSeries(t *testing.T) {
 		if err := w.r.Apply(Options{Config: &more, Devices: map[string]Device{"edge1": w.device}, Checks: []Check{w.probe}}); err != nil {
 			t.Fatal(err)
 		}
-		w.r.set.reader = w.alerts
 		if d := cmp.Diff([]string{"drain 0 in 0s", "park 0 in 0s"}, told(t, reg, "reaction_seconds")); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
 		}

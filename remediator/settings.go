@@ -65,6 +65,9 @@ func (r *Remediator) build(o Options) (*settings, error) {
 		}
 		s.queries = append(s.queries, q)
 	}
+	if r.built != nil {
+		r.built(s)
+	}
 	return s, nil
 }
 

@@ -80,9 +80,6 @@ func TestNewSettingsTakeOverWhatIsHeld(t *testing.T) {
 		if err := w.r.Apply(o); err != nil {
 			t.Fatal(err)
 		}
-		w.r.mu.Lock()
-		w.r.set.offline(w.alerts)
-		w.r.mu.Unlock()
 		w.recover(s1)
 		w.wait(40 * time.Second)
 		w.want(s1, "FDRAIN")

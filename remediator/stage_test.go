@@ -473,9 +473,6 @@ func TestAModeThatWasLoweredStopsFurtherSteps(t *testing.T) {
 				if err := w.r.Apply(Options{Config: &next, Devices: map[string]Device{"edge1": w.device}, Checks: []Check{w.probe}}); err != nil {
 					t.Fatal(err)
 				}
-				w.r.mu.Lock()
-				w.r.set.offline(w.alerts)
-				w.r.mu.Unlock()
 				w.wait(time.Hour)
 				w.wantSent(c.sent...)
 			})

@@ -53,9 +53,6 @@ func TestI19AWindowThatPeopleMadeIsAsOneOfTheConfiguration(t *testing.T) {
 		if err := w.r.Apply(Options{Config: w.cfg, Devices: map[string]Device{"edge1": w.device}, Checks: []Check{w.probe}}); err != nil {
 			t.Fatal(err)
 		}
-		w.r.mu.Lock()
-		w.r.set.offline(w.alerts) // [Remediator.Apply] made one that would use the network
-		w.r.mu.Unlock()
 		w.r.Wake()
 		w.wait(30 * time.Minute)
 		w.want(s1, "")

@@ -89,11 +89,17 @@ func (w *world) run(o Options, reader claims.Reader) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if reader != nil {
-		r.set.offline(reader)
+	r.built = func(s *settings) {
+		s.posters = nil
+		if reader != nil {
+			s.offline(reader)
+		}
+		if w.people != nil && !s.cfg.Announce.Off() {
+			s.posters = []announce.Poster{w.people}
+		}
 	}
-	if w.people != nil {
-		r.set.posters = []announce.Poster{w.people}
+	if r.set.cfg != nil {
+		r.built(r.set)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
