@@ -353,50 +353,31 @@ func TestAnnouncementsAreSwitchedOffAndOn(t *testing.T) {
 }
 
 // Nobody judges a device that isn't configured any more, and nobody can say when its
-// alerts would be over.
-func TestWhatIsSaidOfADeviceEndsWithIt(t *testing.T) {
+// alerts would be over; in a mode that only looks no step would be tried.
+func TestAReloadEndsWhatNobodyWouldTry(t *testing.T) {
 	for name, change := range map[string]func(*Config, *device){
 		"SluiceRefused s1 min_serving/too_few_left": func(c *Config, _ *device) { c.Policies[0].MinServing = "3" },
 		"SluiceStepFailed s1":                       func(_ *Config, d *device) { d.deaf = true },
 		"SluiceApprovalWaits s1":                    func(c *Config, _ *device) { c.Mode = Approve },
 	} {
-		t.Run(name, func(t *testing.T) {
-			var d *device
-			inWorldWith(t, func(w *world) {
-				w.people = &people{fires: map[string]announce.Message{}}
-				d = w.device
-			}, func(c *Config) { change(c, d) }, func(w *world) {
-				w.fail(s1)
-				w.wait(2 * time.Minute)
-				w.people.want(t, name)
-				w.become(map[string]Device{"edge2": newDevice()}, func(*Config) {})
-				w.wait(time.Minute)
-				w.people.want(t, "over: "+name)
+		for reload, become := range map[string]func(*world){
+			"another device": func(w *world) { w.become(map[string]Device{"edge2": newDevice()}, func(*Config) {}) },
+			"only observed":  func(w *world) { w.become(map[string]Device{"edge1": w.device}, func(c *Config) { c.Mode = Observe }) },
+		} {
+			t.Run(name+", "+reload, func(t *testing.T) {
+				var d *device
+				inWorldWith(t, func(w *world) {
+					w.people = &people{fires: map[string]announce.Message{}}
+					d = w.device
+				}, func(c *Config) { change(c, d) }, func(w *world) {
+					w.fail(s1)
+					w.wait(2 * time.Minute)
+					w.people.want(t, name)
+					become(w)
+					w.wait(time.Minute)
+					w.people.want(t, "over: "+name)
+				})
 			})
-		})
-	}
-}
-
-// A reload to a mode that only looks ends what was said of steps that would be tried.
-func TestAModeThatOnlyLooksEndsWhatWasSaid(t *testing.T) {
-	for name, change := range map[string]func(*Config, *device){
-		"SluiceRefused s1 min_serving/too_few_left": func(c *Config, _ *device) { c.Policies[0].MinServing = "3" },
-		"SluiceStepFailed s1":                       func(_ *Config, d *device) { d.deaf = true },
-		"SluiceApprovalWaits s1":                    func(c *Config, _ *device) { c.Mode = Approve },
-	} {
-		t.Run(name, func(t *testing.T) {
-			var d *device
-			inWorldWith(t, func(w *world) {
-				w.people = &people{fires: map[string]announce.Message{}}
-				d = w.device
-			}, func(c *Config) { change(c, d) }, func(w *world) {
-				w.fail(s1)
-				w.wait(2 * time.Minute)
-				w.people.want(t, name)
-				w.become(map[string]Device{"edge1": w.device}, func(c *Config) { c.Mode = Observe })
-				w.wait(time.Minute)
-				w.people.want(t, "over: "+name)
-			})
-		})
+		}
 	}
 }
