@@ -22,6 +22,7 @@ const (
 
 const (
 	effectAfter   = 15 * time.Second // so long traffic has to turn to the others
+	effectSettled = 5 * time.Second  // errors until then may be of requests from before the step; see below
 	effectAnswers = 50               // fewer answers of the pool say nothing of its errors
 	effectSlack   = 1.0              // percentage points of errors that are noise
 )
@@ -33,27 +34,22 @@ func (k *keeper) measure(h *journal.Hold, snap edge.Snapshot, left edge.State) {
 	if pool.answers >= effectAnswers {
 		e.Before = pool.share()
 	}
-	for _, st := range snap.Pool(h.Member.In()) {
-		e.Answers += st.Answers
-		e.Errors += st.Errors
-	}
 	h.Effect = e
 }
 
 // judgeEffect says once, some time after the step, whether it did what it is for:
 // the member isn't picked any more, and the pool fails no more often than before.
 // Where a device counts nothing, that it was read back is all there is to know.
+//
+// HAProxy tries a server that can't be reached three times more, a second apart
+// (configuration manual, "retries"): what had been sent to it before the step ends as
+// 503 for some seconds after it, and isn't the step's.
 func (k *keeper) judgeEffect(h *journal.Hold, snap edge.Snapshot, st edge.State) {
 	if h.Effect == nil || h.Effect.Result != "" || h.Bypass || h.Stage == stageProbation || time.Since(h.Since) < effectAfter || snap.Process != h.Process {
 		return
 	}
 	e := *h.Effect
-	now := counts{}
-	for _, st := range snap.Pool(h.Member.In()) {
-		now.answers += st.Answers
-		now.errors += st.Errors
-	}
-	after := counts{now.answers - min(e.Answers, now.answers), now.errors - min(e.Errors, now.errors)}
+	after := k.flow.pool(h.Member, h.Since.Add(effectSettled))
 	var detail string
 	switch {
 	case st.OnOff:

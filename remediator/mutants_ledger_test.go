@@ -224,15 +224,19 @@ func TestI20WhatTooLittleIsKnownOfIsUnknown(t *testing.T) {
 		w.device.touch(m, func(s *edge.State) { s.Answers, s.Errors = s.Answers+answers, s.Errors+errors })
 	}
 	for _, c := range []struct {
-		name                   string
-		before, answers, wrong uint64
-		want                   string
+		name           string
+		before         uint64
+		late           uint64 // errors right after the step, of requests that had been sent before it
+		answers, wrong uint64
+		want           string
 	}{
-		{"no traffic at all", 0, 0, 0, unclear},
-		{"none before", 0, 1000, 0, unclear},
-		{"too little since", 1000, 10, 10, unclear},
-		{"more errors than before", 1000, 1000, 100, ineffective},
-		{"no more errors than before", 1000, 1000, 0, effective},
+		{"no traffic at all", 0, 0, 0, 0, unclear},
+		{"none before", 0, 0, 1000, 0, unclear},
+		{"too little since", 1000, 0, 10, 10, unclear},
+		{"more errors than before", 1000, 0, 1000, 100, ineffective},
+		{"no more errors than before", 1000, 0, 1000, 0, effective},
+		{"errors of what was sent before the step", 1000, 100, 1000, 0, effective},
+		{"nothing but those", 1000, 100, 0, 0, unclear},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inWorld(t, nil, func(w *world) {
@@ -244,6 +248,8 @@ func TestI20WhatTooLittleIsKnownOfIsUnknown(t *testing.T) {
 				w.probe.set(s1, edge.No)
 				w.wait(3 * time.Second)
 				w.want(s1, "FDRAIN")
+				count(w, s1, c.late, c.late)
+				w.wait(6 * time.Second)
 				count(w, s2, c.answers, c.wrong)
 				w.wait(time.Minute)
 				if got := w.effects(); !slices.Equal(got, []string{c.want}) {

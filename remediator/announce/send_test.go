@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -441,6 +442,33 @@ func TestAJournalThatCannotBeReadEndsNothing(t *testing.T) {
 
 // Whatever an Alertmanager answers, and whenever: no end without a beginning, no gap
 // while all is well, and an end soon after all is well again.
+// I26: what surely wasn't taken has no end that could be told.
+func TestWhatWasNotTakenHasNoEnd(t *testing.T) {
+	a := about{name: Step, member: edge.Member{Name: "s1"}}.alert("")
+	for name, tt := range map[string]struct {
+		err  error
+		ends int
+	}{
+		"taken":           {nil, 1},
+		"perhaps taken":   {context.DeadlineExceeded, 1},
+		"not reached":     {errRefused, 0},
+		"not let in":      {alertmanager.StatusError(http.StatusForbidden), 0},
+		"failed half way": {alertmanager.StatusError(http.StatusBadGateway), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &sender{repeat: time.Minute, life: 5 * time.Minute, told: map[string]*told{}, want: map[string]Alert{a.key(): a}}
+			batch, _ := s.due(start)
+			for _, m := range batch {
+				s.note(m, start, tt.err)
+			}
+			s.want = nil
+			if batch, _ := s.due(start.Add(time.Second)); len(batch) != tt.ends {
+				t.Errorf("told of its end: %+v", batch)
+			}
+		})
+	}
+}
+
 func TestNoEndWithoutABeginning(t *testing.T) { // I26
 	rapid.Check(t, func(t *rapid.T) {
 		now := start

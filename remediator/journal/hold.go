@@ -107,11 +107,9 @@ type Goal struct {
 
 // An Effect is what was counted when a member was taken out, and what came of it.
 type Effect struct {
-	Chosen  uint64  `json:"chosen"`  // times that load balancing had picked the member
-	Answers uint64  `json:"answers"` // of the whole pool, 5xx among them
-	Errors  uint64  `json:"errors"`
-	Before  float64 `json:"before"` // share of 5xx in the pool before the step, in percent; below 0 when it isn't known
-	Result  string  `json:"result,omitempty"`
+	Chosen uint64  `json:"chosen"` // times that load balancing had picked the member
+	Before float64 `json:"before"` // share of 5xx in the pool before the step, in percent; below 0 when it isn't known
+	Result string  `json:"result,omitempty"`
 }
 
 // An Answer is a person's word on one step. It serves once (SAFETY.md I17).

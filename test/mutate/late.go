@@ -32,6 +32,7 @@ var lateEdits = []edit{
 		{"if _, whole := k.dev.Whole(); !whole || q.snap.At.IsZero() {", "if q.snap.At.IsZero() {"},
 	}},
 	{ids: "I20", what: "a step that helped doesn't end the count", dir: engine, texts: one("	case effective:\n		delete(l.idle, p)\n		return 0\n", "	case effective:\n		return 0\n")},
+	{ids: "I20", what: "errors of what was sent before a step are its own", dir: engine, texts: one("h.Since.Add(effectSettled)", "h.Since")},
 	{ids: "I20", what: "the effect is judged at once", dir: engine, texts: one("time.Since(h.Since) < effectAfter", "time.Since(h.Since) < 0*effectAfter")},
 	{ids: "I25", what: "what failed is tried again at once", dir: engine, texts: one("if f := k.failures[t.member]; time.Now().Before(f.until) {", "if f := k.failures[t.member]; false {")},
 	{ids: "modes", what: "what is new is acted upon", dir: engine, texts: never("k.novel(p, m, w) != \"\"")},
