@@ -461,7 +461,7 @@ func TestWhatWasNotTakenHasNoEnd(t *testing.T) {
 			for _, m := range batch {
 				s.note(m, start, tt.err)
 			}
-			s.want = nil
+			s.want = map[string]Alert{}
 			if batch, _ := s.due(start.Add(time.Second)); len(batch) != tt.ends {
 				t.Errorf("told of its end: %+v", batch)
 			}
