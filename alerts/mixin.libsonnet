@@ -484,7 +484,7 @@
           },
           {
             alert: 'RemediatorStepIndeterminate',
-            expr: 'sum by (job, instance, device, pool, to) (\n  increase(sluice_remediation_steps_total{result="indeterminate"}[15m])\n) > 0\nor\nsum by (job, instance, device, pool, to) (\n  sluice_remediation_steps_total{result="indeterminate"}\n  unless\n  sluice_remediation_steps_total offset 15m\n) > 0\n',
+            expr: 'sum by (job, instance, device, pool, to) (\n  increase(sluice_remediation_steps_total{result="indeterminate"}[15m])\n) > 0\nor\nsum by (job, instance, device, pool, to) (\n  sluice_remediation_steps_total{result="indeterminate"}\n  unless\n  sluice_remediation_steps_total offset 15m\n) > 0\nor\nsum by (job, instance, device, pool, to) (\n  sluice_remediation_steps_total{result="indeterminate"}\n  and on (job, instance)\n  changes(process_start_time_seconds[15m]) > 0\n) > 0\n',
             labels: {
               severity: 'critical',
             },
@@ -497,7 +497,7 @@
           },
           {
             alert: 'RemediatorStepFailed',
-            expr: 'sum by (job, instance, device, pool, to) (\n  increase(sluice_remediation_steps_total{result="failed"}[15m])\n) > 0\nor\nsum by (job, instance, device, pool, to) (\n  sluice_remediation_steps_total{result="failed"}\n  unless\n  sluice_remediation_steps_total offset 15m\n) > 0\n',
+            expr: 'sum by (job, instance, device, pool, to) (\n  increase(sluice_remediation_steps_total{result="failed"}[15m])\n) > 0\nor\nsum by (job, instance, device, pool, to) (\n  sluice_remediation_steps_total{result="failed"}\n  unless\n  sluice_remediation_steps_total offset 15m\n) > 0\nor\nsum by (job, instance, device, pool, to) (\n  sluice_remediation_steps_total{result="failed"}\n  and on (job, instance)\n  changes(process_start_time_seconds[15m]) > 0\n) > 0\n',
             labels: {
               severity: 'critical',
             },
@@ -510,7 +510,7 @@
           },
           {
             alert: 'RemediatorHoldExpired',
-            expr: 'sum by (job, instance, device, pool) (\n  increase(sluice_remediation_expired_total[15m])\n) > 0\nor\nsum by (job, instance, device, pool) (\n  sluice_remediation_expired_total\n  unless\n  sluice_remediation_expired_total offset 15m\n) > 0\n',
+            expr: 'sum by (job, instance, device, pool) (\n  increase(sluice_remediation_expired_total[15m])\n) > 0\nor\nsum by (job, instance, device, pool) (\n  sluice_remediation_expired_total\n  unless\n  sluice_remediation_expired_total offset 15m\n) > 0\nor\nsum by (job, instance, device, pool) (\n  sluice_remediation_expired_total\n  and on (job, instance)\n  changes(process_start_time_seconds[15m]) > 0\n) > 0\n',
             labels: {
               severity: 'warning',
             },
@@ -632,7 +632,7 @@
           },
           {
             alert: 'RemediatorJournalFailing',
-            expr: 'sum by (job, instance) (increase(sluice_remediation_journal_errors_total[5m])) > 0\nor\nsum by (job, instance) (\n  sluice_remediation_journal_errors_total\n  unless\n  sluice_remediation_journal_errors_total offset 5m\n) > 0\n',
+            expr: 'sum by (job, instance) (\n  increase(sluice_remediation_journal_errors_total[5m])\n) > 0\nor\nsum by (job, instance) (\n  sluice_remediation_journal_errors_total\n  unless\n  sluice_remediation_journal_errors_total offset 5m\n) > 0\nor\nsum by (job, instance) (\n  sluice_remediation_journal_errors_total\n  and on (job, instance)\n  changes(process_start_time_seconds[5m]) > 0\n) > 0\n',
             labels: {
               severity: 'critical',
             },
@@ -658,7 +658,7 @@
           },
           {
             alert: 'RemediatorAuditFailing',
-            expr: 'sum by (job, instance) (increase(sluice_remediation_audit_errors_total[15m])) > 0\nor\nsum by (job, instance) (\n  sluice_remediation_audit_errors_total\n  unless\n  sluice_remediation_audit_errors_total offset 15m\n) > 0\n',
+            expr: 'sum by (job, instance) (\n  increase(sluice_remediation_audit_errors_total[15m])\n) > 0\nor\nsum by (job, instance) (\n  sluice_remediation_audit_errors_total\n  unless\n  sluice_remediation_audit_errors_total offset 15m\n) > 0\nor\nsum by (job, instance) (\n  sluice_remediation_audit_errors_total\n  and on (job, instance)\n  changes(process_start_time_seconds[15m]) > 0\n) > 0\n',
             labels: {
               severity: 'warning',
             },

@@ -105,52 +105,25 @@ sum by (job, instance, guard) (
 			Description: "An alert asks for a step, and this guard has refused it for 3 minutes. The failing member is still in rotation, and a person should look.",
 		},
 		{
-			Alert: "RemediatorStepIndeterminate",
-			About: Pool,
-			Expr: `
-sum by (job, instance, device, pool, to) (
-  increase(sluice_remediation_steps_total{result="indeterminate"}[15m])
-) > 0
-or
-sum by (job, instance, device, pool, to) (
-  sluice_remediation_steps_total{result="indeterminate"}
-  unless
-  sluice_remediation_steps_total offset 15m
-) > 0`,
+			Alert:       "RemediatorStepIndeterminate",
+			About:       Pool,
+			Expr:        grew("job, instance, device, pool, to", "sluice_remediation_steps_total", `{result="indeterminate"}`, "15m"),
 			Severity:    Critical,
 			Summary:     "A step to {{ $labels.to }} in pool {{ $labels.pool }} on {{ $labels.device }} has an unknown outcome",
 			Description: "Within the last 15 minutes the device broke off before it answered. The remediator reads the device back before it does anything else; until that works nobody knows whether the step took.",
 		},
 		{
-			Alert: "RemediatorStepFailed",
-			About: Pool,
-			Expr: `
-sum by (job, instance, device, pool, to) (
-  increase(sluice_remediation_steps_total{result="failed"}[15m])
-) > 0
-or
-sum by (job, instance, device, pool, to) (
-  sluice_remediation_steps_total{result="failed"}
-  unless
-  sluice_remediation_steps_total offset 15m
-) > 0`,
+			Alert:       "RemediatorStepFailed",
+			About:       Pool,
+			Expr:        grew("job, instance, device, pool, to", "sluice_remediation_steps_total", `{result="failed"}`, "15m"),
 			Severity:    Critical,
 			Summary:     "A step to {{ $labels.to }} in pool {{ $labels.pool }} on {{ $labels.device }} failed",
 			Description: `Within 15 minutes: {{ printf "%.0f" $value }}. The device refused the command, or its state was another one when it was read back. A failing member may be in rotation still.`,
 		},
 		{
-			Alert: "RemediatorHoldExpired",
-			About: Pool,
-			Expr: `
-sum by (job, instance, device, pool) (
-  increase(sluice_remediation_expired_total[15m])
-) > 0
-or
-sum by (job, instance, device, pool) (
-  sluice_remediation_expired_total
-  unless
-  sluice_remediation_expired_total offset 15m
-) > 0`,
+			Alert:       "RemediatorHoldExpired",
+			About:       Pool,
+			Expr:        grew("job, instance, device, pool", "sluice_remediation_expired_total", ``, "15m"),
 			Severity:    Warning,
 			Summary:     "A hold in pool {{ $labels.pool }} on {{ $labels.device }} is at its end without evidence",
 			Description: "Within the last 15 minutes its lease or its max_hold ended, and nothing says that the member is well. It stays out until something does, or until a person releases it.",
@@ -250,16 +223,9 @@ count by (device) (
 			Description: "For 1 minute each of them has believed that it alone writes to this device, so budgets and min_serving are counted apart. Stop all but one.",
 		},
 		{
-			Alert: "RemediatorJournalFailing",
-			About: Process,
-			Expr: `
-sum by (job, instance) (increase(sluice_remediation_journal_errors_total[5m])) > 0
-or
-sum by (job, instance) (
-  sluice_remediation_journal_errors_total
-  unless
-  sluice_remediation_journal_errors_total offset 5m
-) > 0`,
+			Alert:       "RemediatorJournalFailing",
+			About:       Process,
+			Expr:        grew("job, instance", "sluice_remediation_journal_errors_total", ``, "5m"),
 			Severity:    Critical,
 			Summary:     "{{ $labels.instance }} can't write its journal",
 			Description: "No step is taken without a record: while the journal can't be written, failing members stay in rotation, and webhooks are answered 503.",
@@ -273,16 +239,9 @@ sum by (job, instance) (
 			Description: "Damaged journals that are kept beside the new one: {{ $value }}. What was held by it is listed in the new journal by the audit stream, and is out until a person gives it back.",
 		},
 		{
-			Alert: "RemediatorAuditFailing",
-			About: Process,
-			Expr: `
-sum by (job, instance) (increase(sluice_remediation_audit_errors_total[15m])) > 0
-or
-sum by (job, instance) (
-  sluice_remediation_audit_errors_total
-  unless
-  sluice_remediation_audit_errors_total offset 15m
-) > 0`,
+			Alert:       "RemediatorAuditFailing",
+			About:       Process,
+			Expr:        grew("job, instance", "sluice_remediation_audit_errors_total", ``, "15m"),
 			Severity:    Warning,
 			Summary:     "{{ $labels.instance }} can't write its audit stream",
 			Description: "It failed within the last 15 minutes. Steps go on, and the journal has them all. The stream of lines that are chained by hash lags behind until it can be written again.",
@@ -348,4 +307,27 @@ that the way is open. "watchdog" is a reserved word, never a policy.`,
 			Description: "This alert fires all the time; its absence is the signal (RemediatorWatchdogMissing).",
 		},
 	}}
+}
+
+// grew is there where a counter has grown within the window, be it by one. A counter's
+// first value is no increase for Prometheus: "unless ... offset" catches it. Neither
+// shows the first of a process that started anew where the one before had counted as
+// many: what it has counted since its start is all from within the window.
+func grew(by, counter, which, window string) string {
+	return `
+sum by (` + by + `) (
+  increase(` + counter + which + `[` + window + `])
+) > 0
+or
+sum by (` + by + `) (
+  ` + counter + which + `
+  unless
+  ` + counter + ` offset ` + window + `
+) > 0
+or
+sum by (` + by + `) (
+  ` + counter + which + `
+  and on (job, instance)
+  changes(process_start_time_seconds[` + window + `]) > 0
+) > 0`
 }
