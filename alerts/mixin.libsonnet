@@ -691,7 +691,7 @@
             },
             annotations: {
               summary: '{{ $labels.instance }} refuses log-ins',
-              description: "Within ten minutes {{ $value | humanize }} requests came with a wrong, expired or locked password or token, or webhooks with none. Either somebody guesses, or an Alertmanager has an old password and its claims don't arrive.",
+              description: 'Within ten minutes {{ printf "%.0f" $value }} requests came with a wrong, expired or locked password or token, or webhooks with none. Either somebody guesses, or an Alertmanager has an old password and its claims don\'t arrive.',
               runbook_url: '%(runbooks)sRemediatorUnauthorizedCalls%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-audit' % $._config,
             },
@@ -835,7 +835,7 @@
             },
             annotations: {
               summary: '{{ $labels.member }} of {{ $labels.pool }} on {{ $labels.device }} goes up and down',
-              description: "HAProxy's check took it down {{ $value | humanize }} times within %(flapWindow)s; more than %(serverFlaps)s is flapping." % $._config,
+              description: 'HAProxy\'s check took it down {{ printf "%%.0f" $value }} times within %(flapWindow)s; more than %(serverFlaps)s is flapping.' % $._config,
               runbook_url: '%(runbooks)sHAProxyServerFlapping%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-pool?var-device={{ $labels.device }}&var-pool={{ $labels.pool }}&var-member={{ $labels.member }}' % $._config,
             },
@@ -1035,7 +1035,7 @@
             },
             annotations: {
               summary: '{{ $labels.device }} refuses the login of {{ $labels.instance }}',
-              description: '{{ $value | humanize }} calls within ten minutes were answered 401 or 403: the password or token is wrong or expired, or the user lacks a right.',
+              description: '{{ printf "%.0f" $value }} calls within ten minutes were answered 401 or 403: the password or token is wrong or expired, or the user lacks a right.',
               runbook_url: '%(runbooks)sPTAFApiAuthFailing%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}' % $._config,
             },
@@ -1105,7 +1105,7 @@
             },
             annotations: {
               summary: '{{ $labels.device }} refuses what Sluice writes',
-              description: 'Writes within ten minutes that were refused or not answered: {{ $value | humanize }}. Failing backends may stay in, and good ones out.',
+              description: 'Writes within ten minutes that were refused or not answered: {{ printf "%.0f" $value }}. Failing backends may stay in, and good ones out.',
               runbook_url: '%(runbooks)sPTAFApplyFailed%(runbookEnding)s' % $._config,
               dashboard_url: '%(dashboards)s/d/sluice-ptaf?var-device={{ $labels.device }}' % $._config,
             },

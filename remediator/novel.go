@@ -107,7 +107,7 @@ func (r *Remediator) trust(c *Config, now time.Time) {
 		if err := r.journal.Append(e); err != nil {
 			r.metrics.journalFailed(err)
 			level.Error(r.logger).Log("msg", "not recorded", "event", e.Event, "err", err)
-			continue // and observed on, until it is
+			continue // it is recorded with a later look; its time is over all the same
 		}
 		r.mu.Lock()
 		delete(r.novel, n)

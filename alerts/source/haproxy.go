@@ -144,7 +144,7 @@ unless on (device, pool) (
 )`,
 			Severity:    Warning,
 			Summary:     "{{ $labels.member }} of {{ $labels.pool }} on {{ $labels.device }} goes up and down",
-			Description: "HAProxy's check took it down {{ $value | humanize }} times within %(flapWindow)s; more than %(serverFlaps)s is flapping.",
+			Description: `HAProxy's check took it down {{ printf "%.0f" $value }} times within %(flapWindow)s; more than %(serverFlaps)s is flapping.`,
 		},
 		{
 			Why: `The last two minutes too: errors that are over stand in the rate of five minutes

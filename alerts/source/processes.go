@@ -274,7 +274,7 @@ or
 sum by (job, instance) (increase(sluice_access_logins_total{result=~"wrong|expired|locked"}[10m])) > %(unauthorized)s`,
 			Severity:    Warning,
 			Summary:     "{{ $labels.instance }} refuses log-ins",
-			Description: "Within ten minutes {{ $value | humanize }} requests came with a wrong, expired or locked password or token, or webhooks with none. Either somebody guesses, or an Alertmanager has an old password and its claims don't arrive.",
+			Description: `Within ten minutes {{ printf "%.0f" $value }} requests came with a wrong, expired or locked password or token, or webhooks with none. Either somebody guesses, or an Alertmanager has an old password and its claims don't arrive.`,
 		},
 		{
 			Alert:       "RemediatorDryRunInProduction",

@@ -81,7 +81,7 @@ sooner, and for each exporter.`,
 			For:         "5m",
 			Severity:    Warning,
 			Summary:     "{{ $labels.device }} refuses the login of {{ $labels.instance }}",
-			Description: "{{ $value | humanize }} calls within ten minutes were answered 401 or 403: the password or token is wrong or expired, or the user lacks a right.",
+			Description: `{{ printf "%.0f" $value }} calls within ten minutes were answered 401 or 403: the password or token is wrong or expired, or the user lacks a right.`,
 		},
 		{
 			Why: `PTAF sends it traffic: by itself it doesn't check backends. MemberFailing asked
@@ -156,7 +156,7 @@ sum by (job, instance, device) (
 			For:         "1m",
 			Severity:    Warning,
 			Summary:     "{{ $labels.device }} refuses what Sluice writes",
-			Description: "Writes within ten minutes that were refused or not answered: {{ $value | humanize }}. Failing backends may stay in, and good ones out.",
+			Description: `Writes within ten minutes that were refused or not answered: {{ printf "%.0f" $value }}. Failing backends may stay in, and good ones out.`,
 		},
 		{
 			Alert: "PTAFApplySlow",
