@@ -225,7 +225,7 @@ func (d *drill) route(ctx context.Context) *shown {
 			last = err
 			continue
 		}
-		s.plan = a.plan(ctx)
+		s.plan = a.plan(ctx, s.Labels)
 		receivers := s.names()
 		switch hooks, known := s.hooks(); {
 		case known && len(hooks) == 0:

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/alertmanager/pkg/labels"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -18,7 +19,7 @@ type plan struct {
 
 type receiver struct {
 	hooks  []hook
-	routes []route // that lead to it
+	routes []route // that lead the alert to it
 }
 
 type hook struct {
@@ -38,19 +39,46 @@ func (h hook) authenticates() bool {
 }
 
 type route struct {
-	Receiver      string   `yaml:"receiver"`
-	GroupWait     string   `yaml:"group_wait"`
-	GroupInterval string   `yaml:"group_interval"`
-	Mute          []string `yaml:"mute_time_intervals"`
-	Active        []string `yaml:"active_time_intervals"`
-	Routes        []route  `yaml:"routes"`
+	Receiver      string            `yaml:"receiver"`
+	Matchers      []string          `yaml:"matchers"`
+	Match         map[string]string `yaml:"match"`
+	MatchRE       map[string]string `yaml:"match_re"`
+	Continue      bool              `yaml:"continue"`
+	GroupWait     string            `yaml:"group_wait"`
+	GroupInterval string            `yaml:"group_interval"`
+	Mute          []string          `yaml:"mute_time_intervals"`
+	Active        []string          `yaml:"active_time_intervals"`
+	Routes        []route           `yaml:"routes"`
+}
+
+// takes says whether a route takes an alert with these labels. A matcher that can't
+// be read excludes nothing: better one route too many in what is told.
+func (r route) takes(alert map[string]string) bool {
+	for _, text := range r.Matchers {
+		ms, err := labels.ParseMatchers(text)
+		if err == nil && slices.ContainsFunc(ms, func(m *labels.Matcher) bool { return !m.Matches(alert[m.Name]) }) {
+			return false
+		}
+	}
+	for name, value := range r.Match {
+		if alert[name] != value {
+			return false
+		}
+	}
+	for name, re := range r.MatchRE {
+		m, err := labels.NewMatcher(labels.MatchRegexp, name, re)
+		if err == nil && !m.Matches(alert[name]) {
+			return false
+		}
+	}
+	return true
 }
 
 // Defaults of a route. Source: Alertmanager, dispatch/route.go, DefaultRouteOpts.
 var defaultRoute = route{GroupWait: "30s", GroupInterval: "5m"}
 
-// plan reads the configuration from the API.
-func (a alertmanager) plan(ctx context.Context) plan {
+// plan reads the configuration from the API, for an alert with these labels.
+func (a alertmanager) plan(ctx context.Context, alert map[string]string) plan {
 	text, err := a.ask(ctx, http.MethodGet, "/api/v2/status", nil)
 	if err != nil {
 		return plan{}
@@ -63,11 +91,11 @@ func (a alertmanager) plan(ctx context.Context) plan {
 	if json.Unmarshal(text, &status) != nil {
 		return plan{}
 	}
-	return parsePlan(status.Config.Original)
+	return parsePlan(status.Config.Original, alert)
 }
 
-// parsePlan reads a configuration; one that can't be read is no plan.
-func parsePlan(text string) plan {
+// parsePlan reads a configuration for an alert; one that can't be read is no plan.
+func parsePlan(text string, alert map[string]string) plan {
 	var config struct {
 		Route     route `yaml:"route"`
 		Receivers []struct {
@@ -82,26 +110,35 @@ func parsePlan(text string) plan {
 	for _, r := range config.Receivers {
 		p.receivers[r.Name] = receiver{hooks: r.Webhooks}
 	}
-	p.walk(config.Route, defaultRoute)
+	p.walk(config.Route, defaultRoute, alert)
 	return p
 }
 
-// walk notes each route at its receiver, with what it inherits.
-func (p plan) walk(r, parent route) {
+// walk notes each route that the alert ends at, at its receiver and with what it
+// inherits: the innermost ones, up to the first without "continue".
+// Source: Alertmanager, dispatch/route.go, Route.Match.
+func (p plan) walk(r, parent route, alert map[string]string) {
 	inherit := func(own *string, from string) {
 		if *own == "" {
 			*own = from
 		}
 	}
+	inner := false
 	inherit(&r.Receiver, parent.Receiver)
 	inherit(&r.GroupWait, parent.GroupWait)
 	inherit(&r.GroupInterval, parent.GroupInterval)
-	if to, ok := p.receivers[r.Receiver]; ok {
+	for _, child := range r.Routes {
+		if !child.takes(alert) {
+			continue
+		}
+		p.walk(child, r, alert)
+		if inner = true; !child.Continue {
+			break
+		}
+	}
+	if to, ok := p.receivers[r.Receiver]; ok && !inner {
 		to.routes = append(to.routes, r)
 		p.receivers[r.Receiver] = to
-	}
-	for _, child := range r.Routes {
-		p.walk(child, r)
 	}
 }
 

@@ -20,12 +20,28 @@ route:
   receiver: people
   group_wait: 45s
   routes:
+    - receiver: hidden
+      matchers: ['alertname="SluiceStep"', 'severity=~"info|none"']
+      group_wait: 10m
+    - receiver: hidden
+      match: {alertname: SluiceStep}
+    - receiver: hidden
+      match_re: {severity: info|none}
     - receiver: sluice
+      matchers: ['remediation=~".+"']
       continue: true
       group_wait: 0s
       routes:
         - mute_time_intervals: [night]
+          continue: true
           group_interval: 1s
+        - matchers: ['{']
+    - receiver: sluice
+      group_wait: 1d
+      matchers: [remediation="another"]
+    - matchers: [device="edge1"]
+    - receiver: sluice
+      group_wait: 1h
 receivers:
   - name: people
     email_configs: [{to: oncall@example.com}]
@@ -39,7 +55,7 @@ receivers:
 `
 
 func TestAPlanIsRead(t *testing.T) {
-	p := parsePlan(config)
+	p := parsePlan(config, map[string]string{"remediation": "drain", "device": "edge1", "severity": "warning"})
 	if len(p.receivers) != 3 {
 		t.Fatalf("receivers: %+v", p.receivers)
 	}
@@ -53,6 +69,8 @@ func TestAPlanIsRead(t *testing.T) {
 		"that of people doesn't":                                !p.timed([]string{"people"}),
 		"a hidden url is no url":                                slices.Equal(p.urls([]string{"hidden", "sluice"}), []string{"http://127.0.0.1:11011/webhook"}),
 		"a route inherits, and what nobody says is the default": p.pace([]string{"sluice"}, func(r route) string { return r.GroupWait + " " + r.GroupInterval }) == "0s 1s or 0s 5m",
+		"a route that doesn't take the alert isn't among them":  len(p.receivers["hidden"].routes) == 0,
+		"nor one behind the last that took it":                  len(p.receivers["sluice"].routes) == 2 && len(p.receivers["people"].routes) == 1,
 		"who has no webhook has no pace":                        p.pace([]string{"people"}, func(r route) string { return r.GroupWait }) == "",
 	} {
 		if !got {
@@ -60,7 +78,7 @@ func TestAPlanIsRead(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "x", "route: [", "receivers: []"} {
-		if p := parsePlan(text); p.receivers != nil {
+		if p := parsePlan(text, nil); p.receivers != nil {
 			t.Errorf("%q is a plan: %+v", text, p)
 		}
 	}
@@ -78,7 +96,7 @@ func FuzzPlan(f *testing.F) {
 	f.Add(config)
 	f.Add("receivers: [{name: a, webhook_configs: [{}]}]\nroute: {receiver: a, routes: [{}, {routes: [{}]}]}")
 	f.Fuzz(func(t *testing.T, text string) {
-		p := parsePlan(text)
+		p := parsePlan(text, map[string]string{"a": "b"})
 		for name, r := range p.receivers {
 			for _, one := range r.routes {
 				if one.Receiver != name || one.GroupWait == "" || one.GroupInterval == "" {
