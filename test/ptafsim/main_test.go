@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -280,10 +281,13 @@ func TestMistakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
+	// What is no mistake would be served until somebody ends it.
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
 	for name, c := range map[string]struct{ flags, want string }{
 		"a fault that doesn't exist":        {"--fault=none-such", `fault "none-such": want one of none, unauthorized`},
 		"a fault of the other kind":         {"--fault=spent-refresh", `fault "spent-refresh": want one of none, unauthorized`},
-		"a fault that no PTAF PRO has":      {"--pro --fault=string-booleans", `fault "string-booleans": want one of none, unauthorized`},
+		"a fault that no PTAF PRO has":      {"--pro --fault=read-only-field", `fault "read-only-field": want one of none, unauthorized`},
 		"a backend without port":            {"--backend=192.0.2.11", `backend "192.0.2.11": want host:port`},
 		"a backend of a PRO, without port":  {"--pro --backend=192.0.2.11", `backend "192.0.2.11": want host:port`},
 		"a port that is none":               {"--backend=192.0.2.11:http", `want a port`},
@@ -293,7 +297,7 @@ func TestMistakes(t *testing.T) {
 		"an unknown flag":                   {"--nope", "nope"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := ptafsim(t.Context(), strings.Fields(c.flags), io.Discard); err == nil || !strings.Contains(err.Error(), c.want) {
+			if err := ptafsim(ctx, strings.Fields(c.flags), io.Discard); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, want %s", err, c.want)
 			}
 		})

@@ -2,6 +2,7 @@ package replicas
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"syscall"
@@ -37,15 +38,12 @@ func TestOneReplicaTellsPeople(t *testing.T) { // I16, I26
 	if said.Labels["alertname"] != "SluiceStep" || said.Labels["member"] != "s1" {
 		t.Errorf("it said %v", said)
 	}
-	posted := func(r *replica) (n float64) {
-		r.await("its metrics", func(ctx context.Context) (err error) {
-			n, _, err = rig.Value(ctx, r.url, "sluice_remediation_announcements_total", map[string]string{"result": "taken"})
-			return err
-		})
-		return n
+	posted := func(ctx context.Context) (float64, error) {
+		n, _, err := rig.Value(ctx, second.url, "sluice_remediation_announcements_total", map[string]string{"result": "taken"})
+		return n, err
 	}
-	if n := posted(second); n != 0 {
-		t.Errorf("the standby posted %v", n)
+	if n, err := posted(t.Context()); err != nil || n != 0 {
+		t.Errorf("the standby posted %v (%v)", n, err)
 	}
 	before := len(s.tells(1))
 	first.end(syscall.SIGKILL)
@@ -62,8 +60,12 @@ func TestOneReplicaTellsPeople(t *testing.T) { // I16, I26
 			t.Errorf("an end was told: %v", a)
 		}
 	}
-	if n := posted(second); n == 0 {
-		t.Error("somebody else said it")
-	}
+	second.await("to have said it", func(ctx context.Context) error { // it counts when it has the answer
+		n, err := posted(ctx)
+		if err == nil && n == 0 {
+			err = errors.New("somebody else did")
+		}
+		return err
+	})
 	first.start() // as the clean-up ends it
 }
