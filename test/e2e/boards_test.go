@@ -51,9 +51,9 @@ func TestEveryQueryOfTheDashboardsFindsData(t *testing.T) {
 	}
 
 	// What people do shows as marks, and what Sluice did.
-	s.must(s.HAProxy.Restart(t.Context()))
 	s.set("app1", rig.Serve)
 	s.becomes(backWithin, "app1", rig.AdminReady)
+	s.must(s.HAProxy.Restart(t.Context())) // after that: it forgets, and there would be nothing to give back
 	s.asks(http.MethodPost, "/api/v1/members/"+rig.Device+"/"+rig.Pool+"/app3/weight", map[string]any{"weight": 5, "reason": "a small machine"})
 	marks, err := dashboards.Marks("pool.json")
 	if err != nil {
